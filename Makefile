@@ -1,0 +1,38 @@
+# Two commands do everything on a fresh Debian with Python 3.11 and make: `make quickstart`, `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: quickstart test lint clean
+
+quickstart: $(VENV)/.installed  ## install, train the quickstart, print its table
+	$(BIN)/simclr-spec run quickstart
+	$(BIN)/simclr-spec report quickstart
+
+test: $(VENV)/.installed-test  ## install with the test tools, run every test
+	$(BIN)/python -m pytest -q -n 2
+
+lint: $(VENV)/.installed-test  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## remove the environment; results in runs/ stay
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make environments: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# --no-compile: Python compiles what it imports when it first does, which is a small part of what is installed.
+# A stamp is younger than pyproject.toml when its installation is up to date; the checkout itself is used in place.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP) install --no-compile --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(BIN)/python
+	$(PIP) install --no-compile --editable '.[test]'
+	@touch $@ $(VENV)/.installed

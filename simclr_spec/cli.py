@@ -1,0 +1,447 @@
+"""The commands: parse, call, print. No logic; every import that costs time waits until a command needs it."""
+
+from __future__ import annotations
+
+# ruff: noqa: E402
+import gc as collector
+
+collector.disable()  # nothing that imports make is garbage, and looking for it is a twentieth of `--help`
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simclr_spec import __version__
+from simclr_spec.errors import SimclrSpecError, SpecError, UsageError
+
+if TYPE_CHECKING:
+    from simclr_spec.coordinates import Selector
+    from simclr_spec.library import Kind
+    from simclr_spec.shelf import Entry
+    from simclr_spec.survey import View
+
+Command = Callable[..., Any]
+
+
+class Cli(click.Group):
+    """Prints every error of ours as its sentences, without a traceback; exit codes as in `errors`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        collector.enable()
+        try:
+            return super().invoke(ctx)
+        except SimclrSpecError as error:
+            for line in str(error).splitlines():
+                click.echo(line, err=True)
+            if isinstance(error, SpecError):
+                count = len(error.faults)
+                click.echo(f"{count} fault{'s' if count > 1 else ''}, nothing planned.", err=True)
+            ctx.exit(2 if isinstance(error, (SpecError, UsageError)) else 1)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            click.echo(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            ctx.exit(130)
+
+
+def _columns() -> int:
+    """Width of help. Asking the terminal ourselves spares click the import of shutil, a tenth of `--help`."""
+    try:
+        return min(110, os.get_terminal_size().columns)
+    except OSError:
+        return 80
+
+
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _columns()})
+@click.version_option(__version__, message="simclr-spec %(version)s")
+def main() -> None:
+    """SimCLRv2 as data: a spec becomes a plan, a plan trained networks, and those the paper's own tables.
+
+    WORDS are names or paths of specs, and selectors such as stage=finetune depth=50 (+ before: and what they need; + after:
+    and what needs them).
+    """
+
+
+def _names(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes names of declared files; paths are left to the shell."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        from simclr_spec import library
+
+        return [name for name in library.names(kind) if name.startswith(incomplete)]
+
+    return complete
+
+
+def scaled(command: Command) -> Command:
+    """--scale and --set, alike on plan, run, explain and report."""
+    sets = click.option(
+        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a value: epochs=2, pretrain.encoder.width=8."
+    )
+    scale = click.option(
+        "--scale", metavar="NAME", shell_complete=_names("scale"), help="Another scale; 'paper' is the recipe as it stands."
+    )
+    return scale(sets(command))
+
+
+def stored(command: Command) -> Command:
+    """--store, alike on everything that reads or writes run folders."""
+    option = click.option(
+        "--store", envvar="SIMCLR_SPEC_STORE", default="runs", show_default=True, help="Folder of the run folders."
+    )
+    return option(command)
+
+
+def words_argument(command: Command) -> Command:
+    return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=_complete)(command)
+
+
+def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from simclr_spec import coordinates, library
+
+    words = [*library.names("spec"), *(f"{key}=" for key in (*coordinates.KEYS, "state"))]
+    return [word for word in words if word.startswith(incomplete)]
+
+
+def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Selector | None]:
+    """Names of specs, and the selector. Raises UsageError when `specs` are needed and none is named."""
+    from simclr_spec.coordinates import parse
+
+    names = [word for word in words if ("=" not in word and word != "+") or _is_file(word)]
+    if specs and not names:
+        from simclr_spec import library
+
+        raise UsageError(f"name a spec: {', '.join(library.names('spec'))}, or the path of yours (.toml or .json)")
+    return names, parse([word for word in words if word not in names])
+
+
+def _is_file(word: str) -> bool:
+    from simclr_spec.library import is_path
+
+    return is_path(word) and os.path.isfile(word)
+
+
+def budget(command: Command) -> Command:
+    """--max-gpu-hours, alike on plan and run."""
+
+    def number(_ctx: click.Context, _param: click.Parameter, hours: float | None) -> float | None:
+        if hours is not None and not hours >= 0:
+            raise UsageError(f"--max-gpu-hours wants a number of hours, not {hours:g}")
+        return hours
+
+    option = click.option(
+        "--max-gpu-hours", type=float, metavar="HOURS", callback=number, help="Refuse a plan that costs more."
+    )
+    return option(command)
+
+
+@main.command("list")
+def list_() -> None:
+    """Declared specs, scales, recipes, data sets, runners, machines and reports."""
+    from simclr_spec import library
+    from simclr_spec.document import parse
+
+    for kind in library.FOLDERS:
+        for name in library.names(kind):
+            title = parse(library.read(kind, name)).data.get("title", "")
+            click.echo(f"{kind:<8} {name:<14} {title}".rstrip())
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[SPEC]...")
+@scaled
+def check(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
+    """Look for faults in specs and in all that they use; without a SPEC in every declared file."""
+    from simclr_spec.check import check_all, check_specs
+
+    for line in check_specs(names, scale, sets) if names else check_all():
+        click.echo(line)
+
+
+@main.command()
+@words_argument
+@scaled
+@stored
+@click.option("--format", "form", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
+@click.option("--runner", metavar="NAME", shell_complete=_names("runner"), help="Tell costs on this runner's machine.")
+@click.option(
+    "--machine", metavar="NAME", shell_complete=_names("machine"), help="On this machine: h200, h100, a100, cpu or a file."
+)
+@budget
+@click.option("-o", "--output", metavar="FILE", help="Write the plan as JSON, with its digest for `run --expect`.")
+def plan(
+    words: Sequence[str],
+    scale: str | None,
+    sets: Sequence[str],
+    store: str,
+    form: str,
+    runner: str | None,
+    machine: str | None,
+    max_gpu_hours: float | None,
+    output: str | None,
+) -> None:
+    """Show what would run, why, and what it costs. Starts nothing."""
+    from simclr_spec.show import plan as shown
+    from simclr_spec.survey import survey
+
+    names, selector = divided(words)
+    if runner is not None:
+        from simclr_spec import runner as runners
+
+        machine = machine or runners.read(runner).machine
+    view = survey(names, selector, scale=scale, sets=sets, store=store, machine=machine, max_hours=max_gpu_hours)
+    if output:
+        shown.write(view, output)
+        click.echo(f"{output}: {len(view.steps)} Steps, digest {view.digest}")
+        return
+    click.echo({"table": shown.as_table, "json": shown.as_json, "dot": shown.as_dot}[form](view))
+
+
+@main.command()
+@words_argument
+@scaled
+def explain(words: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
+    """Every hyper-parameter with value, status, source, origin; deviations, assumptions. Or one Step, by its coordinates."""
+    from simclr_spec.plan import compile
+    from simclr_spec.show.explain import explain_step, explain_steps
+
+    names, selector = divided(words)
+    steps = compile(names, scale=scale, sets=sets).select(selector)
+    click.echo(explain_step(steps[0]) if len(steps) == 1 else explain_steps(steps))
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(["spec", "recipe", "dataset", "scale", "runner", "machine", "report"]))
+def schema(kind: str) -> None:
+    """Print the JSON Schema (Draft 4) of one kind of file, for editors."""
+    import json
+
+    from simclr_spec.check import schema_of
+
+    click.echo(json.dumps(schema_of(kind), indent=1, ensure_ascii=False))
+
+
+@main.command()
+@click.argument("name", metavar="REPORT", shell_complete=_names("report"))
+@words_argument
+@scaled
+@stored
+@click.option(
+    "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "latex", "html"]), help="Instead of FILE's."
+)
+@click.option("-o", "--output", metavar="FILE", help="Write .txt .md .csv .json .tex or .html.")
+@click.option("--strict", is_flag=True, help="Exit code 1 when a cell is missing, or off the paper's value.")
+def report(
+    name: str,
+    words: Sequence[str],
+    scale: str | None,
+    sets: tuple[str, ...],
+    store: str,
+    form: str | None,
+    output: str | None,
+    strict: bool,
+) -> None:
+    """Print a table: mean ± sd (n) over seeds, the state of what is missing, deviations and assumptions.
+
+    Without --scale and --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
+    from pathlib import Path
+
+    from simclr_spec.coordinates import parse
+    from simclr_spec.report.render import format_of, write
+    from simclr_spec.report.table import make
+    from simclr_spec.store import Store
+
+    form = format_of(form, output)
+    table = make(name, Store(Path(store)), scale, sets, parse(words))
+    write(table, form, output)
+    if strict and table.is_off:
+        raise click.exceptions.Exit(1)
+
+
+def running(command: Command) -> Command:
+    """--runner and --data-root, alike on run and retry."""
+    roots = click.option(
+        "--data-root", "data_root", multiple=True, metavar="DIR", help="Where data sets lie; NAME=DIR for one of them."
+    )
+    runner = click.option(
+        "--runner", default="local", show_default=True, metavar="NAME", shell_complete=_names("runner"), help="Where to run."
+    )
+    return runner(roots(command))
+
+
+@main.command()
+@words_argument
+@scaled
+@stored
+@running
+@click.option("--dry-run", is_flag=True, help="Show what would run, and start nothing.")
+@budget
+@click.option("--expect", metavar="DIGEST", help="Refuse any other plan than the one that `plan -o` wrote.")
+def run(
+    words: Sequence[str],
+    scale: str | None,
+    sets: Sequence[str],
+    store: str,
+    runner: str,
+    data_root: Sequence[str],
+    dry_run: bool,
+    max_gpu_hours: float | None,
+    expect: str | None,
+) -> None:
+    """Train what is not done yet. The same command again goes on where it stopped, and retries what failed."""
+    from simclr_spec import data_roots
+    from simclr_spec import runner as runners
+    from simclr_spec.survey import survey
+
+    names, selector = divided(words)
+    machine = runners.read(runner).machine
+    view = survey(names, selector, scale=scale, sets=sets, store=store, machine=machine, max_hours=max_gpu_hours)
+    if expect is not None and view.digest != expect:
+        raise UsageError(f"the plan's digest is {view.digest}, not {expect}: nothing started")
+    if dry_run:
+        from simclr_spec.show.plan import as_table
+
+        click.echo(as_table(view))
+        data_roots.check((step.params for step in view.running), data_root)
+        return
+    _run(view, store, runner, data_root)
+
+
+def _run(view: View, store: str, runner: str, data_root: Sequence[str]) -> None:
+    """Run the Steps of a survey on a terminal, and exit as its end demands."""
+    import shlex
+    from pathlib import Path
+
+    from simclr_spec import data_roots, dispatch, history
+    from simclr_spec import runner as runners
+    from simclr_spec.show.live import ending, watcher
+    from simclr_spec.store import Store
+
+    place, shelf, asked = runners.read(runner), Store(Path(store)), {step.fingerprint for step in (*view.steps, *view.running)}
+    data_roots.check((step.params for step in view.running), data_root)
+    history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets)
+    steps = [step for step in view.plan.steps if step.fingerprint in asked]
+    with watcher() as screen:
+        outcome = dispatch.run(view.plan, steps, shelf, place, screen, seconds=view.seconds, data_roots=data_root)
+    click.echo(ending(outcome, shlex.join(["simclr-spec", *sys.argv[1:]])))
+    raise click.exceptions.Exit(130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run)))
+
+
+@main.command()
+@words_argument
+@scaled
+@stored
+@click.option("--watch", is_flag=True, help="Again every two seconds, until nothing runs.")
+def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, watch: bool) -> None:
+    """States of Steps: of the specs named, or of the whole store."""
+    import time
+    from pathlib import Path
+
+    from simclr_spec.dispatch.pool import under_way
+    from simclr_spec.show.status import status as shown
+    from simclr_spec.store import Store
+
+    while True:
+        found = _entries(words, scale, sets, store, some=not watch)
+        if watch:
+            click.clear()
+        click.echo(shown(found))
+        if not watch or not (under_way(Store(Path(store))) or any(entry.state == "running" for entry in found)):
+            return
+        time.sleep(2)
+
+
+def _entries(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, some: bool = True) -> list[Entry]:
+    from pathlib import Path
+
+    from simclr_spec.shelf import entries
+    from simclr_spec.store import Store
+
+    names, selector = divided(words, specs=False)
+    return entries(Store(Path(store)), names, selector, scale, sets, some)
+
+
+@main.command()
+@words_argument
+@scaled
+@stored
+@click.option("-n", "--lines", type=click.IntRange(0), default=10, show_default=True, help="Last lines of each; 0 for all.")
+def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, lines: int) -> None:
+    """The newest log of Steps, as in: logs state=failed."""
+    from simclr_spec.show.status import logs as shown
+
+    for line in shown(_entries(words, scale, sets, store), lines):
+        click.echo(line)
+
+
+@main.command()
+@words_argument
+@scaled
+@stored
+def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str) -> None:
+    """Stop Steps that run here, with a checkpoint, and keep a run from beginning the others."""
+    from simclr_spec import shelf
+
+    if not words:
+        raise UsageError("say what to cancel: a spec, or a selector such as state=running")
+    for line in shelf.cancel(_entries(words, scale, sets, store)):
+        click.echo(line)
+
+
+@main.command()
+@words_argument
+@stored
+@running
+def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str]) -> None:
+    """Run again what failed or was interrupted in the plan that ran last, or what is selected, and all that waits for it."""
+    from simclr_spec.shelf import survey_again
+
+    names, selector = divided(words, specs=False)
+    _run(survey_again(store, names, selector), store, runner, data_root)
+
+
+@main.command()
+@stored
+@click.option("--delete", is_flag=True, help="Delete it; without this nothing is touched.")
+def gc(store: str, delete: bool) -> None:
+    """Run folders that no declared spec and no plan that was run needs any more, and attempts that did not win."""
+    from pathlib import Path
+
+    from simclr_spec import shelf
+    from simclr_spec.show.status import garbage
+    from simclr_spec.store import Store
+
+    found = shelf.waste(Store(Path(store)))
+    if delete:
+        shelf.delete(found)
+    for line in garbage(found, delete):
+        click.echo(line)
+
+
+@main.command()
+@stored
+@click.option("--data-root", "data_root", multiple=True, metavar="DIR", help="Where data sets lie; NAME=DIR for one of them.")
+def doctor(store: str, data_root: Sequence[str]) -> None:
+    """Versions, devices, data roots, schedulers, the store."""
+    from simclr_spec.show.doctor import doctor as examine
+
+    for line in examine(store, data_root):
+        click.echo(line)
+
+
+@main.command("fetch-lists")
+@click.option("--data-root", "data_root", multiple=True, metavar="DIR", help="Where to put them: DIR/imagenet_subsets.")
+def fetch_lists(data_root: Sequence[str]) -> None:
+    """Fetch the published lists of labelled images, verified by SHA-256, unless they are there."""
+    from simclr_spec.fetch import fetch_lists as fetched
+
+    for line in fetched(data_root):
+        click.echo(line)

@@ -1,0 +1,40 @@
+"""The runner `debug`: every Step in this very process, one after another, so that a debugger sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from simclr_spec.dispatch.board import Board, Watcher, last_error
+from simclr_spec.errors import SimclrSpecError
+from simclr_spec.runner import Runner
+from simclr_spec.store import Store
+
+
+def run_here(board: Board, store: Store, runner: Runner, environment: Mapping[str, str], watcher: Watcher) -> bool:  # noqa: ARG001
+    """True when it was stopped by Ctrl-C or SIGTERM. Errors that are not the user's are not caught."""
+    from simclr_spec.train import Interrupted, execute
+
+    os.environ.update(environment)
+    for task in board.tasks.values():
+        if task.state not in ("waiting", "elsewhere"):
+            continue
+        if not board.parents_done(task):
+            board.change(task, "blocked", "another process works on what it needs", watcher=watcher)
+            continue
+        board.change(task, "running", watcher=watcher)
+        try:
+            execute(task.folder.path)
+        except (Interrupted, KeyboardInterrupt):
+            if task.folder.cancelled_since(board.began_at):
+                board.change(task, "stopped", "cancelled", watcher=watcher)
+                continue
+            board.change(task, "stopped", "interrupted", watcher=watcher)
+            return True
+        except SimclrSpecError as error:
+            attempt = task.attempt()
+            task.log = attempt.log if attempt else None
+            board.change(task, "failed", (attempt and last_error(attempt)) or str(error), watcher=watcher)
+        else:
+            board.change(task, "done" if task.folder.done else "elsewhere", watcher=watcher)
+    return False

@@ -1,0 +1,71 @@
+"""Slots of this machine: a GPU each, else a CPU core (or as many cores as a process has threads)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simclr_spec.errors import UsageError
+from simclr_spec.runner import Local
+
+CGROUP = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for one Step at a time; `gpu` is what CUDA_VISIBLE_DEVICES will say there, None on a CPU."""
+
+    number: int
+    gpu: int | str | None = None
+
+    def __str__(self) -> str:
+        return f"cpu {self.number}" if self.gpu is None else f"gpu {self.gpu}"
+
+
+def slots(runner: Local) -> list[Slot]:
+    """Never empty. GPUs hidden by CUDA_VISIBLE_DEVICES stay hidden, unless the runner lists ids."""
+    if isinstance(runner.slots, tuple):
+        return [Slot(number, gpu) for number, gpu in enumerate(runner.slots)]
+    gpus = visible_gpus()
+    if runner.slots == "auto":
+        return [Slot(n, gpu) for n, gpu in enumerate(gpus)] or [Slot(n) for n in range(max(1, cores() // runner.threads))]
+    if gpus and runner.slots > len(gpus):
+        raise UsageError(
+            f'the runner wants {runner.slots} slots, but {len(gpus)} GPUs are visible; set slots = "auto" or fewer'
+        )
+    return [Slot(n, gpus[n] if gpus else None) for n in range(runner.slots)]
+
+
+def visible_gpus() -> Sequence[int | str]:
+    """Ids from CUDA_VISIBLE_DEVICES where it is set, else the driver's; MIG instances instead of the GPU that they divide."""
+    told = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if told is not None:
+        words = [word.strip() for word in told.split(",")]
+        # CUDA itself ignores everything from the first id that is none, such as -1.
+        first = next((n for n, word in enumerate(words) if not word or word.startswith("-")), len(words))
+        return [int(word) if word.isdigit() else word for word in words[:first]]
+    listed = nvidia_smi("-L")
+    return re.findall(r"UUID: (MIG-[^)]+)", listed) or list(range(len(re.findall(r"^GPU \d+:", listed, re.MULTILINE))))
+
+
+def nvidia_smi(*arguments: str) -> str:
+    """What it prints; nothing where there is no NVIDIA driver."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        found = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=20, check=False)
+        if found.returncode == 0:
+            return found.stdout
+    return ""
+
+
+def cores() -> int:
+    """CPU cores that this process may use: affinity and the container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = CGROUP.read_text().split()
+        count = min(count, max(1, round(int(quota) / int(period))))
+    return count

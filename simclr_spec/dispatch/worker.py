@@ -1,0 +1,72 @@
+"""The other end of a slot: one warm process, because importing torch takes seconds, that trains the Steps it is told, in turn.
+
+It stops when its runner does: at the connection's end it sends itself SIGTERM, so the Step writes a checkpoint at its next
+train step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from simclr_spec.errors import SimclrSpecError
+
+
+def work(address: str, number: int) -> None:
+    """Body of the submitit job: tell the runner at the socket `address` who we are, then do as it says until it hangs up."""
+    with contextlib.suppress(ConnectionError, FileNotFoundError), socket.socket(socket.AF_UNIX) as channel:
+        channel.connect(address)
+        channel.sendall(f"{number} {os.getpid()}\n".encode())
+        _serve(channel, address)
+
+
+def _serve(channel: socket.socket, address: str) -> None:
+    stop = threading.Event()
+    folders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def ask_to_stop(*_: Any) -> None:
+        stop.set()
+        folders.put(None)
+
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save yet: leave at once
+    threading.Thread(target=_listen, args=(channel, address, folders, stop), daemon=True).start()
+
+    from simclr_spec.train import Interrupted, execute
+
+    importlib.import_module("simclr_spec.train.work")  # torch, before the first Step's clock runs
+    signal.signal(signal.SIGTERM, ask_to_stop)  # while a Step runs, the training wing has a handler of its own
+    channel.sendall(b"idle\n")
+    while (folder := folders.get()) is not None and not stop.is_set():
+        try:
+            execute(Path(folder))
+        except Interrupted:
+            pass  # by the runner, and then `stop` is set; or this one Step was cancelled
+        except SimclrSpecError as error:
+            print(error, file=sys.stderr)
+        except Exception:
+            traceback.print_exc()
+        channel.sendall(b"idle\n")
+
+
+def _listen(channel: socket.socket, address: str, folders: queue.SimpleQueue[str | None], stop: threading.Event) -> None:
+    with contextlib.suppress(ConnectionError), channel.makefile("r", encoding="utf-8") as lines:
+        for line in lines:
+            folders.put(json.loads(line))
+    stop.set()
+    with contextlib.suppress(OSError):  # a runner that was killed could not
+        os.unlink(address)
+        os.rmdir(os.path.dirname(address))
+    while True:  # a single signal could fall between two handlers
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1.0)

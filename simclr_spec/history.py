@@ -1,0 +1,91 @@
+"""The plans that were run in a store, <store>/.plans: `report` shows the last one of its spec, `gc` keeps what they need.
+
+What a person typed is what is remembered, so that a spec keeps its own scale; only paths are made absolute.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from simclr_spec.errors import SimclrSpecError
+from simclr_spec.library import is_path
+from simclr_spec.plan.resolve import written_value
+from simclr_spec.store import Store, read_json, write_json
+
+ALL = "all.jsonl"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was compiled: the arguments of `run`, and when."""
+
+    specs: tuple[str, ...]
+    scale: str | None
+    sets: tuple[str, ...]
+    time: str
+
+
+def absolute(name: str) -> str:
+    """The same file from any working directory; a declared name stays."""
+    return os.path.abspath(name) if is_path(name) else name
+
+
+def _absolute_set(text: str) -> str:
+    """--set dataset=FILE is the only one that can name a file."""
+    key, _, written = text.partition("=")
+    value = written_value(written.strip())
+    if key.strip() != "dataset" or not is_path(str(value)):
+        return text
+    return f"dataset={json.dumps(absolute(value), ensure_ascii=False)}"
+
+
+def _file(store: Store, spec: str) -> Path:
+    """A declared `mine`, a/mine.toml and b/mine.toml are three specs."""
+    spec = absolute(spec)
+    name = f"{Path(spec).name}-{sha256(spec.encode()).hexdigest()[:8]}" if is_path(spec) else spec
+    return store.path / ".plans" / f"{name}.json"
+
+
+def record_plan(store: Store, specs: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
+    """Remember, for every spec of it, the plan that is being run; `scale` None = each spec's own."""
+    store.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (store.path / ".plans").mkdir(exist_ok=True)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    plan = Recorded(tuple(map(absolute, specs)), scale and absolute(scale), tuple(map(_absolute_set, sets)), now)
+    with (store.path / ".plans" / ALL).open("a") as file:
+        file.write(json.dumps(asdict(plan)) + "\n")
+    for spec in specs:
+        write_json(_file(store, spec), asdict(plan))
+
+
+def last_plan(store: Store, spec: str) -> Recorded | None:
+    """The plan of this spec that was run last in this store."""
+    value = read_json(_file(store, spec))
+    return value and _recorded(value)
+
+
+def all_plans(store: Store) -> list[Recorded]:
+    """Every recorded plan, the newest first. Raises SimclrSpecError at a line that a crash tore: gc must not guess."""
+    file = store.path / ".plans" / ALL
+    try:
+        lines = file.read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    plans = []
+    for number, line in enumerate(lines, 1):
+        try:
+            plans.append(_recorded(json.loads(line)))
+        except (ValueError, TypeError, KeyError):
+            raise SimclrSpecError(f"{file}:{number} is damaged: it holds no plan. Delete that line to go on") from None
+    return plans[::-1]
+
+
+def _recorded(value: dict[str, Any]) -> Recorded:
+    return Recorded(tuple(value["specs"]), value["scale"], tuple(value["sets"]), value["time"])

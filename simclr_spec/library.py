@@ -1,0 +1,107 @@
+"""Where the declared files live: beside the package in a checkout, inside it in a wheel.
+
+An argument that ends in .toml or .json is a path; otherwise it is a declared name, `quickstart` or `simclrv2`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from simclr_spec.errors import UsageError, did_you_mean
+from simclr_spec.record import record
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+Kind = Literal["spec", "recipe", "dataset", "scale", "runner", "machine", "report"]
+
+FOLDERS: dict[Kind, str] = {
+    "spec": "specs",
+    "recipe": "specs/recipes",
+    "dataset": "specs/datasets",
+    "scale": "specs/scales",
+    "runner": "runners",
+    "machine": "runners/machines",
+    "report": "reports",
+}
+SUFFIXES = (".toml", ".json")
+LARGEST = 1_000_000
+"""Bytes of the largest file that is read."""
+
+
+@record
+class File:
+    """A declared file or a user's; `shown` stands in messages, relative references start in `folder`."""
+
+    name: str
+    shown: str
+    text: str
+    folder: Path | None = None
+
+
+@cache
+def _root() -> Traversable:
+    package: Traversable = Path(__file__).parent
+    if not package.is_dir():  # a zipped wheel; importlib.resources costs too much for everyone else
+        from importlib.resources import files
+
+        package = files("simclr_spec")
+    wheel = package / "_declared"
+    return wheel if wheel.is_dir() else Path(str(package)).parent
+
+
+def _entries(kind: Kind) -> dict[str, Traversable]:
+    folder = _root()
+    for part in FOLDERS[kind].split("/"):
+        folder = folder / part
+    if not folder.is_dir():
+        return {}
+    return {
+        entry.name.rsplit(".", 1)[0]: entry
+        for entry in sorted(folder.iterdir(), key=lambda e: e.name)
+        if entry.name.endswith(SUFFIXES)
+    }
+
+
+def names(kind: Kind) -> list[str]:
+    """Names of the declared files of one kind, sorted."""
+    return sorted(_entries(kind))
+
+
+def is_path(name: str) -> bool:
+    return name.endswith(SUFFIXES)
+
+
+def unknown(kind: Kind, name: str) -> str:
+    """The sentence for a name that no declared file has."""
+    known = names(kind)
+    hint = did_you_mean(name, known) or (f"; declared are {', '.join(known)}" if known else "")
+    return f"no {kind} is named {name!r}{hint}" + ("" if hint.endswith("?") else "; a file of yours ends in .toml or .json")
+
+
+def read(kind: Kind, name: str, folder: Path | None = None) -> File:
+    """The declared file `name`, or the file at the path `name` (relative to `folder`, else to the working directory)."""
+    if is_path(name):
+        return _read_path(kind, Path(name) if folder is None else folder / name)
+    entry = _entries(kind).get(name)
+    if entry is None:
+        raise UsageError(unknown(kind, name))
+    return File(name, f"{FOLDERS[kind]}/{entry.name}", entry.read_text(encoding="utf-8"))
+
+
+def _read_path(kind: Kind, path: Path) -> File:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"cannot read the {kind} {str(path)!r}: {reason}") from None
+    if len(data) > LARGEST:
+        raise UsageError(f"{path}: a {kind} of more than {LARGEST:,} bytes is not read")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    return File(str(path), str(path), text, path.parent)

@@ -1,0 +1,63 @@
+"""The plan: which Steps specs mean, each once, with every value's origin. Pure arithmetic: no store, no tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from simclr_spec.errors import Fault, SpecError
+from simclr_spec.plan.expand import expand
+from simclr_spec.plan.resolve import UNSCALED, Resolver, concerns
+from simclr_spec.plan.step import Plan, Step, label
+from simclr_spec.spec import Spec, read_spec
+
+__all__ = ["MACHINE", "UNSCALED", "Plan", "Step", "compile", "label"]
+
+MACHINE = "h200"
+"""On which costs are told when the scale names no machine."""
+
+
+def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[str] = ()) -> Plan:
+    """Specs (declared names or paths) -> one Plan in topological order, equal Steps merged.
+
+    `scale` is a name or path; None = the spec's own default; "paper" = the recipe as it stands.
+    `sets` are the texts of --set: KEY=VALUE, STAGE.KEY=VALUE or KIND.KEY=VALUE.
+    Raises SpecError with every fault found, UsageError where a name or option cannot be obeyed.
+    """
+    merged: dict[str, Step] = {}
+    faults: list[Fault] = []
+    titles, asked, scale_name, scale_title, machine = [], 0, None, None, MACHINE
+    specs: list[Spec] = []
+    for name in names:
+        try:
+            specs.append(read_spec(name))
+        except SpecError as error:
+            faults += error.faults
+    for spec in specs:
+        mine = [text for text in sets if concerns(text, spec) or not any(concerns(text, other) for other in specs)]
+        try:
+            resolver = Resolver(spec, scale, mine)
+            for step in expand(spec, resolver):
+                asked += 1
+                merged[step.fingerprint] = _merge(merged.get(step.fingerprint), step)
+        except SpecError as error:
+            faults += error.faults
+            continue
+        titles.append(spec.title)
+        if resolver.scale is not None:
+            scale_name, scale_title = resolver.scale.document.name, resolver.scale.title
+            machine = resolver.scale.machine or MACHINE
+    if faults:
+        raise SpecError(faults)
+    steps = tuple(merged.values())
+    return Plan(steps, tuple(names), tuple(titles), scale, scale_name, scale_title, machine, tuple(sets), asked)
+
+
+def _merge(first: Step | None, step: Step) -> Step:
+    """The same Step under the names of both stages."""
+    if first is None:
+        return step
+    stages = tuple(dict.fromkeys(first.stages + step.stages))
+    known = [dict(first.coordinates), *map(dict, first.also)]
+    also = first.also if dict(step.coordinates) in known else (*first.also, step.coordinates)
+    return replace(first, stages=stages, also=also)

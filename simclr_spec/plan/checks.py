@@ -1,0 +1,107 @@
+"""Contradictions that no single value shows: each with its place and its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from simclr_spec.errors import Fault
+from simclr_spec.spec import Stage
+from simclr_spec.spec.settings import Setting, fault_at
+
+Settings = Mapping[str, Setting]
+
+
+def labelled_images(settings: Settings) -> int:
+    """Training images with labels."""
+    images: int = settings["dataset.train_images"].value
+    if settings["labels.per_class"].value is not None:
+        return int(settings["labels.per_class"].value * settings["dataset.classes"].value)
+    return int(settings["labels.fraction"].value * images + 1e-6)
+
+
+def examples(kind: str, settings: Settings) -> int:
+    """Images that one epoch passes over."""
+    if kind == "pretrain" or (kind == "distill" and settings["images"].value == "all"):
+        return int(settings["dataset.train_images"].value)
+    return labelled_images(settings)
+
+
+def check(stage: Stage, settings: Settings) -> Iterator[Fault]:
+    """Faults of one combination of values."""
+    if "labels.fraction" in settings:
+        found = list(_labels(settings))
+        yield from found
+        if found:
+            return
+    yield from _batch(stage.kind, settings)
+    yield from _head(settings)
+    yield from _ranges(settings)
+
+
+def _labels(settings: Settings) -> Iterator[Fault]:
+    images, classes = settings["dataset.train_images"].value, settings["dataset.classes"].value
+    name, fraction, per_class = (settings[key] for key in ("dataset.name", "labels.fraction", "labels.per_class"))
+    count = labelled_images(settings)
+    sampler, listed = settings["labels.sampler"], settings["labels.list_digest"]
+    if sampler.value == "list" and not listed.value:
+        sentence = (
+            f"{name.value} has no published list of labels for this amount; set labels.list_digest, or sampler 'balanced'"
+        )
+        yield fault_at(sampler, sentence)
+    elif sampler.value == "balanced" and listed.value and fraction.value != 1.0:
+        yield fault_at(listed, f"labels.list_digest needs labels.sampler = 'list' ({sampler.origin} says balanced)")
+    if per_class.value is not None and count > images:
+        most = images // classes
+        yield fault_at(
+            per_class,
+            f"{per_class.value} labels per class are {count:,} images; {name.value} has {images:,}, so at most {most}",
+        )
+    elif count < classes:
+        sentence = f"label_fraction {fraction.value:g} leaves {count} images for the {classes:,} classes of {name.value}"
+        yield fault_at(fraction, f"{sentence}; use at least {_least(classes, images):g}")
+
+
+def _least(classes: int, images: int) -> float:
+    """The smallest fraction of four digits that gives one image per class."""
+    step = 10 ** (len(str(images)) + 1)
+    return float(-(-classes * step // images) / step)
+
+
+def _batch(kind: str, settings: Settings) -> Iterator[Fault]:
+    batch, micro, count = settings["batch"], settings["micro_batch"], examples(kind, settings)
+    taken = min(batch.value, count)  # where the batch may be cut
+    if batch.value > count and not settings["batch_at_most_examples"].value:
+        of = "" if kind == "pretrain" else " labelled"
+        sentence = f"batch {batch.value:,} is more than the {count:,}{of} images of {settings['dataset.name'].value}"
+        yield fault_at(batch, f"{sentence}; use a smaller batch or batch_at_most_examples = true")
+    elif micro.value is not None and micro.value > batch.value:
+        yield fault_at(micro, f"micro_batch {micro.value} is more than batch {batch.value} ({batch.origin})")
+    elif micro.value is not None and micro.value < taken and taken % micro.value:
+        at_most = "" if taken == batch.value else f", cut to the {taken} images that there are"
+        yield fault_at(micro, f"micro_batch {micro.value} does not divide batch {taken} ({batch.origin}{at_most})")
+    tests, all_tests = settings["test_images"], settings["dataset.test_images"]
+    if tests.value is not None and tests.value > all_tests.value:
+        yield fault_at(
+            tests, f"test_images {tests.value:,} is more than the {all_tests.value:,} of {settings['dataset.name'].value}"
+        )
+
+
+def _head(settings: Settings) -> Iterator[Fault]:
+    layer, layers = settings.get("from_layer"), settings.get("head.layers")
+    if layer is not None and layers is not None and layer.value >= layers.value:
+        use = "use 0" if layers.value == 1 else f"use 0 to {layers.value - 1}"
+        yield fault_at(layer, f"from_layer {layer.value}, but the head has {layers.value} layers ({layers.origin}); {use}")
+
+
+def _ranges(settings: Settings) -> Iterator[Fault]:
+    for name in ("crop_area", "crop_aspect", "blur_sigma"):
+        low, high = settings[f"augment.{name}_min"], settings[f"augment.{name}_max"]
+        if low.value > high.value:
+            later, other = (low, high) if _rank(low) >= _rank(high) else (high, low)
+            sentence = f"augment.{name}_min {low.value:g} is more than augment.{name}_max {high.value:g} ({other.origin})"
+            yield fault_at(later, sentence)
+
+
+def _rank(setting: Setting) -> Any:
+    return ("dataset", "recipe", "scale", "spec", "--set").index(setting.layer) if setting.layer != "fixed" else -1

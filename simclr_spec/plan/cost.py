@@ -1,0 +1,226 @@
+"""What a Step costs, before anything runs: parameters, FLOPs, seconds on one machine, memory, disk.
+
+seconds = train FLOPs / the machine's rate + traffic of the activations / its bandwidth + train steps x its overhead.
+The model and its constants are those of runners/machines/*.toml; finished Steps correct it (see `calibrated`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from simclr_spec import params as parameters
+from simclr_spec.document import load
+from simclr_spec.plan import network
+from simclr_spec.plan.step import Plan, Step
+from simclr_spec.record import record
+
+_FIELDS = {
+    "title": {"type": "string", "description": "its name in the bill"},
+    "unit": {"enum": ["GPU", "core"], "description": "what an hour of it is called"},
+    "device": {"type": "string", "minLength": 2, "description": "part of the name that its driver tells; cpu for a core"},
+    "tflops": {"type": "number", "minimum": 0, "exclusiveMinimum": True, "description": "reached, in training, TFLOP/s"},
+    "terabytes_per_second": {"type": "number", "minimum": 0, "exclusiveMinimum": True, "description": "reached bandwidth"},
+    "bytes_per_output": {"type": "number", "minimum": 0, "description": "traffic per convolution output, forward and backward"},
+    "saved_bytes_per_output": {
+        "type": "number",
+        "minimum": 0,
+        "description": "kept for the backward pass per convolution output",
+    },
+    "sk_traffic": {
+        "type": "number",
+        "minimum": 1,
+        "description": "traffic of selective kernels relative to plain convolutions",
+    },
+    "step_milliseconds": {"type": "number", "minimum": 0, "description": "overhead of one train step"},
+    "memory_gib": {"type": "number", "minimum": 0, "exclusiveMinimum": True, "description": "memory of one, in GiB"},
+    "source": {"type": "string", "description": "where the numbers come from"},
+}
+
+
+def machine_schema() -> dict[str, Any]:
+    return {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "title": "A machine of simclr-spec",
+        "type": "object",
+        "properties": {"$schema": {"type": "string"}, **_FIELDS},
+        "required": list(_FIELDS),
+        "additionalProperties": False,
+    }
+
+
+@record
+class Machine:
+    """One GPU, or one core: what it reaches in training, not its peak."""
+
+    title: str
+    unit: str
+    device: str
+    tflops: float
+    terabytes_per_second: float
+    bytes_per_output: float
+    saved_bytes_per_output: float
+    sk_traffic: float
+    step_milliseconds: float
+    memory_gib: float
+    source: str
+
+    def fits(self, environment: Mapping[str, Any]) -> bool:
+        """Whether a finished Step's environment (train/environment.py) is such a machine."""
+        return self.device == environment.get("accelerator") or self.device in environment.get("device", "")
+
+    def used(self, environment: Mapping[str, Any]) -> int:
+        """How many of them the Step ran on."""
+        threads = environment.get("threads", 1) if self.unit == "core" else 1
+        return int(environment.get("world_size", 1) * threads)
+
+
+@cache
+def read_machine(name: str) -> Machine:
+    """A declared machine or a path."""
+    data = load("machine", name, machine_schema).data
+    return Machine(**{key: data[key] for key in _FIELDS})
+
+
+@record
+class Cost:
+    """Of one Step, evaluation included."""
+
+    parameters: int
+    """trained ones"""
+    train_steps: int
+    flops: int
+    seconds: float
+    """of the whole Step on one machine"""
+    memory: int
+    """bytes for a whole batch at once"""
+    machines: int
+    """that hold a whole batch, so that BN sees all of it"""
+    disk: int
+    """bytes of the weights that stay"""
+
+
+@record
+class _Work:
+    """Per training image: forward passes, backward passes, activations moved (with and without gradients) and kept."""
+
+    forward: int
+    backward: int
+    outputs_trained: int
+    outputs_passed: int
+    trained: int
+    stored: int
+
+
+def images_per_epoch(kind: str, params: Mapping[str, Any]) -> int:
+    """Images that one epoch passes over."""
+    data = params["dataset"]
+    if kind == "pretrain" or (kind == "distill" and params["images"] == "all"):
+        return int(data["train_images"])
+    labels = params["labels"]
+    if labels["per_class"] is not None:
+        return int(labels["per_class"] * data["classes"])
+    return int(labels["fraction"] * data["train_images"] + 1e-6)
+
+
+def train_steps(kind: str, params: Mapping[str, Any]) -> int:
+    """Of the whole training: floor(images x epochs / batch) + 1, the official rule; or what `train_steps` says."""
+    if params["train_steps"] is not None:
+        return int(params["train_steps"])
+    images = images_per_epoch(kind, params)
+    return int(images * params["epochs"] / batch(kind, params)) + 1
+
+
+def batch(kind: str, params: Mapping[str, Any]) -> int:
+    """Images of one train step."""
+    if params["batch_at_most_examples"]:
+        return min(int(params["batch"]), images_per_epoch(kind, params))
+    return int(params["batch"])
+
+
+def cost(step: Step, teacher: Step | None, machine: Machine) -> Cost:
+    """`teacher` is the parent of a distillation, else None."""
+    params, data = step.params, step.params["dataset"]
+    work = _work(step.kind, params, teacher)
+    steps, size = train_steps(step.kind, params), batch(step.kind, params)
+    tests = params["test_images"] or data["test_images"]
+    encoder = network.encoder(params["encoder"], data["image_size"])
+    flops = steps * size * (work.forward + work.backward) + tests * encoder.forward
+    # A pass without gradients moves about a third of what training moves.
+    moved = steps * size * (work.outputs_trained + work.outputs_passed / 3) + tests * encoder.outputs / 3
+    traffic = moved * machine.bytes_per_output * (machine.sk_traffic if params["encoder"]["sk"] else 1.0)
+    seconds = flops / (machine.tflops * 1e12) + traffic / (machine.terabytes_per_second * 1e12)
+    seconds += steps * machine.step_milliseconds / 1e3
+    per_pass = min(size, params["micro_batch"] or size)
+    memory = 16 * work.stored + round(per_pass * work.outputs_trained * machine.saved_bytes_per_output)
+    needed = memory / (0.9 * machine.memory_gib * 2**30)
+    return Cost(work.trained, steps, flops, seconds, memory, 2 ** max(0, math.ceil(math.log2(needed))), 4 * work.stored)
+
+
+def _work(kind: str, params: Mapping[str, Any], teacher: Step | None) -> _Work:
+    data = params["dataset"]
+    encoder = network.encoder(params["encoder"], data["image_size"])
+    last = network.classifier(encoder.features, data["classes"])
+    if kind == "pretrain":
+        head = network.head(encoder.features, params["head"])
+        keys = 2 * (encoder.forward + head.forward) if params["memory"]["enabled"] else 0
+        trained = encoder.trainable + head.trainable + (last.trainable if params["linear_head"] else 0)
+        forward = 2 * (encoder.forward + head.forward) + keys
+        passed = 2 * encoder.outputs if keys else 0
+        backward = 2 * (encoder.backward + head.backward)
+        return _Work(forward, backward, 2 * encoder.outputs, passed, trained, encoder.total + head.total)
+    if kind == "finetune":
+        kept = network.head(encoder.features, params["head"], params["from_layer"])
+        last = network.classifier(kept.features, data["classes"])
+        forward, backward = (sum(getattr(part, name) for part in (encoder, kept, last)) for name in ("forward", "backward"))
+        trained, stored = (sum(getattr(part, name) for part in (encoder, kept, last)) for name in ("trainable", "total"))
+        return _Work(forward, backward, encoder.outputs, 0, trained, stored)
+    if kind == "linear_eval":
+        forward, backward = encoder.forward + last.forward, last.forward
+        return _Work(forward, backward, 0, encoder.outputs, last.trainable, last.trainable)
+    forward, backward = encoder.forward + last.forward, encoder.backward + last.backward
+    passed = 0
+    if teacher is not None:
+        guide = network.encoder(teacher.params["encoder"], data["image_size"])
+        forward, passed = forward + guide.forward, guide.outputs
+    return _Work(forward, backward, encoder.outputs, passed, encoder.trainable + last.trainable, encoder.total + last.total)
+
+
+def costs(plan: Plan, machine: Machine) -> dict[str, Cost]:
+    """Fingerprint -> cost of every Step."""
+    known: dict[tuple[Any, ...], Cost] = {}
+    found = {}
+    for step in plan.steps:
+        teacher = plan.by_fingerprint.get(step.needs.get("teacher", ""))
+        key = (*_but_seeds(step), *(_but_seeds(teacher) if teacher else ()))
+        if key not in known:
+            known[key] = cost(step, teacher, machine)
+        found[step.fingerprint] = known[key]
+    return found
+
+
+def _but_seeds(step: Step) -> tuple[Any, ...]:
+    """Equal for Steps that differ in their seeds only."""
+    return (id(step.shared), *((name, setting.value) for name, setting in step.own.items() if not name.endswith("seed")))
+
+
+def one_by_one(plan: Plan, seconds: Mapping[str, float]) -> float:
+    """Seconds if every Step but the pretrainings were run alone, with everything it needs."""
+    chain: dict[str, float] = {}
+    total = 0.0
+    for step in plan.steps:
+        chain[step.fingerprint] = seconds[step.fingerprint] + sum(chain[parent] for parent in step.needs.values())
+        if step.kind != "pretrain":
+            total += chain[step.fingerprint]
+    return total or sum(seconds.values())
+
+
+def calibrated(plan: Plan, costs: Mapping[str, Cost], measured: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Seconds of every Step, corrected per kind by finished Steps: `measured` pairs fingerprint and machine-seconds."""
+    ratios: dict[str, list[float]] = {kind: [] for kind in parameters.KINDS}
+    for fingerprint, seconds in measured:
+        ratios[plan.by_fingerprint[fingerprint].kind].append(seconds / costs[fingerprint].seconds)
+    factor = {kind: sorted(found)[len(found) // 2] if found else 1.0 for kind, found in ratios.items()}
+    return {step.fingerprint: costs[step.fingerprint].seconds * factor[step.kind] for step in plan.steps}

@@ -1,0 +1,363 @@
+"""From a spec's stages to its Steps: one per parent Step and own axis value, parents first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from simclr_spec.coordinates import KEYS, matches, show, show_value
+from simclr_spec.document import Document, Path
+from simclr_spec.errors import Fault, SpecError, did_you_mean
+from simclr_spec.fingerprint import fingerprint
+from simclr_spec.plan.checks import check
+from simclr_spec.plan.resolve import COORDINATE_FIELDS, Resolver, Values
+from simclr_spec.plan.step import Step, label
+from simclr_spec.spec import Encoder, Reference, Spec, Stage
+from simclr_spec.spec.schema import LABELLED
+from simclr_spec.spec.settings import Setting, fault_at, label_lists
+
+MOST_STEPS = 100_000
+MOST_COMPARISONS = 2_000_000
+"""Of parents or encoders with the selectors of the stages, over all stages."""
+
+INHERITED = (
+    "encoder.base_width",
+    "encoder.stem",
+    "encoder.sk_ratio",
+    "encoder.sk_min_width",
+    "encoder.bn_epsilon",
+    "encoder.max_pool",
+    "head.layers",
+    "head.width",
+    "head.out_dim",
+)
+"""Fields of the network that a Step takes over from the Step it starts from."""
+
+_ENCODER = ("depth", "width", "sk", "head_layers", "head_width")
+_LABELS = ("label_fraction", "labels_per_class")
+_MISSING = object()
+
+
+def expand(spec: Spec, resolver: Resolver) -> Iterator[Step]:
+    """Every Step of the spec, parents before children. Raises SpecError with the faults of all stages."""
+    faults: list[Fault] = []
+    made: dict[str, list[Step]] = {}
+    count = compared = 0
+    for stage in _ordered(spec):
+        if stage.parent is not None and stage.parent.stage not in made:
+            continue  # its parent's stage has faults of its own
+        steps: list[Step] = []
+        candidates = made[stage.parent.stage] if stage.parent is not None else spec.rows
+        compared += len(candidates) * max(1, len(stage.encoders))
+        if compared > MOST_COMPARISONS:
+            sentence = f"the selectors of this spec need more than {MOST_COMPARISONS:,} comparisons; use fewer, or split it"
+            raise SpecError([*faults, spec.document.fault(stage.path, sentence, key=True)])
+        try:
+            expansion = _Expansion(spec, resolver, stage, made[stage.parent.stage] if stage.parent else [])
+            for step in expansion.steps():
+                steps.append(step)
+                count += 1
+                if count > MOST_STEPS:
+                    sentence = f"this spec has more than {MOST_STEPS:,} Steps; split it"
+                    raise SpecError([spec.document.fault(stage.path, sentence, key=True)])
+            if not steps:
+                raise SpecError([spec.document.fault(stage.path, _empty(stage), key=True)])
+            made[stage.name] = steps
+        except SpecError as error:
+            faults += error.faults
+    if faults:
+        raise SpecError(faults)
+    for steps in made.values():
+        yield from steps
+
+
+def _empty(stage: Stage) -> str:
+    why = "its `encoders` match none of those at hand" if stage.encoders else "no Step of its parent matches"
+    return f"[stages.{stage.name}] has no Steps: {why}"
+
+
+def _ordered(spec: Spec) -> list[Stage]:
+    """Parents before children; raises SpecError on a stage that is missing or needs itself."""
+    faults = []
+    for stage in spec.stages.values():
+        parent = stage.parent
+        if parent is None:
+            continue
+        path = parent.path if isinstance(_at(spec.document, parent.path), str) else (*parent.path, "stage")
+        if parent.stage not in spec.stages:
+            role = parent.path[-1]
+            sentence = (
+                f"{role} {parent.stage!r} is not a stage here{did_you_mean(parent.stage, set(spec.stages) - {stage.name})}"
+            )
+            faults.append(spec.document.fault(path, sentence))
+            continue
+        kind, allowed = spec.stages[parent.stage].kind, _PARENTS[stage.kind]
+        if parent.stage == stage.name:
+            faults.append(spec.document.fault(path, f"[stages.{stage.name}] needs itself"))
+        elif kind not in allowed:
+            sentence = f"a {stage.kind} starts from a {' or '.join(allowed)} stage; {parent.stage!r} is a {kind}"
+            faults.append(spec.document.fault(path, sentence))
+    if faults:
+        raise SpecError(faults)
+    ordered: dict[str, Stage] = {}
+    for stage in spec.stages.values():
+        chain: dict[str, Stage] = {}
+        while stage.name not in ordered:
+            if stage.name in chain:
+                circle = " → ".join([*list(chain)[list(chain).index(stage.name) :], stage.name])
+                where = spec.stages[stage.name].parent
+                raise SpecError(
+                    [spec.document.fault(where.path if where else stage.path, f"these stages need each other: {circle}")]
+                )
+            chain[stage.name] = stage
+            if stage.parent is None:
+                break
+            stage = spec.stages[stage.parent.stage]
+        ordered.update((one.name, one) for one in reversed(chain.values()))
+    return list(ordered.values())
+
+
+_PARENTS = {"finetune": ("pretrain",), "linear_eval": ("pretrain",), "distill": ("finetune", "distill")}
+
+
+def _at(document: Document, path: Path) -> Any:
+    value: Any = document.data
+    for part in path:
+        value = value[part]
+    return value
+
+
+def _head_of(teacher: Step) -> dict[str, Any]:
+    """Coordinates of the head that a teacher, or the teacher's own teacher, was fine-tuned with."""
+    known = {key if key.startswith("teacher_") else f"teacher_{key}": value for key, value in teacher.coordinates.items()}
+    return {name: known[name] for name in ("teacher_from_layer", "teacher_head_layers", "teacher_head_width") if name in known}
+
+
+class _Expansion:
+    """The Steps of one stage."""
+
+    def __init__(self, spec: Spec, resolver: Resolver, stage: Stage, parents: list[Step]) -> None:
+        self.spec, self.resolver, self.stage, self.parents = spec, resolver, stage, parents
+        self.document = spec.document
+        self._rows = {self._key(row): path for row, path in spec.rows}
+        facts = resolver.dataset(stage)
+        self._dataset = facts["dataset.name"].value
+        self._lists = label_lists(facts["dataset.classes"].document) if facts["dataset.classes"].document else {}
+        self._axis: dict[tuple[str, Any, Path], Setting] = {}
+        self._checked: set[tuple[Any, ...]] = set()
+        self._from_layers = stage.from_layers
+        if any(o.field == "from_layer" and o.target in (None, stage.kind, stage.name) for o in resolver.overrides):
+            self._from_layers = ()
+        if stage.kind in LABELLED:
+            self._labels: list[tuple[str, Any]] = [("labels_per_class", n) for n in stage.per_class]
+            self._labels += [("label_fraction", share) for share in stage.fractions or (() if stage.per_class else (1.0,))]
+
+    @staticmethod
+    def _key(row: Encoder) -> tuple[Any, ...]:
+        return row.depth, row.width, row.sk, row.head_layers, row.head_width
+
+    def steps(self) -> Iterator[Step]:
+        if self.stage.kind == "distill":
+            yield from self._distilled()
+        elif self.parents:
+            where = self.stage.parent.where if self.stage.parent else {}
+            for parent in self.parents:
+                if parent.matches(where) and self._wanted(parent.coordinates):
+                    encoder = {key: parent.coordinates[key] for key in _ENCODER if key in parent.coordinates}
+                    yield from self._labelled(encoder, self._path_of(parent), {"from": parent}, {})
+        elif self.stage.parent is None:
+            for row, path in self.spec.rows:
+                coordinates = row.coordinates()
+                if self.stage.kind != "pretrain":
+                    coordinates = {key: coordinates[key] for key in ("depth", "width", "sk")}
+                if self._wanted(coordinates):
+                    yield from self._labelled(coordinates, path, {}, {})
+
+    def _path_of(self, parent: Step) -> Path:
+        return parent.origins["encoder.depth"].path[:-1]
+
+    def _wanted(self, coordinates: Mapping[str, Any]) -> bool:
+        return not self.stage.encoders or any(matches(coordinates, selector) for selector in self.stage.encoders)
+
+    def _labelled(self, encoder: dict[str, Any], path: Path, needs: dict[str, Step], more: dict[str, Any]) -> Iterator[Step]:
+        """The product of labels, layers and seeds."""
+        labels: Iterable[tuple[str, Any] | None] = self._labels if self.stage.kind in LABELLED else [None]
+        for amount in labels:
+            for layer in self._from_layers or (None,):
+                for seeds in self._seeds(next(iter(needs.values()), None)):
+                    coordinates = {**encoder, **more, **seeds}
+                    if amount is not None:
+                        coordinates[amount[0]] = amount[1]
+                    if layer is not None:
+                        coordinates["from_layer"] = layer
+                    yield self._step(coordinates, path, needs)
+
+    def _seeds(self, parent: Step | None) -> Iterator[dict[str, Any]]:
+        """Own seeds times the parent's chain, or the parent's alone."""
+        if parent is None:
+            for seed in self.stage.seeds or self.spec.seeds:
+                yield {"seed": seed}
+            return
+        chain = {key: value for key, value in parent.coordinates.items() if key.endswith("_seed")}
+        if not self.stage.seeds:
+            yield {"seed": parent.coordinates["seed"], **chain}
+        for seed in self.stage.seeds:
+            yield {"seed": seed, **chain, f"{parent.stage}_seed": parent.coordinates["seed"]}
+
+    def _distilled(self) -> Iterator[Step]:
+        """One Step per student and teacher; what the teacher's table does not fix is the student's."""
+        assert self.stage.parent is not None
+        where = self.stage.parent.where
+        shared = [key for key in ("depth", "width", "sk") if key not in where]
+        teachers: dict[tuple[Any, ...], list[Step]] = {}
+        for parent in self.parents:
+            if parent.matches(where):
+                teachers.setdefault(tuple(parent.coordinates[key] for key in shared), []).append(parent)
+        if not teachers:
+            raise SpecError([self._no_teacher(self.stage.parent, where)])
+        seen = set()
+        for row, path in self.spec.rows:
+            student = {"depth": row.depth, "width": row.width, "sk": row.sk}
+            if not self._wanted(student) or tuple(student.values()) in seen:
+                continue
+            seen.add(tuple(student.values()))
+            key = tuple(student[name] for name in shared)
+            if key not in teachers:
+                raise SpecError([self._no_teacher(self.stage.parent, {**where, **dict(zip(shared, key, strict=True))})])
+            for teacher in teachers[key]:
+                more = {f"teacher_{name}": teacher.coordinates[name] for name in student}
+                more.update(_head_of(teacher))
+                more["self_distillation"] = all(teacher.coordinates[name] == value for name, value in student.items())
+                labels = {name: teacher.coordinates[name] for name in _LABELS if name in teacher.coordinates}
+                yield from self._labelled({**student, **labels}, path, {"teacher": teacher}, more)
+
+    def _no_teacher(self, reference: Reference, wanted: Mapping[str, Any]) -> Fault:
+        keys = [key for key in wanted if key in KEYS]
+        near = [key for key in keys if not any(matches(step.coordinates, {key: wanted[key]}) for step in self.parents)]
+        at = next((key for key in near or keys if key in reference.where), None)
+        have = ""
+        if near:
+            known = dict.fromkeys(step.coordinates.get(near[0], "none") for step in self.parents)
+            have = f"; its {near[0]} is {', '.join(map(show_value, known))}"
+        sentence = f"no Step of {reference.stage!r} has {show(wanted)}{have}"
+        return self.document.fault((*reference.path, at) if at else reference.path, sentence)
+
+    def _step(self, axes: dict[str, Any], path: Path, needs: dict[str, Step]) -> Step:
+        stage = self.stage
+        coordinates = {"stage": stage.name, "kind": stage.kind, "dataset": self._dataset, **axes}
+        from_axis = frozenset(key for key in COORDINATE_FIELDS if key in axes)
+        values = self.resolver.values(stage, coordinates, from_axis)
+        settings = self._settings(values, coordinates, path, needs, from_axis)
+        params = _filled(values, settings)
+        self._check(values, settings, axes, coordinates)
+        fingerprints = {role: parent.fingerprint for role, parent in needs.items()}
+        identity = fingerprint(stage.kind, params, fingerprints)
+        name = label(params)
+        return Step((stage.name,), stage.kind, name, identity, fingerprints, coordinates, params, values.settings, settings)
+
+    def _settings(
+        self, values: Values, coordinates: dict[str, Any], path: Path, needs: dict[str, Step], from_axis: frozenset[str]
+    ) -> dict[str, Setting]:
+        """What the axes and the parent say: it comes on top of the layers."""
+        at = ("stages", self.stage.name, "seeds") if self.stage.seeds else ("seeds",)
+        settings = {"seed": self._setting(coordinates["seed"], at)}
+        for name in ("depth", "width", "sk"):
+            settings[f"encoder.{name}"] = self._setting(coordinates[name], (*path, name))
+        for name in from_axis:
+            if "from" in needs and name != "from_layer":
+                continue  # the parent's head, see _inherit
+            if (field := COORDINATE_FIELDS[name]) in values.settings:
+                where = (*self.stage.path, name) if name == "from_layer" else (*path, name)
+                settings[field] = self._setting(coordinates[name], where)
+        if "from" in needs:
+            self._inherit(values, needs["from"], settings)
+            for name in ("head_layers", "head_width"):
+                if name in needs["from"].coordinates:
+                    coordinates[name] = needs["from"].coordinates[name]
+        if "teacher" in needs:
+            self._check_images(values, needs["teacher"])
+            for name in ("fraction", "per_class", "sampler", "list_digest", "seed"):
+                settings[f"labels.{name}"] = needs["teacher"].origins[f"labels.{name}"]
+        elif self.stage.kind in LABELLED:
+            self._label_settings(values, coordinates, settings)
+        return settings
+
+    def _check_images(self, values: Values, teacher: Step) -> None:
+        """A teacher knows the classes of its own images only."""
+        for name in ("dataset.name", "dataset.classes", "dataset.digest"):
+            own, theirs = values.settings[name], teacher.origins[name]
+            if own.value != theirs.value:
+                sentence = (
+                    f"{name} {show_value(own.value)}, but {teacher.stage!r}, which teaches, has {show_value(theirs.value)}"
+                )
+                if name == "dataset.name" and self.stage.dataset is not None:
+                    own = Setting(self.stage.dataset, "spec", self.document, (*self.stage.path, "dataset"))
+                raise SpecError([fault_at(own, f"{sentence}; a student needs the images of its teacher")])
+
+    def _label_settings(self, values: Values, coordinates: dict[str, Any], settings: dict[str, Setting]) -> None:
+        fraction, per_class = coordinates.get("label_fraction"), coordinates.get("labels_per_class")
+        at = (*self.stage.path, "label_fraction" if per_class is None else "labels_per_class")
+        settings["labels.fraction"] = self._setting(fraction, at)
+        settings["labels.per_class"] = self._setting(per_class, at)
+        settings.update(self._published(values, fraction))
+        drawn = fraction != 1.0 and settings.get("labels.sampler", values.settings["labels.sampler"]).value == "balanced"
+        settings["labels.seed"] = self._setting(coordinates["seed"] if drawn else None, settings["seed"].path)
+
+    def _published(self, values: Values, fraction: float | None) -> Iterator[tuple[str, Setting]]:
+        """The data set's list for this fraction: it goes before the recipe's sampler, and after anybody else's."""
+        listed = {} if fraction is None else self._lists.get(fraction, {})
+        drawn = values.settings["labels.sampler"].layer != "recipe" and values.settings["labels.sampler"].value == "balanced"
+        for name, theirs in listed.items():
+            own = values.settings[name]
+            if own.layer in ("recipe", "fixed"):
+                if not drawn:
+                    yield name, theirs
+            elif own.value != theirs.value:
+                yield name, replace(own, recipe=theirs)
+        if fraction == 1.0 and values.settings["labels.sampler"].value == "balanced":
+            yield "labels.list_digest", Setting("", "fixed")  # all labels: no list is read
+
+    def _inherit(self, values: Values, parent: Step, settings: dict[str, Setting]) -> None:
+        """The network of the parent; another value asked for here is a contradiction."""
+        for name in INHERITED:
+            theirs = parent.origins.get(name)
+            own = values.settings.get(name)
+            if theirs is None or own is None or own.value == theirs.value:
+                continue
+            for_this_stage = own.layer == "--set" and not own.text.startswith(f"--set {name}=")
+            if own.layer == "spec" or for_this_stage:
+                sentence = f"{name} {show_value(own.value)}, but {parent.stage!r}, where this stage starts, has"
+                raise SpecError([fault_at(own, f"{sentence} {show_value(theirs.value)} ({theirs.origin})")])
+            settings[name] = replace(theirs, text=parent.stage)
+
+    def _setting(self, value: Any, path: Path) -> Setting:
+        key = (type(value).__name__, value, path)
+        setting = self._axis.get(key)
+        if setting is None:
+            setting = self._axis[key] = Setting(value, "axis", self.document, path)
+        return setting
+
+    def _check(self, values: Values, settings: dict[str, Setting], axes: dict[str, Any], coordinates: dict[str, Any]) -> None:
+        """Contradictions between values; once per combination that matters."""
+        key = (id(values), *(axes.get(name) for name in (*_LABELS, "from_layer")), coordinates.get("head_layers"))
+        if key not in self._checked:
+            self._checked.add(key)
+            if found := list(check(self.stage, {**values.settings, **settings})):
+                raise SpecError(found)
+
+
+def _filled(values: Values, settings: Mapping[str, Setting]) -> dict[str, Any]:
+    """Nested parameters with the axes' values put in; shares the tables that do not change."""
+    params = dict(values.params)
+    copied: set[str] = set()
+    for dotted, setting in settings.items():
+        table, _, name = dotted.partition(".")
+        if not name:
+            params[table] = setting.value
+            continue
+        if table not in copied:
+            copied.add(table)
+            params[table] = dict(params.get(table, ()))
+        params[table][name] = setting.value
+    return params

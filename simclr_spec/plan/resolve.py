@@ -1,0 +1,278 @@
+"""From layers to values: recipe [common] < recipe [kind] < its rules < scale (same layout) < the spec's stage < --set.
+
+Every value remembers its origin, and what the recipe says when it says something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from simclr_spec import params
+from simclr_spec.coordinates import matches
+from simclr_spec.document import Document, toml_value, value_fault
+from simclr_spec.errors import Fault, SpecError, UsageError, did_you_mean
+from simclr_spec.library import is_path, names, unknown
+from simclr_spec.record import record
+from simclr_spec.spec import Spec, Stage, schema
+from simclr_spec.spec.settings import Layer, Setting, coerce, fault_at, read_dataset, read_layer
+
+COORDINATE_FIELDS = {"head_layers": "head.layers", "head_width": "head.width", "from_layer": "from_layer"}
+"""Coordinates that are resolved values themselves; a rule may ask for them."""
+
+DEFAULTS = {"labels.list_digest": ""}
+"""Fields that mean 'nothing' unless a recipe says otherwise."""
+
+UNSCALED = "paper"
+"""The scale's name that asks for the recipe as it stands."""
+
+
+@record
+class Override:
+    """One --set: `target` is a stage, a kind, or None for every stage that has the field."""
+
+    target: str | None
+    field: str
+    setting: Setting
+
+
+@record
+class Values:
+    """The values of one stage under one set of matching rules, before the axes of a Step are filled in."""
+
+    settings: Mapping[str, Setting]
+    params: Mapping[str, Any]
+    """nested plain values"""
+
+
+class Resolver:
+    """The layers of one spec at one scale."""
+
+    def __init__(self, spec: Spec, scale: str | None, sets: Sequence[str]) -> None:
+        self.spec = spec
+        self.recipe = self._named("recipe", spec.recipe)
+        self.scale: Layer | None = None
+        if scale is not None and scale != UNSCALED:
+            self.scale = read_layer("scale", scale, None)
+        elif scale is None and spec.scale is not None and spec.scale != UNSCALED:
+            self.scale = self._named("scale", spec.scale)
+        for document in (self.recipe.document, spec.document, *([self.scale.document] if self.scale else [])):
+            _check_dataset_name(document)
+        self.dataset_set: Setting | None = None
+        self.overrides = list(self._overrides(sets))
+        self._datasets: dict[tuple[str, Any], dict[str, Setting]] = {}
+        self._values: dict[tuple[Any, ...], Values] = {}
+        self._answers: dict[tuple[Any, ...], Values] = {}
+        self._asked: dict[str, tuple[str, ...]] = {}
+        self._layers = [self.recipe] + ([self.scale] if self.scale else [])
+
+    def _named(self, kind: Literal["recipe", "scale"], name: str) -> Layer:
+        """The recipe or scale that the spec names; a wrong name is the spec's fault."""
+        document = self.spec.document
+        try:
+            return read_layer(kind, name, document.folder)
+        except UsageError as error:
+            raise SpecError([document.fault((kind,), str(error))]) from None
+
+    def _overrides(self, sets: Sequence[str]) -> Iterable[Override]:
+        for text in sets:
+            override = _override(text, self.spec)
+            if override.field == "dataset":
+                self.dataset_set = override.setting
+            else:
+                yield override
+
+    def dataset(self, stage: Stage) -> dict[str, Setting]:
+        """`dataset.*` of a stage; its name remembers the recipe's data set, when that is another one."""
+        asked, folder = self._dataset_name(stage)
+        if asked is None:
+            sentence = "no data set is named here, nor by the recipe or the scale; add dataset = '...'"
+            raise SpecError([self.spec.document.fault((), sentence)])
+        key = (asked.value, folder)
+        if key not in self._datasets:
+            try:
+                _, facts = read_dataset(asked.value, folder)
+            except UsageError as error:
+                raise SpecError([fault_at(asked, str(error))]) from None
+            first = self.recipe.dataset or self.spec.dataset
+            if first is not None and first != asked.value:
+                said = Setting(first, "recipe", self.recipe.document, ("dataset",))
+                facts["dataset.name"] = replace(asked, value=facts["dataset.name"].value, recipe=said)
+            self._datasets[key] = facts
+        return self._datasets[key]
+
+    def _dataset_name(self, stage: Stage) -> tuple[Setting | None, Any]:
+        document = self.spec.document
+        if self.dataset_set is not None:
+            return self.dataset_set, None
+        if stage.dataset is not None:
+            return Setting(stage.dataset, "spec", document, (*stage.path, "dataset")), document.folder
+        if self.scale is not None and self.scale.dataset is not None:
+            return Setting(self.scale.dataset, "scale", self.scale.document, ("dataset",)), self.scale.document.folder
+        if self.spec.dataset is not None:
+            return Setting(self.spec.dataset, "spec", document, ("dataset",)), document.folder
+        if self.recipe.dataset is not None:
+            return Setting(self.recipe.dataset, "recipe", self.recipe.document, ("dataset",)), self.recipe.document.folder
+        return None, None
+
+    def values(self, stage: Stage, coordinates: dict[str, Any], fixed: frozenset[str]) -> Values:
+        """Values of a Step with these coordinates; adds the coordinates that are resolved values, unless `fixed` by an axis."""
+        pending = {
+            key: name for key, name in COORDINATE_FIELDS.items() if name in schema.fields(stage.kind) and key not in fixed
+        }
+        asked = (stage.name, *pending, *map(coordinates.get, self._asked_by_rules(stage.kind)))
+        if asked not in self._answers:
+            self._answers[asked] = self._settled(stage, coordinates, pending)
+        values = self._answers[asked]
+        coordinates.update((key, values.settings[name].value) for key, name in pending.items())
+        return values
+
+    def _asked_by_rules(self, kind: str) -> tuple[str, ...]:
+        """Coordinates that any rule of the kind looks at."""
+        if kind not in self._asked:
+            self._asked[kind] = tuple({key: None for layer in self._layers for rule in layer.rules[kind] for key in rule.when})
+        return self._asked[kind]
+
+    def _settled(self, stage: Stage, coordinates: Mapping[str, Any], pending: Mapping[str, str]) -> Values:
+        """Rules may ask for coordinates that rules decide: look again until nothing changes."""
+        coordinates = dict(coordinates)
+        for _ in range(4):
+            matching = tuple(
+                tuple(i for i, rule in enumerate(layer.rules[stage.kind]) if matches(coordinates, rule.when))
+                for layer in self._layers
+            )
+            key = (stage.name, matching)
+            if key not in self._values:
+                self._values[key] = self._resolve(stage, matching)
+            now = {coordinate: self._values[key].settings[name].value for coordinate, name in pending.items()}
+            if all(coordinates.get(coordinate) == value for coordinate, value in now.items()):
+                return self._values[key]
+            coordinates.update(now)
+        sentence = f"the rules of {stage.kind} contradict each other"
+        raise SpecError([self.recipe.document.fault((stage.kind, "rules"), sentence, key=True)])
+
+    def _resolve(self, stage: Stage, matching: tuple[tuple[int, ...], ...]) -> Values:
+        known = schema.fields(stage.kind)
+        settings = {name: Setting(value, "fixed") for name, value in DEFAULTS.items() if name in known}
+        settings.update(self.dataset(stage))
+        settings["revision"] = Setting(known["revision"]["enum"][-1], "fixed")
+        settings.update((name, value) for name, value in _of_layer(self.recipe, stage.kind, matching[0]) if name in known)
+        said = dict(settings)
+        later: list[tuple[str, Setting]] = []
+        if self.scale is not None:
+            later += _of_layer(self.scale, stage.kind, matching[1])
+        later += stage.settings.items()
+        for override in self.overrides:
+            if override.target in (None, stage.kind, stage.name):
+                later.append((override.field, override.setting))
+        for name, setting in later:
+            if name in known:
+                settings[name] = _beside(said.get(name), setting)
+        missing = known.keys() - settings.keys() - schema.AXES
+        if missing:
+            raise SpecError([self._missing(name, stage) for name in missing])
+        return Values(settings, _nested({name: setting.value for name, setting in settings.items()}))
+
+    def _missing(self, name: str, stage: Stage) -> Fault:
+        document = self.recipe.document
+        *above, last = name.split(".")
+        at = (stage.kind, *above) if above and above[0] in document.data.get(stage.kind, {}) else ("common", *above)
+        if not above:
+            at = (stage.kind,)
+        sentence = f"{stage.kind} lacks {name!r}; add {last} = {{ value = …, source = '…', status = '…' }}"
+        return document.fault(at, sentence, key=True)
+
+
+def _check_dataset_name(document: Document) -> None:
+    """A declared data set must exist even where another one takes its place."""
+    name = document.data.get("dataset")
+    if name is not None and not is_path(name) and name not in names("dataset"):
+        raise SpecError([document.fault(("dataset",), unknown("dataset", name))])
+
+
+def _of_layer(layer: Layer, kind: str, matching: tuple[int, ...]) -> list[tuple[str, Setting]]:
+    found = [*layer.settings["common"].items(), *layer.settings[kind].items()]
+    for i in matching:
+        found += layer.rules[kind][i].settings.items()
+    return found
+
+
+def _beside(said: Setting | None, setting: Setting) -> Setting:
+    """A later layer's setting, knowing what the recipe said; who says the same once more does not say why."""
+    if said is None:
+        return setting
+    if said.value == setting.value:
+        return replace(setting, status=said.status, source=said.source)
+    return replace(setting, recipe=said)
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for dotted, value in flat.items():
+        *above, last = dotted.split(".")
+        table = root
+        for part in above:
+            table = table.setdefault(part, {})
+        table[last] = value
+    return root
+
+
+def concerns(text: str, spec: Spec) -> bool:
+    """Whether a --set names a field of this spec."""
+    target, name = _target(text.partition("=")[0].strip(), spec)
+    return (name == "dataset" and target is None) or name in _fields(target, spec)
+
+
+def _target(key: str, spec: Spec) -> tuple[str | None, str]:
+    """A stage or kind, if the key begins with one, and the field."""
+    first, _, rest = key.partition(".")
+    return (first, rest) if rest and (first in spec.stages or first in params.KINDS) else (None, key)
+
+
+def _fields(target: str | None, spec: Spec) -> dict[str, schema.Schema]:
+    kinds = {stage.kind for stage in spec.stages.values() if target in (None, stage.name, stage.kind)}
+    return {field: leaf for kind in sorted(kinds) for field, leaf in schema.fields(kind).items()}
+
+
+def _override(text: str, spec: Spec) -> Override:
+    """KEY=VALUE, STAGE.KEY=VALUE or KIND.KEY=VALUE; VALUE is TOML, or a bare word."""
+    shown = f"--set {text}"
+    key, equals, written = text.partition("=")
+    key, written = key.strip(), written.strip()
+    if not equals or not written:
+        raise UsageError(f"--set wants KEY=VALUE, not {text!r}")
+    value = written_value(written)
+    target, name = _target(key, spec)
+    if name == "dataset" and target is None:
+        if not isinstance(value, str):
+            raise SpecError([Fault(shown, 0, 0, "dataset must be text")])
+        return Override(None, "dataset", Setting(value, "--set", text=shown))
+    leaf = _known(name, target, spec, shown)
+    fault = value_fault(name, value, schema.settable(leaf))
+    if fault:
+        raise SpecError([Fault(shown, 0, 0, fault)])
+    return Override(target, name, Setting(coerce(value, leaf), "--set", text=shown))
+
+
+def written_value(text: str) -> Any:
+    """What the VALUE of a --set means: TOML, or a bare word."""
+    try:
+        return toml_value(text)
+    except ValueError:
+        return text
+
+
+def _known(name: str, target: str | None, spec: Spec, shown: str) -> schema.Schema:
+    """The schema of a field that --set names, or a SpecError."""
+    known = _fields(target, spec)
+    if target and not known:
+        raise SpecError([Fault(shown, 0, 0, f"no stage here is a {target}")])
+    if name in schema.AXES | schema.FIXED:
+        raise SpecError([Fault(shown, 0, 0, f"{name} is an axis of the spec and cannot be set")])
+    if name not in known:
+        where = f" in {target}" if target else ""
+        targets = [*spec.stages, *params.KINDS] if "." in name and not target else []
+        hint = did_you_mean(name, known) or did_you_mean(name.split(".", maxsplit=1)[0], targets)
+        raise SpecError([Fault(shown, 0, 0, f"unknown key {name!r}{where}{hint}")])
+    return known[name]

@@ -1,0 +1,199 @@
+"""Cells of a report: the Steps that each selects, checked before anything else, and what their runs measured."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from simclr_spec import coordinates
+from simclr_spec.document import Document
+from simclr_spec.errors import Fault, SpecError, did_you_mean
+from simclr_spec.params import METRICS
+from simclr_spec.plan import Plan, Step, compile
+from simclr_spec.report.language import Column, Report, Row, load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Verdict = Literal["match", "off", "deviates", "missing"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """One seed's Step: its state in words, and its number when the Step is done."""
+
+    step: Step
+    state: str
+    number: float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: the Steps it selects (one per chain of seeds), or a number adopted from elsewhere."""
+
+    row: Row
+    column: Column
+    metric: str
+    steps: tuple[Step, ...] = ()
+    values: tuple[Value, ...] = ()
+    paper: float | None = None
+    adopted: float | None = None
+    tolerance: float | None = None
+    deviates: bool = False
+
+    @property
+    def numbers(self) -> list[float]:
+        return [value.number for value in self.values if value.number is not None]
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.fmean(self.numbers) if self.numbers else None
+
+    @property
+    def sd(self) -> float | None:
+        """Sample standard deviation (n - 1) over seeds; None for fewer than two."""
+        return statistics.stdev(self.numbers) if len(self.numbers) > 1 else None
+
+    @property
+    def complete(self) -> bool:
+        return len(self.numbers) == len(self.steps)
+
+    @property
+    def delta(self) -> float | None:
+        """Ours - paper."""
+        return None if self.mean is None or self.paper is None else self.mean - self.paper
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """None without a paper's value. A cell that departs from the recipe never matches, however near it comes."""
+        if self.paper is None or self.tolerance is None:
+            return None
+        if self.delta is None or not self.complete:
+            return "missing"
+        if abs(self.delta) > self.tolerance + 1e-9:
+            return "off"
+        return "deviates" if self.deviates else "match"
+
+
+def check(name: str) -> None:
+    """Whether every cell of the report `name` is one of its spec's Steps per seed. Raises SpecError; loads no pandas."""
+    report, source = load(name)
+    select(report, source, compile([report.spec]))
+
+
+def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | None]]:
+    """One list per row, one place per column (None where the row has no cell). Raises SpecError with every cell's fault."""
+    faults: list[Fault] = []
+    table: list[list[Cell | None]] = []
+    for i, row in enumerate(report.rows):
+        cells: list[Cell | None] = []
+        names = row.columns or tuple(column.title for column in report.columns)
+        for j, column in enumerate(report.columns):
+            if column.title not in names:
+                cells.append(None)
+                continue
+            at = names.index(column.title)
+            cell = Cell(row, column, column.metric or report.metric, _steps(row, column, plan), tolerance=report.tolerance)
+            if row.where is not None and (sentence := _fault(cell, plan)):
+                faults.append(source.fault(("rows", i, "columns", at) if row.columns else ("rows", i, "where"), sentence))
+            if sentence := _metric_fault(cell):
+                faults.append(source.fault((*(("columns", j) if column.metric else ()), "metric"), sentence))
+            cells.append(_with_numbers(cell, row, at))
+        table.append(cells)
+    if faults:
+        raise SpecError(faults)
+    return table
+
+
+def _with_numbers(cell: Cell, row: Row, at: int) -> Cell:
+    return replace(cell, paper=row.paper[at] if row.paper else None, adopted=row.adopted[at] if row.adopted else None)
+
+
+def _steps(row: Row, column: Column, plan: Plan) -> tuple[Step, ...]:
+    if row.where is None:
+        return ()
+    found = [(_known_as(step, row.where, column.where), step) for step in plan.steps]
+    return tuple(step for where, step in sorted(((w, s) for w, s in found if w is not None), key=lambda pair: _seeds(pair[0])))
+
+
+def _known_as(step: Step, *selectors: dict[str, Any]) -> coordinates.Coordinates | None:
+    """The coordinates under which a stage asks for the Step and that agree with every selector."""
+    for where in (step.coordinates, *step.also):
+        if all(coordinates.matches(where, selector) for selector in selectors):
+            return where
+    return None
+
+
+def _is_seed(key: str) -> bool:
+    return key == "seed" or key.endswith("_seed")
+
+
+def _seeds(where: coordinates.Coordinates) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted((key, value) for key, value in where.items() if _is_seed(key)))
+
+
+def _fault(cell: Cell, plan: Plan) -> str | None:
+    """The sentence when the cell does not select exactly one Step per chain of seeds."""
+    assert cell.row.where is not None
+    wanted = coordinates.show({**cell.row.where, **cell.column.where})
+    place = f"row {cell.row.title!r}, column {cell.column.title!r}"
+    if not cell.steps:
+        return f"{place}: no Step has {wanted}{_nearest(cell.row.where, cell.column, plan)}"
+    found = [_known_as(step, cell.row.where, cell.column.where) or {} for step in cell.steps]
+    plain = [{key: value for key, value in where.items() if not _is_seed(key)} for where in found]
+    differing = sorted({key for one in plain for key in (one.keys() | plain[0].keys()) if one.get(key) != plain[0].get(key)})
+    if differing:
+        told = ", ".join(f"{key} ({', '.join(_values(plain, key))})" for key in differing)
+        return f"{place}: {len(cell.steps)} Steps have {wanted}; they differ in {told}: name it in the row or the column"
+    if len({_seeds(where) for where in found}) < len(found):
+        ids = ", ".join(step.id for step in cell.steps[:3])
+        return f"{place}: {len(cell.steps)} Steps have {wanted} and the same seeds ({ids}); a cell takes one per seed"
+    return None
+
+
+def _metric_fault(cell: Cell) -> str | None:
+    """The sentence when Steps of the cell do not measure its metric."""
+    for step in cell.steps:
+        known = METRICS[step.kind]
+        if cell.metric not in known:
+            hint = did_you_mean(cell.metric, known) or f"; it measures {', '.join(known)}"
+            return f"{step.kind} does not measure {cell.metric!r}{hint}"
+    return None
+
+
+def _values(plain: Sequence[dict[str, Any]], key: str) -> list[str]:
+    seen: dict[str, None] = {}
+    for one in plain:
+        seen.setdefault(coordinates.show({key: one[key]}).partition("=")[2] if key in one else "none", None)
+    return list(seen)
+
+
+def _nearest(row: dict[str, Any], column: Column, plan: Plan) -> str:
+    """Which single coordinate no Step has with the others, when there is one."""
+    wanted = {**row, **column.where}
+    for key in wanted:
+        rest = {k: v for k, v in wanted.items() if k != key}
+        others = [dict(where) for step in plan.steps if (where := _known_as(step, rest)) and key in where]
+        known = _values(others, key) if rest else []
+        if known:
+            return f"; with the rest, {key} is {' or '.join(known)}"
+    return ""
+
+
+def fill(cell: Cell, states: dict[str, str], results: pd.DataFrame, *, at_paper_scale: bool, deviating: set[str]) -> Cell:
+    """The cell with its numbers. `states` by fingerprint; `deviating`: fingerprints of Steps that depart from the recipe."""
+    values = tuple(_value(step, cell.metric, states[step.fingerprint], results) for step in cell.steps)
+    deviates = any(step.fingerprint in deviating for step in cell.steps)
+    if at_paper_scale:
+        return replace(cell, values=values, deviates=deviates)
+    return replace(cell, values=values, deviates=deviates, paper=None, adopted=None)
+
+
+def _value(step: Step, metric: str, state: str, results: pd.DataFrame) -> Value:
+    if step.fingerprint not in results.index:
+        return Value(step, state, None)
+    number: Any = results.loc[step.fingerprint].get(metric)
+    return Value(step, f"no {metric}", None) if number is None or math.isnan(number) else Value(step, state, float(number))

@@ -1,0 +1,168 @@
+"""What stands below every table and cannot be switched off: deviations, assumptions, provenance, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from simclr_spec.plan import Plan, Step
+
+SCALE_OF_THE_EXPERIMENT = ("dataset.", "encoder.", "epochs", "train_steps", "test_images")
+"""Fields whose change leaves the paper's scale: no number of the paper stands beside ours then."""
+Grouped = Mapping[str, Mapping[tuple[str, str, str], list[str]]]
+"""Field -> (ours, the recipe's, claim) -> stages."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """One paragraph below the table."""
+
+    name: str
+    items: tuple[str, ...]
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """The same by stage, for the eye: (stages, items); an item of several stages stands with each."""
+
+    @property
+    def text(self) -> str:
+        return " · ".join(self.items)
+
+
+def chain(plan: Plan, steps: Iterable[Step]) -> list[Step]:
+    """The Steps and all their ancestors, each once, in the plan's order."""
+    wanted = plan.ancestors(step.fingerprint for step in steps)
+    return [step for step in plan.steps if step.fingerprint in wanted]
+
+
+def at_paper_scale(plan: Plan, steps: Iterable[Step]) -> bool:
+    """False when any of these Steps, ancestors included, changes a field that makes up the experiment's scale."""
+    return plan.scale is None and not any(
+        setting.is_deviation and name.startswith(SCALE_OF_THE_EXPERIMENT)
+        for step in steps
+        for name, setting in step.origins.items()
+    )
+
+
+def deviating(plan: Plan, steps: Iterable[Step]) -> set[str]:
+    """Fingerprints of the Steps that depart from the recipe, themselves or in an ancestor."""
+    return {
+        step.fingerprint for step in steps if any(s.is_deviation for one in chain(plan, [step]) for s in one.origins.values())
+    }
+
+
+def deviations(steps: Iterable[Step]) -> Note:
+    """`epochs 80≠800 (pretrain)`: ours ≠ the recipe's, then the stages (left out where it is every stage)."""
+    steps = list(steps)
+    grouped: dict[str, dict[tuple[str, str, str], list[str]]] = {}
+    for step in steps:
+        for name, setting in step.origins.items():
+            if setting.recipe is None:
+                continue
+            claim = f" ({setting.status}: {setting.source})" if setting.status else ""
+            key = show(setting.value), show(setting.recipe.value), claim
+            stages = grouped.setdefault(name.removesuffix(".name"), {}).setdefault(key, [])
+            if step.stage not in stages:
+                stages.append(step.stage)
+    return _note("Deviations", grouped, steps, "≠")
+
+
+def assumptions(steps: Iterable[Step]) -> Note:
+    """`student_init scratch (distill)`: what the paper leaves open and the recipe assumes."""
+    steps = list(steps)
+    grouped: dict[str, dict[tuple[str, str, str], list[str]]] = {}
+    for step in steps:
+        for name, setting in step.origins.items():
+            if setting.is_assumption:
+                stages = grouped.setdefault(name, {}).setdefault((show(setting.value), "", ""), [])
+                if step.stage not in stages:
+                    stages.append(step.stage)
+    return _note("Assumptions", grouped, steps, "")
+
+
+def _note(name: str, grouped: Grouped, steps: Iterable[Step], sign: str) -> Note:
+    stages = list(dict.fromkeys(step.stage for step in steps))
+    return Note(name, tuple(_grouped(grouped, set(stages), sign)) or ("none",), _by_stage(grouped, stages, sign))
+
+
+def _grouped(grouped: Grouped, stages: set[str], sign: str) -> list[str]:
+    return [
+        f"{name} " + ", ".join(f"{a}{sign}{b}{claim}{_of(of, stages)}" for (a, b, claim), of in values.items())
+        for name, values in sorted(grouped.items())
+    ]
+
+
+def _by_stage(grouped: Grouped, stages: list[str], sign: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What holds in every stage, then what else each has; stages that have the same stand together."""
+    told: dict[str, list[str]] = {stage: [] for stage in ["every stage", *stages]}
+    for name, values in sorted(grouped.items()):
+        here: dict[str, list[str]] = {}
+        for (a, b, claim), of in values.items():
+            for stage in ["every stage"] if set(of) == set(stages) else of:
+                here.setdefault(stage, []).append(f"{a}{sign}{b}{claim}")
+        for stage, found in here.items():
+            told[stage].append(f"{name} {', '.join(found)}")
+    same: dict[tuple[str, ...], list[str]] = {}
+    for stage, items in told.items():
+        if items:
+            same.setdefault(tuple(items), []).append(stage)
+    return tuple((", ".join(names), items) for items, names in same.items())
+
+
+def _of(of: list[str], stages: set[str]) -> str:
+    return "" if set(of) == stages else f" ({', '.join(of)})"
+
+
+def show(value: Any) -> str:
+    """A value as a person would write it."""
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}" if value >= 10_000 else str(value)
+    return str(value) if len(str(value)) <= 16 else f"{str(value)[:8]}…"
+
+
+def made_from(steps: list[Step], results: pd.DataFrame) -> Note:
+    """Runs, device time, code and torch versions; versions that differ within the table are flagged."""
+    done = results.loc[[step.fingerprint for step in steps if step.fingerprint in results.index]]
+    items = [f"{len(done)} of {len(steps)} runs"]
+    if len(done):
+        items.extend(_time(done))
+        items.extend(_versions(done, "code", "") + _versions(done, "torch", "torch ") + _versions(done, "device", ""))
+    return Note("Made from", tuple(items))
+
+
+def _time(done: pd.DataFrame) -> list[str]:
+    """Core-hours (threads × processes) of the runs on CPUs, GPU-hours (processes) of the others."""
+    cuda = done["accelerator"] == "cuda"
+    hours = done["seconds"] / 3600 * done["world_size"]
+    told = [("GPU-hours", hours[cuda].sum()), ("core-hours", (hours * done["threads"])[~cuda].sum())]
+    return [f"{value:.2g} {unit}" if value < 10 else f"{value:,.0f} {unit}" for unit, value in told if value > 0]
+
+
+def _versions(done: pd.DataFrame, column: str, prefix: str) -> list[str]:
+    found = sorted(done[column].dropna().astype(str).unique())
+    if len(found) < 2:
+        return [f"{prefix}{value}" for value in found]
+    return [f"MIXED {column}: {', '.join(found)}"]
+
+
+def next_commands(steps: list[Step], states: Mapping[str, str], arguments: str) -> Note | None:
+    """Commands for what failed and what is missing; None when every run is there. `arguments` are those of `run`."""
+    items = []
+    if any(states[step.fingerprint].startswith("failed") for step in steps):
+        items.append(f"simclr-spec logs {arguments} state=failed")
+    if any(not _done_or_running(states[step.fingerprint]) for step in steps):
+        items.append(f"simclr-spec run {arguments}")
+    if any(states[step.fingerprint].startswith("running") for step in steps):
+        items.append(f"simclr-spec status {arguments} --watch")
+    return Note("Next", tuple(items)) if items else None
+
+
+def _done_or_running(state: str) -> bool:
+    return state == "done" or state.startswith("running")

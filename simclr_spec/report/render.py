@@ -1,0 +1,48 @@
+"""Formats by name and by file extension, and where a rendered table goes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from simclr_spec.errors import UsageError
+from simclr_spec.report import terminal
+from simclr_spec.report.markup import html, latex
+from simclr_spec.report.table import Table
+from simclr_spec.report.text import as_csv, as_json, markdown, plain
+from simclr_spec.store import write_atomic
+
+FORMATS: dict[str, Callable[[Table], str]] = {
+    "table": plain,
+    "markdown": markdown,
+    "csv": as_csv,
+    "json": as_json,
+    "latex": latex,
+    "html": html,
+}
+EXTENSIONS = {".txt": "table", ".md": "markdown", ".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
+
+
+def format_of(form: str | None, output: str | None) -> str:
+    """The format asked for, else that of the file's extension, else the table. Raises UsageError for an unknown extension."""
+    if form is None and output is not None:
+        form = EXTENSIONS.get(Path(output).suffix)
+        if form is None:
+            raise UsageError(f"{output}: name one of {' '.join(EXTENSIONS)}, or say --format")
+    return form or "table"
+
+
+def write(table: Table, form: str, output: str | None) -> None:
+    """To the file, or to standard output: in colour where that is a terminal."""
+    if output is not None:
+        path = Path(output)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, FORMATS[form](table).encode())
+        except OSError as error:
+            raise UsageError(f"cannot write {output}: {error.strerror}") from None
+    elif form == "table" and sys.stdout.isatty():
+        terminal.show(table, sys.stdout)
+    else:
+        sys.stdout.write(FORMATS[form](table))

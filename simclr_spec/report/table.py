@@ -1,0 +1,136 @@
+"""A report filled in: what every output format shows, and nothing that only one of them knows."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+
+from simclr_spec import results
+from simclr_spec.coordinates import Selector, show
+from simclr_spec.errors import UsageError
+from simclr_spec.history import Recorded, last_plan
+from simclr_spec.plan import Plan, Step, compile
+from simclr_spec.plan.resolve import concerns
+from simclr_spec.report import cells, language, notes
+from simclr_spec.report.cells import Cell
+from simclr_spec.report.notes import Note
+from simclr_spec.spec import read_spec
+from simclr_spec.store import RunFolder, Store
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under a heading, with the notes below."""
+
+    report: language.Report
+    plan: Plan
+    at_paper_scale: bool
+    subtitle: tuple[str, ...]
+    rows: tuple[tuple[Cell | None, ...], ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for row in self.rows for cell in row if cell is not None]
+
+    @property
+    def is_off(self) -> bool:
+        """For --strict: a cell without all its runs, or that does not match the paper's value."""
+        return any(not cell.complete or cell.verdict in ("off", "deviates", "missing") for cell in self.cells)
+
+
+def make(
+    name: str, store: Store, scale: str | None = None, sets: tuple[str, ...] = (), selector: Selector | None = None
+) -> Table:
+    """The report `name` over the plan of these options; over the plan that ran last when there are none. Raises SpecError.
+
+    A `selector` leaves the cells of the Steps that it selects, and the rows that have such cells."""
+    report, source = language.load(name)
+    recorded = None if scale or sets else last_plan(store, report.spec)
+    if recorded is not None:
+        spec = read_spec(report.spec)
+        scale, sets = recorded.scale, tuple(text for text in recorded.sets if concerns(text, spec))  # of several specs
+    plan = compile([report.spec], scale=scale, sets=sets)
+    selected = cells.select(report, source, plan)
+    if selector is not None:
+        report, selected = _narrowed(report, selected, plan, store, selector)
+    steps = notes.chain(plan, [step for row in selected for cell in row if cell for step in cell.steps])
+    states = _states(steps, store)
+    found = results.frame(_folder(store, step) for step in steps)
+    paper = notes.at_paper_scale(plan, steps)
+    deviating = notes.deviating(plan, steps)
+    rows = tuple(
+        tuple(cell and cells.fill(cell, states, found, at_paper_scale=paper, deviating=deviating) for cell in row)
+        for row in selected
+    )
+    arguments = " ".join(
+        [quote(report.spec), *([f"--scale {scale}"] if scale else []), *(f"--set {quote(one)}" for one in sets)]
+    )
+    below = [
+        notes.deviations(steps),
+        notes.assumptions(steps),
+        notes.made_from(steps, found),
+        notes.next_commands(steps, states, arguments + _elsewhere(store)),
+    ]
+    return Table(
+        report,
+        plan,
+        paper,
+        _subtitle(plan, paper, bool(deviating), recorded, arguments),
+        rows,
+        tuple(note for note in below if note),
+    )
+
+
+def _narrowed(
+    report: language.Report, rows: list[list[Cell | None]], plan: Plan, store: Store, selector: Selector
+) -> tuple[language.Report, list[list[Cell | None]]]:
+    """The cells that show selected Steps, and the rows that still have one."""
+    states = {step.fingerprint: _folder(store, step).state() for step in plan.steps}
+    asked = {step.fingerprint for step in plan.select(selector, states)}
+    narrow = [[cell if cell and any(s.fingerprint in asked for s in cell.steps) else None for cell in row] for row in rows]
+    kept = [i for i, row in enumerate(narrow) if any(row)]
+    if not kept:
+        raise UsageError(f"no cell of this report shows a Step with {show(selector.table)}")
+    return replace(report, rows=tuple(report.rows[i] for i in kept)), [narrow[i] for i in kept]
+
+
+def _folder(store: Store, step: Step) -> RunFolder:
+    return store.folder(step.kind, step.label, step.fingerprint)
+
+
+def _elsewhere(store: Store) -> str:
+    """--store, unless the commands find it by themselves."""
+    here = os.environ.get("SIMCLR_SPEC_STORE", "runs")
+    return "" if store.path == Path(here) else f" --store {quote(str(store.path))}"
+
+
+def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: Recorded | None, arguments: str) -> tuple[str, ...]:
+    if not paper:
+        setting = "a rehearsal, NOT the paper's setting"
+    else:
+        setting = "the paper's recipe, CHANGED (see the deviations)" if changed else "the paper's recipe"
+    scale = [plan.scale_title] if plan.scale_title else []
+    return (setting, *scale, f"{arguments}, as run {recorded.time[:16]}" if recorded else arguments)
+
+
+def _states(steps: list[Step], store: Store) -> dict[str, str]:
+    """State in words of every Step, by fingerprint; parents come before their children."""
+    states: dict[str, str] = {}
+    for step in steps:
+        state = _state(_folder(store, step))
+        if state == "waiting" and any(states[parent].startswith(("failed", "blocked")) for parent in step.needs.values()):
+            state = "blocked ✗"
+        states[step.fingerprint] = state
+    return states
+
+
+def _state(folder: RunFolder) -> str:
+    state = folder.state()
+    if state == "running":
+        attempts = folder.attempts()
+        last = attempts[-1].last_metrics() if attempts else None
+        return f"running {100 * last['train_step'] // last['train_steps']} %" if last and last.get("train_steps") else "running"
+    return {"new": "waiting", "failed": "failed ✗"}.get(state, state)

@@ -1,0 +1,177 @@
+"""Run folders that a person names on the command line: by specs, by selectors, or both."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simclr_spec.coordinates import Selector, matches, near_miss, show
+from simclr_spec.errors import SpecError, UsageError
+from simclr_spec.history import absolute, all_plans
+from simclr_spec.plan import compile
+from simclr_spec.store import RunFolder, State, Store, read_json
+from simclr_spec.survey import View, survey
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A Step of a plan or of the store, with its state now."""
+
+    fingerprint: str
+    kind: str
+    label: str
+    folder: RunFolder
+    coordinates: Sequence[Mapping[str, Any]]
+    """under every name it has"""
+    needs: Sequence[str]
+    state: State = field(default="new")
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.label}"
+
+    @property
+    def stage(self) -> str:
+        return str(self.coordinates[0]["stage"])
+
+
+def entries(
+    store: Store, names: Sequence[str], selector: Selector | None, scale: str | None, sets: Sequence[str], some: bool = True
+) -> list[Entry]:
+    """Those of the specs `names`, or of the whole store without names. Raises UsageError where none match but `some` should."""
+    found = list(_planned(store, names, scale, sets) if names else _stored(store))
+    chosen = found if selector is None else _selected(found, selector)
+    if some and selector is not None and not chosen:
+        hint = near_miss(selector.table, [where for entry in found for where in entry.coordinates])
+        raise UsageError(f"no Step {'of this plan' if names else f'in {store.path}'} has {show(selector.table)}{hint}")
+    return chosen
+
+
+def _planned(store: Store, names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[Entry]:
+    for step in compile(names, scale=scale, sets=sets).steps:
+        folder = store.folder(step.kind, step.label, step.fingerprint)
+        coordinates = [step.coordinates, *step.also]
+        yield Entry(step.fingerprint, step.kind, step.label, folder, coordinates, list(step.needs.values()), folder.state())
+
+
+def _stored(store: Store) -> Iterator[Entry]:
+    for folder in store.folders():
+        if step := read_json(folder.step):
+            needs = [need["fingerprint"] for need in step["needs"].values()]
+            yield Entry(step["fingerprint"], step["kind"], step["label"], folder, [step["coordinates"]], needs, folder.state())
+
+
+def _selected(found: Sequence[Entry], selector: Selector) -> list[Entry]:
+    chosen = {
+        entry.fingerprint
+        for entry in found
+        if any(matches({**coordinates, "state": entry.state}, selector.table) for coordinates in entry.coordinates)
+    }
+    keep = set(chosen)
+    if selector.descendants:
+        below = set(chosen)
+        for entry in _parents_first(found):
+            if below & set(entry.needs):
+                below.add(entry.fingerprint)
+        keep |= below
+    if selector.ancestors:
+        above = set(chosen)
+        for entry in reversed(_parents_first(found)):
+            if entry.fingerprint in above:
+                above |= set(entry.needs)
+        keep |= above
+    return [entry for entry in found if entry.fingerprint in keep]
+
+
+def _parents_first(found: Sequence[Entry]) -> list[Entry]:
+    """Topological order; a parent outside of `found` does not matter."""
+    left = {entry.fingerprint: entry for entry in found}
+    ordered: list[Entry] = []
+    while left:
+        free = [entry for entry in left.values() if not any(parent in left for parent in entry.needs)]
+        for entry in free:
+            del left[entry.fingerprint]
+        ordered += free
+    return ordered
+
+
+def survey_again(store: str, names: Sequence[str], selector: Selector | None) -> View:
+    """The plan that ran last (of the specs `names`, if any), narrowed to what failed or was interrupted and its descendants."""
+    plans = [plan for plan in all_plans(Store(Path(store))) if not names or _names(names) <= set(plan.specs)]
+    if not plans:
+        raise UsageError(
+            f"no plan {'of ' + ' '.join(names) + ' ' if names else ''}was run in {store}; simclr-spec run begins one"
+        )
+    table = selector.table if selector else {"state": ["failed", "interrupted"]}
+    chosen = Selector(table, ancestors=bool(selector and selector.ancestors), descendants=True)
+    return survey(plans[0].specs, chosen, scale=plans[0].scale, sets=plans[0].sets, store=store)
+
+
+def _names(names: Sequence[str]) -> set[str]:
+    return set(map(absolute, names))
+
+
+def cancel(chosen: Iterable[Entry]) -> Iterator[str]:
+    """Stop running Steps at their next train step, and keep a run that is under way from beginning the others."""
+    for entry in chosen:
+        if entry.state == "done" or not entry.folder.path.exists():
+            continue
+        entry.folder.cancel()
+        if entry.state == "running":
+            yield f"{entry.name}: asked to stop; its checkpoint stays"
+        else:
+            yield f"{entry.name}: will not begin in a run that is under way"
+
+
+@dataclass(frozen=True)
+class Waste:
+    """What nothing needs any more."""
+
+    path: Path
+    why: str
+    size: int
+
+
+def waste(store: Store) -> list[Waste]:
+    """Run folders in no recorded plan (as its spec stands now) and in no declared spec; attempts that did not win."""
+    needed = _needed(store)
+    found = []
+    for folder in store.folders():
+        step = read_json(folder.step)
+        if step is None or folder.is_leased():
+            continue
+        if step["fingerprint"] not in needed:
+            found.append(Waste(folder.path, "in no spec", _size(folder.path)))
+        elif folder.done:
+            winner = folder.weights.parent
+            found += [Waste(a.path, "did not win", _size(a.path)) for a in folder.attempts() if a.path != winner]
+    return found
+
+
+def _needed(store: Store) -> set[str]:
+    """Fingerprints of every recorded plan and every declared spec. Raises UsageError where one cannot be compiled any more."""
+    from simclr_spec import library
+
+    asked = [((name,), None, ()) for name in library.names("spec")]
+    asked += [(plan.specs, plan.scale, plan.sets) for plan in all_plans(store)]  # type: ignore[misc]
+    needed: set[str] = set()
+    for specs, scale, sets in dict.fromkeys(asked):
+        try:
+            needed |= set(compile(specs, scale=scale, sets=sets).by_fingerprint)
+        except (SpecError, UsageError) as error:
+            what = f"{' '.join(specs)} was run in {store.path}, but cannot be read now"
+            raise UsageError(f"{what}, so nothing is deleted: {str(error).splitlines()[0]}") from None
+    return needed
+
+
+def _size(path: Path) -> int:
+    return 0 if path.is_symlink() else sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+
+
+def delete(found: Iterable[Waste]) -> None:
+    """Of a folder that is a symbolic link, the link."""
+    for one in found:
+        one.path.unlink() if one.path.is_symlink() else shutil.rmtree(one.path)

@@ -1,0 +1,96 @@
+"""What `doctor` prints: versions, devices, data roots, schedulers, the store. Loads none of the packages that it names."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from simclr_spec import __version__, library
+from simclr_spec.data_roots import data_roots, find, label_list
+from simclr_spec.dispatch.slots import cores, nvidia_smi, slots
+from simclr_spec.document import parse
+from simclr_spec.errors import DataError
+from simclr_spec.runner import Local
+from simclr_spec.show.status import size
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "safetensors",
+    "submitit",
+    "pandas",
+    "scikit-learn",
+    "jsonschema",
+    "click",
+    "rich",
+    "matplotlib",
+)
+
+
+def doctor(store: str, roots: Sequence[str]) -> Iterator[str]:
+    """Lines; one that begins with ✗ needs attention."""
+    yield f"simclr-spec {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield "packages    " + ", ".join(_package(name) for name in PACKAGES)
+    yield from _devices()
+    yield from _data(roots)
+    yield from _schedulers()
+    yield _store(Path(store))
+
+
+def _package(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"✗ {name} is missing"
+
+
+def _devices() -> Iterator[str]:
+    yield f"devices     {cores()} CPU cores of {os.cpu_count()}"
+    for line in nvidia_smi("--query-gpu=index,name,memory.total,driver_version", "--format=csv,noheader").splitlines():
+        yield f"            GPU {line}"
+    if (told := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        yield f"            CUDA_VISIBLE_DEVICES is {told!r}"
+    yield f"slots       {', '.join(map(str, slots(Local())))} (runner local)"
+
+
+def _data(roots: Sequence[str]) -> Iterator[str]:
+    found = data_roots(roots)
+    yield f"data roots  {', '.join(os.path.abspath(root) if '=' not in root else root for root in found)}"
+    for name in library.names("dataset"):
+        data = parse(library.read("dataset", name)).data
+        try:
+            place = find(data["loader"]["value"], name, found)
+            yield f"            {name}: {place or 'comes with scikit-learn'}"
+        except DataError as error:
+            yield f"            {name}: not here ({str(error).partition(': say')[0]})"
+        for listed in data.get("label_lists", ()):
+            which = f"{name}'s label list at {100 * listed['fraction']:g} %"
+            try:
+                yield f"            {which}: {label_list(listed['list_digest']['value'], found)}"
+            except DataError as error:
+                yield f"            {which}: not here ({str(error).partition(', or say')[0]})"
+
+
+def _schedulers() -> Iterator[str]:
+    sbatch = shutil.which("sbatch")
+    if sbatch is None:
+        yield "schedulers  none but this machine (no sbatch on the PATH)"
+        return
+    told = subprocess.run([sbatch, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    yield f"schedulers  {told.stdout.strip() or 'Slurm'} ({sbatch})"
+
+
+def _store(path: Path) -> str:
+    above = next(folder for folder in [path.absolute(), *path.absolute().parents] if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        return f"store       ✗ {path.absolute()} cannot be written: {error.strerror}"
+    return f"store       {path.absolute()}, {size(shutil.disk_usage(above).free)} free"

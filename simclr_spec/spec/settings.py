@@ -1,0 +1,150 @@
+"""A value with its origin, and the files that set values: recipes, scales and data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Any, Literal
+
+from simclr_spec import params
+from simclr_spec.document import Document, Path, load, referred
+from simclr_spec.errors import Fault
+from simclr_spec.record import entity, record
+from simclr_spec.spec import schema
+
+LayerName = Literal["dataset", "recipe", "scale", "spec", "--set", "axis", "parent", "fixed"]
+
+
+@entity
+class Setting:
+    """One resolved value and where it comes from."""
+
+    value: Any
+    layer: LayerName
+    document: Document | None = None
+    path: Path = ()
+    source: str = ""
+    status: str = ""
+    rule: str = ""
+    """the rule's `when`, as a person would type it"""
+    text: str = ""
+    """what was typed, for --set; the name of the parent's stage, for values of the parent"""
+    recipe: Setting | None = None
+    """what the recipe says, when this value is another one"""
+
+    @property
+    def origin(self) -> str:
+        """`specs/recipes/simclrv2.toml:31`, `--set pretrain.epochs=2`, ..."""
+        if self.document is not None:
+            return f"{self.document.file}:{self.document.line(self.path)}"
+        return self.text or self.layer
+
+    @property
+    def is_deviation(self) -> bool:
+        """Another value than the recipe's, whatever status its file claims for it."""
+        return self.recipe is not None
+
+    @property
+    def is_assumption(self) -> bool:
+        """The recipe's own choice where the paper and its code are silent, even if it was written once more."""
+        return self.recipe is None and self.status == "assumed"
+
+
+@record
+class Rule:
+    """Values that hold where `when` matches the coordinates."""
+
+    when: Mapping[str, Any]
+    settings: Mapping[str, Setting]
+
+
+@record
+class Layer:
+    """A recipe or a scale: values per kind, `common` among them, and ordered rules per kind."""
+
+    document: Document
+    title: str
+    settings: Mapping[str, Mapping[str, Setting]]
+    rules: Mapping[str, tuple[Rule, ...]]
+    dataset: str | None = None
+    machine: str | None = None
+
+
+def read_layer(kind: Literal["recipe", "scale"], name: str, folder: FilePath | None) -> Layer:
+    """Raises SpecError or UsageError."""
+    document = load(kind, name, schema.recipe if kind == "recipe" else schema.scale, folder)
+    data = document.data
+    settings: dict[str, dict[str, Setting]] = {"common": dict(leaves(document, ("common",), schema.common_fields(), kind))}
+    rules = {}
+    for stage in params.KINDS:
+        known = schema.fields(stage)
+        settings[stage] = dict(leaves(document, (stage,), known, kind))
+        rules[stage] = tuple(
+            Rule(rule["when"], dict(leaves(document, (stage, "rules", i, "set"), known, kind, _when(rule["when"]))))
+            for i, rule in enumerate(data.get(stage, {}).get("rules", []))
+        )
+    return Layer(document, data["title"], settings, rules, data.get("dataset"), referred(document, "machine"))
+
+
+def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str, Setting]]:
+    """The facts of a data set, as `dataset.*`."""
+    document = load("dataset", name, schema.dataset, folder)
+    known = {key.removeprefix("dataset."): leaf for key, leaf in schema.common_fields().items() if key.startswith("dataset.")}
+    return document, {f"dataset.{key}": value for key, value in leaves(document, (), known, "dataset")}
+
+
+def label_lists(document: Document) -> dict[float, dict[str, Setting]]:
+    """What a data set's published lists say of `labels`, by fraction."""
+    found = {}
+    for i, listed in enumerate(document.data.get("label_lists", ())):
+        told, path = listed["list_digest"], ("label_lists", i, "list_digest")
+        make = partial(Setting, layer="dataset", document=document, path=path, source=told["source"], status=told["status"])
+        found[float(listed["fraction"])] = {
+            "labels.sampler": make("list"),
+            "labels.list_digest": make(told["value"]),
+        }
+    return found
+
+
+def leaves(
+    document: Document, at: Path, known: Mapping[str, schema.Schema], layer: LayerName, rule: str = ""
+) -> Iterator[tuple[str, Setting]]:
+    """Dotted name and setting of every known leaf of the table at `at`."""
+    table: Any = document.data
+    for part in at:
+        table = table.get(part, {}) if isinstance(table, dict) else table[part]
+    for dotted, leaf in known.items():
+        value: Any = table
+        path = at
+        for part in dotted.split("."):
+            if not isinstance(value, dict) or part not in value:
+                break
+            value = value[part]
+            path = (*path, part)
+        else:
+            told = value if isinstance(value, dict) else {"value": value}
+            source, status = told.get("source", ""), told.get("status", "")
+            yield dotted, Setting(coerce(told["value"], leaf), layer, document, path, source, status, rule)
+
+
+def coerce(value: Any, leaf: schema.Schema) -> Any:
+    """The value in its field's type: 1 is 1.0 where the field is a float, 'none' is null."""
+    if value == "none" and "null" in leaf.get("type", ()):
+        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and "number" in leaf.get("type", ()):
+        return float(value) + 0.0  # and -0.0 is 0.0
+    return value
+
+
+def fault_at(setting: Setting, sentence: str) -> Fault:
+    """A fault at the place where a value was written."""
+    if setting.document is not None:
+        return setting.document.fault(setting.path, sentence)
+    return Fault(setting.text or setting.layer, 0, 0, sentence)
+
+
+def _when(table: Mapping[str, Any]) -> str:
+    from simclr_spec.coordinates import show
+
+    return show(table)

@@ -1,0 +1,244 @@
+"""Run folders: every path from one class, states read from files, atomic writes, leases.
+
+<store>/<kind>/<label>-<fingerprint8>/
+    step.json             the Step: fingerprint, kind, label, params, needs {role: folder of the parent, relative to the store}
+    lease                 locked by the process that works on the Step
+    attempts/N/           record.json, log, metrics.jsonl, checkpoint.safetensors, weights.safetensors, result.json
+    result.json           hard link to the winning attempt's result: exists exactly when the Step is done
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from simclr_spec.errors import SimclrSpecError
+
+State = Literal["done", "running", "failed", "interrupted", "new"]
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write all of `data` to `path` or nothing: temporary file in the same folder, fsync, rename."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Atomic, indented, keys in the given order; NaN is refused."""
+    write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The table in the file, or None where it does not exist. Raises SimclrSpecError where it holds none."""
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise SimclrSpecError(f"{path} is damaged: it holds no JSON table. Delete it to go on")
+    return value
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a Step, in a folder of its own."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        return int(self.path.name)
+
+    @property
+    def record(self) -> Path:
+        """Who, when, where; on the end `state` is done, failed or interrupted, with `error` when failed."""
+        return self.path / "record.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line: train_step, train_steps, epoch, loss, learning_rate, images_per_second, time."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.safetensors"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    def last_metrics(self) -> dict[str, Any] | None:
+        """The last complete line of metrics.jsonl, read from its end."""
+        try:
+            with self.metrics.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+                lines = file.read().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return None
+        for line in reversed(lines):
+            with contextlib.suppress(ValueError):
+                value: dict[str, Any] = json.loads(line)
+                return value
+        return None
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """All paths and the state of one Step."""
+
+    path: Path
+
+    @property
+    def step(self) -> Path:
+        return self.path / "step.json"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def lease(self) -> Path:
+        return self.path / "lease"
+
+    @property
+    def done(self) -> bool:
+        return self.result.exists()
+
+    @property
+    def weights(self) -> Path:
+        """The winning attempt's weights."""
+        return self.path / str(read_json(self.result)["weights"])
+
+    def attempts(self) -> list[Attempt]:
+        """Oldest first."""
+        try:
+            names = [name for name in os.listdir(self.path / "attempts") if name.isdigit()]
+        except FileNotFoundError:
+            return []
+        return [Attempt(self.path / "attempts" / name) for name in sorted(names, key=int)]
+
+    def new_attempt(self) -> Attempt:
+        """The next free number; two processes never get the same."""
+        number = max((a.number for a in self.attempts()), default=0) + 1
+        while True:
+            path = self.path / "attempts" / str(number)
+            try:
+                path.mkdir(parents=True)
+                return Attempt(path)
+            except FileExistsError:
+                number += 1
+
+    def commit(self, attempt: Attempt, result: dict[str, Any]) -> bool:
+        """Make the Step done by this attempt; False when another attempt was first. Its weights must be on disk."""
+        write_json(attempt.result, {**result, "weights": str(attempt.weights.relative_to(self.path))})
+        try:
+            os.link(attempt.result, self.result)
+        except FileExistsError:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def leased(self) -> Iterator[bool]:
+        """Hold the lease while working; yields False when another process holds it. The kernel frees a dead process's lease."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self.lease.open("ab") as file:
+            yield _lock(file, patience=10)  # whoever asks is_leased() holds it for a moment
+
+    def is_leased(self) -> bool:
+        """True while some process works on the Step."""
+        try:
+            with self.lease.open("rb") as file:
+                return not _lock(file)
+        except FileNotFoundError:
+            return False
+
+    def cancel(self) -> None:
+        """Leave a mark for the run that may be about to begin the Step."""
+        (self.path / "cancelled").touch()
+
+    def cancelled_since(self, moment: float) -> bool:
+        """True when the Step was cancelled after `moment` (time.time())."""
+        try:
+            return (self.path / "cancelled").stat().st_mtime > moment
+        except FileNotFoundError:
+            return False
+
+    def state(self) -> State:
+        """From the files alone."""
+        if self.done:
+            return "done"
+        attempts = self.attempts()
+        if not attempts:
+            return "running" if self.is_leased() else "new"
+        if self.is_leased():
+            return "running"
+        record = read_json(attempts[-1].record)
+        return "failed" if record and record.get("state") == "failed" else "interrupted"
+
+
+def _lock(file: IO[bytes], patience: int = 1) -> bool:
+    """Try so many times, 20 ms apart."""
+    for rest in reversed(range(patience)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.02 if rest else 0)
+    return False
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of run folders; private to the user when made here."""
+
+    path: Path
+
+    def folder(self, kind: str, label: str, fingerprint: str) -> RunFolder:
+        return RunFolder(self.path / kind / f"{label}-{fingerprint[:8]}")
+
+    def folders(self) -> Iterator[RunFolder]:
+        """Every run folder, whatever its state."""
+        try:
+            kinds = sorted(entry.path for entry in os.scandir(self.path) if entry.is_dir() and not entry.name.startswith("."))
+        except FileNotFoundError:
+            return
+        for kind in kinds:
+            for entry in sorted(os.scandir(kind), key=lambda e: e.name):
+                if entry.is_dir():
+                    yield RunFolder(Path(entry.path))
+
+    def prepare(self, kind: str, label: str, fingerprint: str, step: dict[str, Any]) -> RunFolder:
+        """The Step's folder with its step.json, written once."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = self.folder(kind, label, fingerprint)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        if not folder.step.exists():
+            write_json(folder.step, step)
+        return folder

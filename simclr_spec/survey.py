@@ -1,0 +1,87 @@
+"""A plan held against a store: verdicts, costs corrected by finished Steps, the budget. `plan` shows it, `run` obeys it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from simclr_spec.coordinates import Selector
+from simclr_spec.errors import UsageError
+from simclr_spec.fingerprint import digest
+from simclr_spec.plan import Plan, Step, compile
+from simclr_spec.plan.cost import Cost, Machine, calibrated, costs, read_machine
+from simclr_spec.record import record
+from simclr_spec.store import Store, read_json
+from simclr_spec.why import Verdict, verdicts_of
+
+_SAMPLES = 50
+"""Finished Steps per kind whose results are read."""
+
+
+@record
+class View:
+    """A plan with all that is known of it before anything starts; `steps` are the selected ones."""
+
+    plan: Plan
+    steps: tuple[Step, ...]
+    verdicts: Mapping[str, Verdict]
+    """by fingerprint, like costs and seconds"""
+    costs: Mapping[str, Cost]
+    seconds: Mapping[str, float]
+    """on one machine, corrected by finished Steps"""
+    machine: Machine
+
+    def hours(self, steps: Iterable[Step]) -> float:
+        """Machine-hours still to be spent on these Steps."""
+        return sum(self.seconds[s.fingerprint] for s in steps if self.verdicts[s.fingerprint].runs) / 3600
+
+    @property
+    def digest(self) -> str:
+        """What `plan -o` writes and `run --expect` compares: the selected Steps and all that they need, done or not."""
+        return digest(sorted(self.plan.ancestors(step.fingerprint for step in self.steps)))
+
+    @property
+    def running(self) -> list[Step]:
+        """The Steps that will run, what the selected ones need included."""
+        return [step for step in self.plan.steps if self.verdicts[step.fingerprint].runs]
+
+
+def survey(
+    names: Sequence[str],
+    selector: Selector | None = None,
+    *,
+    scale: str | None = None,
+    sets: Sequence[str] = (),
+    store: str = "runs",
+    machine: str | None = None,
+    max_hours: float | None = None,
+) -> View:
+    """Compile, look at the store, price. Raises UsageError when the plan costs more than `max_hours`."""
+    plan = compile(names, scale=scale, sets=sets)
+    shelf = Store(Path(store))
+    verdicts = verdicts_of(plan, shelf)
+    steps = plan.select(selector, {key: verdict.state for key, verdict in verdicts.items()})
+    if selector is not None:
+        verdicts = verdicts_of(plan, shelf, steps)
+    device = read_machine(machine or plan.machine)
+    priced = costs(plan, device)
+    seconds = calibrated(plan, priced, _measured(plan, shelf, verdicts, device))
+    view = View(plan, steps, verdicts, priced, seconds, device)
+    hours = view.hours(view.running)
+    if max_hours is not None and hours > max_hours:
+        raise UsageError(
+            f"this plan costs {hours:,.4g} {device.unit}-hours, more than the {max_hours:g} of --max-gpu-hours; nothing started"
+        )
+    return view
+
+
+def _measured(plan: Plan, store: Store, verdicts: Mapping[str, Verdict], machine: Machine) -> Iterator[tuple[str, float]]:
+    """(fingerprint, machine-seconds) of a few finished Steps of every kind, as far as they ran on such machines."""
+    seen: dict[str, int] = {}
+    for step in plan.steps:
+        if verdicts[step.fingerprint].state == "done" and seen.get(step.kind, 0) < _SAMPLES:
+            seen[step.kind] = seen.get(step.kind, 0) + 1
+            result = read_json(store.path / step.id / "result.json") or {}
+            environment = result.get("environment", {})
+            if result.get("seconds") and machine.fits(environment):
+                yield step.fingerprint, result["seconds"] * machine.used(environment)

@@ -1,0 +1,34 @@
+"""`python -m simclr_spec.train FOLDER...`: execute each run folder in turn; a job's one command.
+
+Exit code 0: all done (or in other hands) · 1: some failed · 75 (EX_TEMPFAIL): asked to stop, run the same command again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from simclr_spec.errors import SimclrSpecError
+from simclr_spec.train import Interrupted, execute
+
+
+def main(folders: list[str]) -> int:
+    failed = False
+    for folder in folders:
+        try:
+            execute(Path(folder))
+        except Interrupted:
+            return os.EX_TEMPFAIL
+        except SimclrSpecError as error:
+            print(f"{folder}: {error}", file=sys.stderr)
+            failed = True
+        except Exception:
+            traceback.print_exc()
+            failed = True
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

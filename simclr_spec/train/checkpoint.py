@@ -1,0 +1,88 @@
+"""Tensors on disk: checkpoints that resume a Step, and the weights that later Steps start from. One safetensors file each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from simclr_spec.errors import WeightsError
+from simclr_spec.store import Attempt, RunFolder, write_atomic
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A resumable moment of a Step: `train_step` train steps are done, in `seconds` of training over all attempts."""
+
+    path: Path
+    train_step: int
+    seconds: float
+
+    def tensors(self) -> dict[str, Tensor]:
+        return load_file(self.path)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Atomic; whatever device, memory format or sharing of storage the tensors have."""
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_atomic(path, save(plain, metadata))
+
+
+def write_checkpoint(
+    attempt: Attempt, tensors: Mapping[str, Tensor], *, fingerprint: str, train_step: int, seconds: float
+) -> None:
+    """Replaces the attempt's previous checkpoint."""
+    metadata = {"fingerprint": fingerprint, "train_step": str(train_step), "seconds": repr(seconds)}
+    write_tensors(attempt.checkpoint, tensors, metadata)
+
+
+def checkpoints(folder: RunFolder, fingerprint: str) -> list[Checkpoint]:
+    """Every attempt's readable checkpoint of this Step, the furthest first."""
+    found = []
+    for attempt in folder.attempts():
+        with contextlib.suppress(SafetensorError, FileNotFoundError, KeyError, ValueError, TypeError):
+            with safe_open(attempt.checkpoint, framework="pt") as file:
+                metadata: Any = file.metadata()
+            if metadata["fingerprint"] == fingerprint:
+                found.append(Checkpoint(attempt.checkpoint, int(metadata["train_step"]), float(metadata["seconds"])))
+    return sorted(found, key=lambda checkpoint: checkpoint.train_step, reverse=True)
+
+
+def delete_checkpoints(folder: RunFolder) -> None:
+    """Of all attempts, with what writers killed half-way left behind."""
+    for attempt in folder.attempts():
+        for path in [attempt.checkpoint, *attempt.path.glob(f".{attempt.checkpoint.name}.*")]:
+            path.unlink(missing_ok=True)
+
+
+def read_weights(folder: RunFolder) -> dict[str, Tensor]:
+    """The weights of a done Step."""
+    if not folder.done:
+        raise WeightsError(f"{folder.path} has not finished, so there are no weights to start from")
+    try:
+        return load_file(folder.weights)
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{folder.weights} is missing, though its Step is done: restore the file or delete the run folder"
+        ) from None
+    except SafetensorError as error:
+        raise WeightsError(f"{folder.weights} does not load: {error}") from None
+
+
+def load_part(module: nn.Module, weights: Mapping[str, Tensor], prefix: str, source: Path) -> None:
+    """Fill `module` from the tensors named `prefix`.*; each of the module's tensors must be there with its shape."""
+    for name, tensor in module.state_dict().items():
+        found = weights.get(f"{prefix}.{name}")
+        if found is None:
+            raise WeightsError(f"{source} has no tensor {prefix}.{name}, which this Step's network needs")
+        if found.shape != tensor.shape:
+            raise WeightsError(
+                f"{prefix}.{name} is {list(found.shape)} in {source}, but this Step's network needs {list(tensor.shape)}"
+            )
+        tensor.copy_(found)

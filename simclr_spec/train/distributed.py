@@ -1,0 +1,77 @@
+"""Ranks, devices and threads, from the environment that torchrun and Slurm launchers set; one process needs none of it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+def start() -> torch.device:
+    """Threads, device and, when WORLD_SIZE > 1, the process group. Safe to call once per Step of a process."""
+    torch.set_num_threads(int(os.environ.get("SIMCLR_SPEC_THREADS", "1")))
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # else convolutions in fp32 would run in TF32
+    else:
+        device = torch.device("cpu")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return device
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def share(batch: int) -> slice:
+    """The rows of a batch that this rank works on: equal, contiguous shares in the order of ranks."""
+    size = batch // world_size()
+    return slice(rank() * size, (rank() + 1) * size)
+
+
+def tell(value: T) -> T:
+    """Rank 0's value, on every rank."""
+    if world_size() == 1:
+        return value
+    box: list[Any] = [value]
+    dist.broadcast_object_list(box)
+    result: T = box[0]
+    return result
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether the flag is up on some rank; every rank must ask."""
+    if world_size() == 1:
+        return flag
+    flags: list[Any] = [None] * world_size()
+    dist.all_gather_object(flags, flag)
+    return any(flags)
+
+
+def average(tensors: list[Tensor]) -> None:
+    """Replace the tensors by their means over the ranks, in one packed all-reduce."""
+    packed = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    dist.all_reduce(packed)
+    packed /= world_size()
+    for tensor, part in zip(tensors, torch.split(packed, [tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
+
+
+def gather(rows: Tensor) -> Tensor:
+    """(B, ...) of each rank -> (world x B, ...) in the order of ranks; no gradient."""
+    if world_size() == 1:
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(world_size())]
+    dist.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)

@@ -1,0 +1,67 @@
+"""Evaluation: top-1 and top-5 over a test set, and the cosine k-NN that watches pretraining."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from simclr_spec.params import Augment
+from simclr_spec.train.augment import evaluation_view
+from simclr_spec.train.data import Files
+
+Network = Callable[[Tensor], Tensor]
+
+
+@torch.no_grad()
+def outputs(network: Network, images: Tensor | Files, samples: Tensor, config: Augment, size: int, batch: int) -> Tensor:
+    """Outputs (n, D) in float32 for the samples (n,), in batches of at most `batch`, of a network that is in eval mode."""
+    parts = [network(evaluation_view(images[part], config, size)).float() for part in torch.split(samples, batch)]
+    return torch.cat(parts)
+
+
+def count_correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """logits (n, classes), labels (n,) -> (3,) float64: correct in the top 1, in the top 5, and n. Add up over ranks."""
+    ranked = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
+    return torch.stack((ranked[:, 0].sum(), ranked.sum(), torch.tensor(len(labels), device=logits.device))).double()
+
+
+def percentages(counts: Tensor) -> dict[str, float]:
+    """Counts of count_correct -> {"top1": percent, "top5": percent}."""
+    top1, top5, total = counts.tolist()
+    return {"top1": 100 * top1 / total, "top5": 100 * top5 / total}
+
+
+def evaluate(
+    network: Network, images: Tensor | Files, labels: Tensor, samples: Tensor, config: Augment, size: int, batch: int
+) -> Tensor:
+    """Counts (see count_correct) of a classifier over the samples of a test set."""
+    logits = outputs(network, images, samples, config, size, batch)
+    return count_correct(logits, labels[samples.to(labels.device)].to(logits.device))
+
+
+class Neighbours:
+    """The nearest of a bank to each query by cosine similarity; the bank passes by in parts and is never held as a whole."""
+
+    def __init__(self, queries: Tensor, neighbours: int) -> None:
+        """queries (M, D)."""
+        self.queries, self.neighbours = F.normalize(queries, dim=1), neighbours
+        self.similar = queries.new_empty(len(queries), 0)  # (M, up to neighbours)
+        self.labels = torch.empty_like(self.similar, dtype=torch.int64)
+
+    def see(self, bank: Tensor, labels: Tensor, chunk: int = 1024) -> None:
+        """A part of the bank (N, D) and its labels (N,); at most chunk x N similarities exist at once."""
+        bank, found = F.normalize(bank, dim=1), []
+        for rows in torch.split(torch.arange(len(self.queries), device=bank.device), chunk):
+            similar = torch.cat([self.similar[rows], self.queries[rows] @ bank.T], 1)
+            known = torch.cat([self.labels[rows], labels.expand(len(rows), -1)], 1)
+            similar, nearest = similar.topk(min(self.neighbours, similar.shape[1]), dim=1)
+            found.append((similar, known.gather(1, nearest)))
+        self.similar, self.labels = (torch.cat(column) for column in zip(*found, strict=True))
+
+    def votes(self, classes: int, temperature: float) -> Tensor:
+        """(M, classes): each neighbour of similarity s weighs exp(s / temperature)."""
+        weights = ((self.similar - 1) / temperature).exp()  # minus 1, the largest similarity: no overflow, the same ranking
+        return weights.new_zeros(len(weights), classes).scatter_add_(1, self.labels, weights)

@@ -1,0 +1,189 @@
+"""One loop for every stage: from step.json to result.json, with a curve, checkpoints and a way to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from simclr_spec import params
+from simclr_spec.store import Attempt, RunFolder
+from simclr_spec.train import Interrupted, data, distributed
+from simclr_spec.train.attempt import Record, Stop, now
+from simclr_spec.train.checkpoint import checkpoints, delete_checkpoints, write_checkpoint, write_tensors
+from simclr_spec.train.distill import Distill
+from simclr_spec.train.environment import environment
+from simclr_spec.train.finetune import Finetune
+from simclr_spec.train.linear_eval import LinearEval
+from simclr_spec.train.pretrain import Pretrain
+from simclr_spec.train.run import WINDOW, Clock, Run
+from simclr_spec.train.stage import Stage
+from simclr_spec.train.supervised import Supervised
+
+STAGES: dict[str, Callable[..., Stage[Any]]] = {
+    "pretrain": Pretrain,
+    "finetune": Finetune,
+    "linear_eval": LinearEval,
+    "supervised": Supervised,
+    "distill": Distill,
+}
+TOGETHER = 10
+"""With several ranks: train steps between the moments at which all look for NaN and for the wish to stop."""
+LOG_SECONDS = 1.0
+CHECKPOINT_SHARE = 0.05
+"""Of the time at most goes into writing checkpoints, however big they are."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A Step in the hands of this process."""
+
+    folder: RunFolder
+    attempt: Attempt
+    step: dict[str, Any]
+    device: torch.device
+    stop: Stop
+    record: Record
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.step["fingerprint"])
+
+    def parents(self) -> dict[str, RunFolder]:
+        store = self.folder.path.parent.parent
+        return {role: RunFolder(store / need["folder"]) for role, need in self.step["needs"].items()}
+
+
+def train(work: Work) -> None:
+    """From step.json to result.json."""
+    kind = work.step["kind"]
+    config: params.Training = params.build(params.KINDS[kind], work.step["params"])
+    images = data.load(config.dataset).to(work.device)
+    torch.manual_seed(config.seed)
+    run = Run(config, STAGES[kind](config, work.parents()), images, work.device)
+    _resume(run, work)
+    if config.compile:
+        run.stage.compile_encoders()
+    fit(run, work)
+    metrics = run.means() | run.stage.evaluate(images)
+    if distributed.rank() == 0:
+        write_tensors(work.attempt.weights, run.stage.handed_on())
+        work.folder.commit(work.attempt, _result(run, work, metrics))
+        delete_checkpoints(work.folder)
+
+
+def _resume(run: Run, work: Work) -> None:
+    """Go on from the newest checkpoint that every rank can read, whichever attempt left it; all follow rank 0's list."""
+    for candidate in distributed.tell(checkpoints(work.folder, work.fingerprint)):
+        tensors, why = {}, "another rank cannot read it"
+        try:
+            tensors = run.read(candidate)
+        except (OSError, SafetensorError, ValueError) as error:
+            why = str(error)
+        if distributed.any_rank(not tensors):
+            work.record.log(f"skipped {candidate.path}: {why}")
+            continue
+        run.restore(candidate, tensors)
+        attempt = int(candidate.path.parent.name)
+        work.record.set(resumed_from={"attempt": attempt, "train_step": run.done})
+        work.record.log(f"goes on from train step {run.done} of attempt {attempt}")
+        return
+
+
+def fit(run: Run, work: Work) -> None:
+    """Train to the last train step; about once a second a line of metrics, every few seconds and at the end a checkpoint."""
+    curve, saver = Curve(run, work.attempt.metrics), Saver(run, work)
+    curve.write({"loss": None})
+    run.clock.lap()
+    while run.done < run.train_steps:
+        if _together(run) and distributed.any_rank(work.stop.requested()):
+            run.inspect()
+            saver.write()
+            raise Interrupted
+        run.advance()
+        monitored, last = run.monitor(), run.done == run.train_steps
+        pressing = last or bool(monitored) or run.done - run.inspected >= WINDOW
+        if pressing or (_together(run) and (distributed.world_size() > 1 or curve.due() or saver.due())):
+            measured = run.inspect()
+            if curve.due() or monitored or last:
+                curve.write(measured | monitored)
+            if saver.due():
+                saver.write()
+    run.count()
+    if saver.clock.now() >= saver.every_seconds:  # a failure in the evaluation then costs no training to speak of
+        saver.write()
+
+
+def _together(run: Run) -> bool:
+    """Whether this is a moment for what all ranks must do at the same train step."""
+    return distributed.world_size() == 1 or run.done % TOGETHER == 0
+
+
+class Curve:
+    """metrics.jsonl, one line about every second; rank 0 writes."""
+
+    def __init__(self, run: Run, path: Path) -> None:
+        self.run, self.path = run, path
+        self.clock = Clock()
+        self.written = run.done
+
+    def due(self) -> bool:
+        return self.clock.now() >= LOG_SECONDS
+
+    def write(self, measured: Mapping[str, float | None]) -> None:
+        run, images = self.run, (self.run.done - self.written) * self.run.batch
+        line: dict[str, Any] = {
+            "train_step": run.done,
+            "train_steps": run.train_steps,
+            "epoch": round(run.epoch, 4),
+            **measured,
+        }
+        line |= {"learning_rate": run.rate(), "images_per_second": round(images / self.clock.lap(), 2), "time": time.time()}
+        self.written = run.done
+        if distributed.rank() == 0:
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+class Saver:
+    """The attempt's checkpoint, every few seconds or train steps; rank 0 writes."""
+
+    def __init__(self, run: Run, work: Work) -> None:
+        self.run, self.work = run, work
+        self.every_seconds = float(os.environ.get("SIMCLR_SPEC_CHECKPOINT_SECONDS", "5"))
+        self.every_steps = int(os.environ.get("SIMCLR_SPEC_CHECKPOINT_STEPS", "0"))
+        self.clock = Clock()
+        self.wait = self.every_seconds
+
+    def due(self) -> bool:
+        return self.clock.now() >= self.wait or bool(self.every_steps and self.run.done % self.every_steps == 0)
+
+    def write(self) -> None:
+        """Training time stands still meanwhile."""
+        run, work = self.run, self.work
+        run.count()
+        self.clock.lap()
+        if distributed.rank() == 0:
+            write_checkpoint(work.attempt, run.state(), fingerprint=work.fingerprint, train_step=run.done, seconds=run.seconds)
+        self.wait = max(self.every_seconds, self.clock.lap() / CHECKPOINT_SHARE)
+        run.clock.lap()
+
+
+def _result(run: Run, work: Work, metrics: dict[str, float]) -> dict[str, Any]:
+    return {
+        "fingerprint": work.fingerprint,
+        "metrics": metrics,
+        "train_steps": run.train_steps,
+        "seconds": round(run.seconds, 3),
+        "images_per_second": round(run.train_steps * run.batch / run.seconds, 2),
+        "parameters": sum(p.numel() for p in run.stage.parameters() if p.requires_grad),
+        "environment": environment(work.device),
+        "finished": now(),
+    }

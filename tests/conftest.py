@@ -1,0 +1,37 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported: tests may run beside each other
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference numbers beside the checkout; tests that need its big arrays are skipped without it."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs the reference numbers in ../shared")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Small reference numbers, kept with the tests."""
+    return Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the tiny spec of tests/runs.py: tiny.toml, runs/, and what it said."""
+    from tests import runs
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = runs.run(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "said").write_text(done.stdout)
+    return folder

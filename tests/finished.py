@@ -1,0 +1,63 @@
+"""Run folders as training leaves them, made without training: tests of what reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from simclr_spec.plan import Plan, Step
+from simclr_spec.store import RunFolder, Store, write_json
+
+FEW = str(Path(__file__).parent / "declared" / "few.toml")
+"""A spec that only the tests use."""
+ENVIRONMENT = {
+    "torch": "2.11.0",
+    "python": "3.11.7",
+    "accelerator": "cpu",
+    "device": "x86_64",
+    "hostname": "here",
+    "threads": 2,
+    "world_size": 1,
+    "code": "1a2b3c4",
+}
+
+
+def prepare(store: Store, step: Step) -> RunFolder:
+    return store.prepare(
+        step.kind,
+        step.label,
+        step.fingerprint,
+        {"fingerprint": step.fingerprint, "kind": step.kind, "label": step.label, "coordinates": dict(step.coordinates)},
+    )
+
+
+def finish(store: Store, step: Step, metrics: dict[str, float], **environment: Any) -> RunFolder:
+    """The Step is done, after half an hour."""
+    folder = prepare(store, step)
+    attempt = folder.new_attempt()
+    attempt.weights.touch()
+    result = {
+        "fingerprint": step.fingerprint,
+        "metrics": metrics,
+        "train_steps": 10,
+        "seconds": 1800.0,
+        "images_per_second": 100.0,
+        "parameters": 1000,
+        "environment": ENVIRONMENT | environment,
+        "finished": "2026-01-01T00:00:00+00:00",
+    }
+    assert folder.commit(attempt, result)
+    return folder
+
+
+def fail(store: Store, step: Step) -> RunFolder:
+    """The Step was tried once, and failed."""
+    folder = prepare(store, step)
+    folder.lease.touch()
+    write_json(folder.new_attempt().record, {"state": "failed", "error": "NaN loss in train step 3"})
+    return folder
+
+
+def finish_all(store: Store, plan: Plan, top1: float) -> None:
+    for step in plan.steps:
+        finish(store, step, {"top1": top1, "top5": 99.0})

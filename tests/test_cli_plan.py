@@ -1,0 +1,182 @@
+"""plan, explain, check, list and schema, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from jsonschema.validators import Draft4Validator
+
+from simclr_spec.cli import main
+from simclr_spec.plan import compile
+from simclr_spec.store import Store
+from tests.finished import prepare
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SIMCLR_SPEC_STORE", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.mark.usefixtures("store")
+def test_the_table_tells_steps_by_stage_and_the_whole() -> None:
+    lines = run("plan", "table1").output.splitlines()
+    assert lines[0] == "Table 1 · 78 Steps · 13 encoders · the recipe's own scale"
+    assert lines[1].split() == ["stage", "steps", "done", "ready", "waits", "GPU-hours", "GPUs", "for", "a", "batch"]
+    rows = {line.split()[0]: line.split()[1:5] for line in lines[2:7]}
+    assert rows == {
+        "pretrain": ["13", "–", "13", "–"],
+        "finetune": ["39", "–", "–", "39"],
+        "linear_eval": ["13", "–", "–", "13"],
+        "supervised": ["13", "–", "13", "–"],
+        "total": ["78", "–", "26", "52"],
+    }
+
+
+@pytest.mark.usefixtures("store")
+def test_json_is_the_documented_contract() -> None:
+    plan = json.loads(run("plan", "quickstart", "--format", "json").output)
+    steps = compile(["quickstart"]).steps
+    assert [step["fingerprint"] for step in plan["steps"]] == [step.fingerprint for step in steps]
+    keys = {"id", "fingerprint", "stage", "kind", "label", "coordinates", "needs", "state", "runs", "why", "params", "cost"}
+    assert all(set(step) == keys for step in plan["steps"])
+    assert {"parameters", "flops", "seconds"} <= set(plan["steps"][0]["cost"])
+    document = (Path(__file__).parents[1] / "docs/plan-json.md").read_text()
+    named = [*plan, *plan["steps"][0], *plan["steps"][0]["cost"], *plan["totals"]]
+    assert [key for key in named if f"`{key}`" not in document] == []
+
+
+@pytest.mark.usefixtures("store")
+def test_dot_has_a_node_per_step_and_an_edge_per_need() -> None:
+    lines = run("plan", "table1", "stage=finetune", "depth=50", "width=1", "--format", "dot").output.splitlines()
+    assert sum("label=" in line for line in lines) == 6
+    assert not any("->" in line for line in lines)
+    whole = run("plan", "table1", "--format", "dot").output
+    assert whole.count("->") == 52
+
+
+@pytest.mark.usefixtures("store")
+def test_a_budget_refuses() -> None:
+    done = run("plan", "table1", "--max-gpu-hours", "100")
+    assert done.exit_code == 2
+    assert done.output.strip().endswith("GPU-hours, more than the 100 of --max-gpu-hours; nothing started")
+
+
+@pytest.mark.usefixtures("store")
+def test_a_plan_is_written_with_its_digest(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    done = run("plan", "quickstart", "-o", str(file))
+    digest = compile(["quickstart"]).digest
+    assert done.output.strip() == f"{file}: {len(compile(['quickstart']).steps)} Steps, digest {digest}"
+    assert json.loads(file.read_text())["digest"] == digest
+
+
+def test_explain_one_step_by_its_coordinates() -> None:
+    done = run("explain", "table1", "stage=pretrain", "depth=50", "width=1", "sk=false")
+    line = next(line for line in done.output.splitlines() if line.strip().startswith("temperature"))
+    assert line.split()[:3] == ["temperature", "0.1", "code"]
+    assert "specs/recipes/simclrv2.toml:" in line
+    assert done.output.startswith("pretrain/r50-1x-imagenet-s0-")
+
+
+def test_explain_a_spec_lists_deviations_and_assumptions() -> None:
+    output = run("explain", "table1", "--set", "pretrain.epochs=100").output
+    assert "Deviations: 1\n" in output
+    line = next(line for line in output.splitlines() if "instead of" in line)
+    assert line.split() == ["epochs", "100", "instead", "of", "800", "pretrain", "--set", "pretrain.epochs=100"]
+    assert "bn_statistics" in output[output.index("Assumptions:") :]
+
+
+def test_check_says_so_when_there_are_no_faults() -> None:
+    assert run("check", "table1").output == "table1: 78 Steps, no faults\n"
+    assert "spec quickstart: no faults" in run("check").output
+
+
+def test_check_lists_all_faults_and_exits_with_2(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text('titel = "t"\nrecipe = "simclrv2"\nencoders = [{ depth = 51 }]\n[stages.p]\nkind = "pretrain"\n')
+    done = run("check", str(file))
+    assert done.exit_code == 2
+    assert done.output.splitlines() == [
+        f"{file}:1:1: unknown key 'titel' at the top level; did you mean 'title'?",
+        f"{file}:3:23: depth must be 18, 34, 50, 101, 152 or 200, not 51",
+        "2 faults, nothing planned.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["plan"], "name a spec: quickstart"),
+        (["plan", "tabel1"], "no spec is named 'tabel1'; did you mean 'table1'?"),
+        (["plan", "table1", "--scale", "digit"], "no scale is named 'digit'; did you mean 'digits'?"),
+        (["plan", "table1", "--machine", "h20"], "no machine is named 'h20'; did you mean 'h200'?"),
+        (["plan", "table1", "--set", "epochs"], "--set wants KEY=VALUE, not 'epochs'"),
+        (["plan", "table1", "dept=50"], "no coordinate is named 'dept'; did you mean 'depth'?"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_bad_usage_is_one_sentence_and_exit_2(arguments: list[str], sentence: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert done.output.startswith(sentence)
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("kind", ["spec", "recipe", "dataset", "scale", "runner", "machine", "report"])
+def test_schemas_are_draft_4(kind: str) -> None:
+    schema = json.loads(run("schema", kind).output)
+    Draft4Validator.check_schema(schema)
+    assert schema["$schema"] == "http://json-schema.org/draft-04/schema#"
+
+
+def test_list_names_every_kind() -> None:
+    output = run("list").output
+    for line in ("spec     table1         Table 1", "dataset  imagenet", "machine  h200           NVIDIA H200"):
+        assert line in output
+
+
+@pytest.mark.parametrize(
+    "command", [("run", "quickstart"), ("status",), ("gc",), ("report", "quickstart"), ("retry",), ("cancel", "state=running")]
+)
+def test_a_store_that_is_a_file_is_refused_in_a_sentence(command: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.touch()
+    for store in (file, file / "runs"):
+        done = run(*command, "--store", str(store))
+        assert (done.exit_code, len(done.output.splitlines())) == (2, 1), done.output
+        assert done.output.startswith(f"cannot use {store}")
+    assert file.read_bytes() == b""
+
+
+def test_a_damaged_file_in_a_run_folder_is_named(store: Path) -> None:
+    step = compile(["quickstart"]).steps[0]
+    folder = prepare(Store(store), step)
+    (folder.new_attempt().record).write_text('{"state": "fai')
+    (folder.path / "step.json").write_text("[1]")
+    for command, damaged in (
+        (("plan", "quickstart"), "attempts/1/record.json"),
+        (("status",), "step.json"),
+        (("gc",), "step.json"),
+    ):
+        done = run(*command)
+        assert (done.exit_code, done.output) == (
+            1,
+            f"{folder.path}/{damaged} is damaged: it holds no JSON table. Delete it to go on\n",
+        )
+
+
+@pytest.mark.usefixtures("store")
+def test_steps_that_no_single_machine_holds_are_named_with_a_remedy() -> None:
+    output = run("plan", "table1").output
+    assert "✗ 41 Steps (13 pretrain, 15 finetune, 13 supervised) need more than one GPU (139 GiB) for a batch;\n" in output
+    assert "(--set pretrain.micro_batch=256)\n" in output
+    fitting = [part for stage in ("pretrain", "finetune", "supervised") for part in ("--set", f"{stage}.micro_batch=64")]
+    assert "✗" not in run("plan", "table1", *fitting).output

@@ -1,0 +1,63 @@
+"""Whether data is there, asked without loading torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from simclr_spec import data_roots
+from simclr_spec.errors import DataError
+
+CIFAR10 = {"dataset": {"name": "cifar10", "loader": "cifar10"}}
+DIGITS = {"dataset": {"name": "digits", "loader": "digits"}}
+IMAGENET = {"dataset": {"name": "imagenet", "loader": "image_folder"}}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for file in data_roots.CIFAR10_FILES:
+        (tmp_path / data_roots.CIFAR10_FOLDER).mkdir(exist_ok=True)
+        (tmp_path / data_roots.CIFAR10_FOLDER / file).touch()
+    (tmp_path / "imagenet" / "train").mkdir(parents=True)
+    (tmp_path / "imagenet" / "val").mkdir()
+    return tmp_path
+
+
+def test_what_is_there_is_found_in_the_root_or_its_subfolder(root: Path) -> None:
+    data_roots.check([CIFAR10, DIGITS, IMAGENET, CIFAR10], [str(root)])
+    assert data_roots.find("cifar10", "cifar10", [str(root)]) == root / "cifar-10-batches-py"
+    assert data_roots.find("image_folder", "imagenet", [str(root)]) == root / "imagenet"
+    assert data_roots.find("digits", "digits", []) is None
+
+
+def test_roots_come_from_the_option_then_the_environment_then_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SIMCLR_SPEC_DATA", raising=False)
+    assert data_roots.data_roots() == ["data"]
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", os.pathsep.join(["/a", "imagenet=/b"]))
+    assert data_roots.data_roots() == ["/a", "imagenet=/b"]
+    assert data_roots.data_roots(["/c"]) == ["/c"]
+
+
+def test_paths_may_have_equals_signs_and_colons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NAME= is a data set's only where NAME is a plain word; a runner tells its workers the roots by lines."""
+    odd = str(tmp_path / "a=b:c")
+    assert data_roots.folders("digits", [odd, f"digits={odd}", f"other={odd}"])[1::2] == [Path(odd)] * 2
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", f"{odd}\n")
+    assert data_roots.data_roots() == [odd]
+
+
+def test_a_file_that_lacks_is_named(root: Path) -> None:
+    (root / "cifar-10-batches-py" / "test_batch").unlink()
+    with pytest.raises(DataError, match="test_batch is missing: say where it is with --data-root"):
+        data_roots.check([CIFAR10], [str(root)])
+
+
+def test_a_folder_that_lacks_is_named_with_the_places(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        data_roots.check([DIGITS, IMAGENET], [str(tmp_path)])
+    assert str(error.value).startswith(
+        "data set 'imagenet' (folders train and val, one subfolder a class) not found "
+        f"(looked in {tmp_path}/imagenet, {tmp_path})"
+    )

@@ -1,0 +1,72 @@
+"""Whatever a slip of the fingers does to a declared file, the answer points at the token and suggests the right word."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from simclr_spec import library, runner
+from simclr_spec.check import schema_of
+from simclr_spec.document import load
+from simclr_spec.errors import Fault, SpecError
+from simclr_spec.plan import compile
+from tests.faults import Seeded, seeded
+
+COUNT = 500
+
+
+def faults_of(fault: Seeded, folder: Path) -> list[Fault]:
+    """What the tool says of the faulty file, used the way that such a file is used."""
+    file = folder / f"{fault.kind}.toml"
+    file.write_text(fault.text, encoding="utf-8")
+    try:
+        if fault.kind == "spec":
+            compile([str(file)])
+        elif fault.kind == "recipe":
+            spec = folder / "uses.toml"
+            spec.write_text(library.read("spec", "quickstart").text.replace('recipe = "simclrv2"', 'recipe = "recipe.toml"'))
+            compile([str(spec)])
+        elif fault.kind == "scale":
+            compile(["quickstart"], scale=str(file))
+        elif fault.kind == "dataset":
+            compile(["quickstart"], sets=[f'dataset="{file}"'])
+        elif fault.kind == "runner":
+            runner.read(str(file))
+        else:
+            load(fault.kind, str(file), lambda: schema_of(fault.kind))
+    except SpecError as error:
+        return list(error.faults)
+    return []
+
+
+def test_seeded_faults_are_found_at_their_token_with_the_right_suggestion(tmp_path: Path) -> None:
+    found = suggested = misspelt = 0
+    missed = []
+    slowest = 0.0
+    for fault in seeded(COUNT, seed=1):
+        start = time.process_time()
+        told = faults_of(fault, tmp_path)
+        slowest = max(slowest, time.process_time() - start)
+        hit = any((one.line, one.column) in fault.places for one in told)
+        found += hit
+        if fault.suggestion is not None:
+            misspelt += 1
+            right = any(f"did you mean {fault.suggestion!r}?" in one.sentence for one in told)
+            suggested += right
+            hit = hit and right
+        if not hit:
+            missed.append(
+                (fault.kind, fault.name, fault.what, fault.suggestion, sorted(fault.places), list(map(str, told))[:3])
+            )
+    report = "\n".join(map(str, missed))
+    assert found / COUNT >= 0.95, f"{found} of {COUNT} located\n{report}"
+    assert suggested / misspelt >= 0.90, f"{suggested} of {misspelt} suggested\n{report}"
+    assert slowest <= 0.5, f"{slowest:.2f} s"
+
+
+def test_the_generator_makes_every_kind_of_fault_in_every_kind_of_file() -> None:
+    made = list(seeded(COUNT, seed=1))
+    assert {fault.kind for fault in made} == set(library.FOLDERS)
+    assert len({fault.what for fault in made}) == 7
+    assert all(re.sub(r"\s", "", fault.text) != re.sub(r"\s", "", library.read(fault.kind, fault.name).text) for fault in made)

@@ -1,0 +1,43 @@
+"""docs/fidelity.md names what exists: tests, modules, options; and all of the places where paper and code part."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from simclr_spec import params
+from simclr_spec.plan import compile
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    files = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    defined = set(re.findall(r"def (test_\w+)", "\n".join(files.values())))
+    named = set(re.findall(r"`(test_\w+)`", PAGE))
+    assert len(named) > 25
+    assert named <= defined
+    assert set(re.findall(r"\btest_\w+\.py", PAGE)) <= files.keys()
+
+
+def test_every_module_that_the_page_names_exists() -> None:
+    column = [row.split("|")[4] for row in PAGE.splitlines() if row.startswith("| ") and row.count("|") == 7]
+    modules = {name for cell in column for name in re.findall(r"\b\w+\.py\b", cell)}
+    assert len(modules) > 12
+    assert all((ROOT / "simclr_spec" / "train" / name).is_file() for name in modules)
+
+
+def test_all_33_disagreements_stand_there() -> None:
+    assert [int(n) for n in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)] == list(range(1, 34))
+
+
+@pytest.mark.parametrize("option", sorted(set(re.findall(r"`((?:\w+\.)+\w+=[^` ]+)`", PAGE))))
+def test_every_other_side_that_is_offered_can_be_set(option: str) -> None:
+    kind = option.partition(".")[0]
+    steps = compile(["table1" if kind != "distill" else "quickstart"], sets=[option]).steps
+    key = option.partition("=")[0].removeprefix(f"{kind}." if kind in params.KINDS else "")
+    changed = [step for step in steps if key in step.origins and step.origins[key].layer == "--set"]
+    assert changed, option

@@ -1,0 +1,76 @@
+"""docs/language.md: its examples run, its reference is generated, its limits are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from simclr_spec import library, runner
+from simclr_spec.cli import main
+from simclr_spec.document import DEEPEST, MOST_ENTRIES, MOST_KEYS, MOST_VALUES, load
+from simclr_spec.plan import compile
+from simclr_spec.plan.cost import read_machine
+from simclr_spec.plan.expand import MOST_COMPARISONS, MOST_STEPS
+from simclr_spec.show.reference import put_into
+from simclr_spec.spec import MOST_ENCODERS, schema
+from simclr_spec.spec.settings import read_dataset
+
+PAGE = (Path(__file__).parents[1] / "docs/language.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```toml(?: (\w+))?\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize(("kind", "text"), EXAMPLES)
+def test_examples_run(kind: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "example.toml"
+    file.write_text(text, encoding="utf-8")
+    if kind == "recipe":
+        assert load("recipe", str(file), schema.recipe).data["title"] == "An excerpt"
+    elif kind == "scale":
+        step = next(step for step in compile(["table1"], scale=str(file)).steps if step.kind == "finetune")
+        assert step.params["epochs"] == 6.0
+    elif kind == "report":
+        (tmp_path / "mine.toml").write_text(EXAMPLES[0][1], encoding="utf-8")
+        shown = CliRunner().invoke(main, ["report", str(file), "--store", str(tmp_path / "runs")])
+        assert shown.exit_code == 0
+        assert [line.split() for line in shown.output.splitlines() if "fine-tuned" in line] == [
+            ["fine-tuned", *["waiting"] * 2]
+        ]
+    elif kind == "runner":
+        assert runner.read(str(file)) == runner.Local(slots=(0, 1), threads=4, timeout_minutes=600, machine="h100")
+    elif kind == "dataset":
+        assert read_dataset(str(file), None)[1]["dataset.name"].value == "flowers"
+    elif kind == "machine":
+        assert read_machine(str(file)).memory_gib == 47.0
+    else:
+        assert compile([str(file)]).steps
+
+
+def test_there_are_examples_of_each_kind() -> None:
+    assert sorted({kind or "spec" for kind, _ in EXAMPLES}) == sorted(library.FOLDERS)
+
+
+def test_the_counts_of_the_examples(tmp_path: Path) -> None:
+    counts = []
+    for kind, text in EXAMPLES:
+        if not kind:
+            (tmp_path / "x.toml").write_text(text, encoding="utf-8")
+            counts.append(len(compile([str(tmp_path / "x.toml")]).steps))
+    assert counts == [3, 8, 2 + 4 + 2 + 2]
+
+
+def test_the_reference_is_generated() -> None:
+    assert put_into(PAGE) == PAGE, "run python -m simclr_spec.show.reference"
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    for number in (library.LARGEST, MOST_ENCODERS, MOST_STEPS, MOST_COMPARISONS, DEEPEST, MOST_KEYS, MOST_ENTRIES, MOST_VALUES):
+        assert f"{number:,}" in PAGE.partition("## Limits")[2].partition("##")[0]
+
+
+def test_every_key_of_a_spec_is_described() -> None:
+    before_reference = PAGE.partition("## Reference")[0]
+    keys = [*schema.spec()["properties"], *schema.ROLES.values(), *schema.recipe()["properties"], *schema.scale()["properties"]]
+    assert [key for key in keys if key != "$schema" and f"{key}" not in before_reference] == []

@@ -1,0 +1,97 @@
+"""Why Steps run: one engine for plan and run, read from the store's files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from simclr_spec.plan import Plan, Step, compile
+from simclr_spec.store import Store, write_json
+from simclr_spec.why import verdicts_of
+from tests.finished import FEW
+
+
+def finish(store: Store, step: Step) -> None:
+    described: dict[str, Any] = {"fingerprint": step.fingerprint, "kind": step.kind, "label": step.label}
+    described |= {"params": step.params, "needs": {}, "coordinates": step.coordinates}
+    folder = store.prepare(step.kind, step.label, step.fingerprint, described)
+    write_json(folder.result, {"seconds": 1.0})
+
+
+def small() -> Plan:
+    return compile([FEW])
+
+
+def test_in_an_empty_store_everything_is_new_or_waits(tmp_path: Path) -> None:
+    plan = small()
+    verdicts = verdicts_of(plan, Store(tmp_path))
+    first, child = plan.steps[0], next(step for step in plan.steps if step.kind == "finetune")
+    assert (verdicts[first.fingerprint].state, verdicts[first.fingerprint].why) == ("new", "new")
+    assert verdicts[child.fingerprint].why == f"{plan.by_fingerprint[child.needs['from']].id} will run"
+    assert all(verdict.runs for verdict in verdicts.values())
+
+
+def test_a_done_step_never_runs_and_never_causes_a_parent_to_run(tmp_path: Path) -> None:
+    plan, store = small(), Store(tmp_path)
+    children = [step for step in plan.steps if step.kind == "linear_eval"]
+    for step in children:
+        finish(store, step)
+    verdicts = verdicts_of(plan, store, children)
+    assert not any(verdict.runs for verdict in verdicts.values())
+    assert {verdicts[step.fingerprint].state for step in children} == {"done"}
+
+
+def test_a_selected_step_brings_what_it_needs(tmp_path: Path) -> None:
+    plan = small()
+    child = next(step for step in plan.steps if step.kind == "finetune")
+    verdicts = verdicts_of(plan, Store(tmp_path), [child])
+    running = [step for step in plan.steps if verdicts[step.fingerprint].runs]
+    assert [step.fingerprint for step in running] == [child.needs["from"], child.fingerprint]
+    assert verdicts[child.needs["from"]].why == "new, needed by the selection"
+
+
+def test_a_changed_value_is_named_with_old_new_origin_and_followers(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for step in small().steps:
+        finish(store, step)
+    plan = compile([FEW], sets=["pretrain.temperature=0.5"])
+    verdicts = verdicts_of(plan, store)
+    first = plan.steps[0]
+    followers = len(plan.descendants([first.fingerprint])) - 1
+    assert (
+        verdicts[first.fingerprint].why == f"temperature 0.1 → 0.5 (--set pretrain.temperature=0.5); {followers} Steps follow"
+    )
+    supervised = [verdicts[step.fingerprint] for step in plan.steps if step.kind == "supervised"]
+    assert {verdict.state for verdict in supervised} == {"done"}
+
+
+def test_failed_and_interrupted_attempts_are_told(tmp_path: Path) -> None:
+    plan, store = small(), Store(tmp_path)
+    failed, stopped = plan.steps[0], plan.steps[1]
+    for step, record in ((failed, {"state": "failed", "error": "NaN loss at train step 7"}), (stopped, {"state": "running"})):
+        attempt = store.prepare(step.kind, step.label, step.fingerprint, {}).new_attempt()
+        write_json(attempt.record, record)
+        attempt.metrics.write_text('{"train_step": 1200}\n')
+    verdicts = verdicts_of(plan, store)
+    assert verdicts[failed.fingerprint].why == "failed in attempt 1: NaN loss at train step 7"
+    assert verdicts[stopped.fingerprint].why == "interrupted in attempt 1 at train step 1,200"
+
+
+def test_ten_thousand_finished_folders_are_scanned_in_two_seconds(tmp_path: Path) -> None:
+    spec = tmp_path / "many.toml"
+    spec.write_text(
+        'title = "many"\nrecipe = "simclrv2"\nscale = "digits"\nencoders = [{ depth = 18 }]\n'
+        f'seeds = {list(range(2000))}\n[stages.p]\nkind = "pretrain"\n[stages.l]\nkind = "linear_eval"\nfrom = "p"\n'
+        "label_fraction = [0.1, 0.2, 0.5, 1.0]\n"
+    )
+    plan = compile([str(spec)])
+    assert len(plan.steps) == 10_000
+    for step in plan.steps:
+        folder = tmp_path / "runs" / step.id
+        folder.mkdir(parents=True)
+        (folder / "result.json").touch()
+    start = time.process_time()
+    verdicts = verdicts_of(plan, Store(tmp_path / "runs"))
+    assert time.process_time() - start < 2
+    assert not any(verdict.runs for verdict in verdicts.values())

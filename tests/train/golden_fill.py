@@ -1,0 +1,105 @@
+"""The golden files' weight-filling rule, mapped on our modules.
+
+Element k of variable i in a file with seed s is a 32-bit hash of k + 0x9E3779B9 (i + 1) + 0x85EBCA6B s, spread over an interval
+that depends on the variable's kind (golden README). Variables come in the official creation order, in TensorFlow's layouts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simclr_spec import params
+
+LEAVES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+SELECTIVE = {
+    "conv3x3_two_streams": "streams.conv",
+    "bn_two_streams": "streams.norm",
+    "squeeze_conv1x1": "squeeze",
+    "squeeze_bn": "norm",
+    "expand_conv1x1": "expand",
+}
+
+
+def tensor_name(role: str) -> str:
+    """`block_group1.block0.main.1.bn.gamma` -> `encoder.group1.0.layers.0.norm.weight`."""
+    body, leaf = role.rsplit(".", 1)
+    if body == "head_supervised.dense":
+        return f"classifier.{LEAVES[leaf]}"
+    body = re.sub(r"\.sk\.(\w+)", lambda m: f".{SELECTIVE[m[1]]}", body)
+    body = re.sub(r"\.bn$", ".norm", body)
+    if body.startswith("projection_head."):
+        return f"head.{body.removeprefix('projection_head.').replace('layer', 'layers.')}.{LEAVES[leaf]}"
+    body = re.sub(r"^stem\.(\d)", lambda m: f"stem.{int(m[1]) - 1}", body)
+    body = re.sub(r"^block_group(\d)\.block(\d+)", r"group\1.\2", body).replace("shortcut.1", "shortcut")
+    body = re.sub(r"main\.(\d)", lambda m: f"layers.{int(m[1]) - 1}", body)
+    return f"encoder.{body}.{LEAVES[leaf]}"
+
+
+def to_torch(value: np.ndarray[Any, Any]) -> Tensor:
+    """HWIO -> OIHW, (in, out) -> (out, in); float64."""
+    axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(value.ndim, tuple(range(value.ndim)))
+    return torch.tensor(np.ascontiguousarray(value.transpose(axes)), dtype=torch.float64)
+
+
+def filled(variable: Mapping[str, Any], seed: int) -> np.ndarray[Any, Any]:
+    """The variable's value in TensorFlow's layout, rounded to float32."""
+    first = (0x9E3779B9 * (variable["index"] + 1) + 0x85EBCA6B * seed) & 0xFFFFFFFF
+    x = np.arange(int(np.prod(variable["shape"])), dtype=np.uint32) + np.uint32(first)
+    x ^= x >> 16
+    x *= np.uint32(0x7FEB352D)
+    x ^= x >> 15
+    x *= np.uint32(0x846CA68B)
+    x ^= x >> 16
+    r = 2 * (x / 2**32) - 1
+    if variable["kind"] == "kernel":
+        r = r * np.sqrt(3 / np.prod(variable["shape"][:-1]))
+    elif variable["kind"] in ("gamma", "moving_variance"):
+        r = 1 + 0.2 * r
+    else:
+        r = 0.1 * r
+    return r.reshape(variable["shape"]).astype(np.float32)
+
+
+def fill(modules: Mapping[str, nn.Module], variables: Sequence[Mapping[str, Any]], seed: int) -> None:
+    """Fill `{"encoder": …, "head": …, "classifier": …}`; every tensor of the modules must be named, and no other."""
+    tensors = {f"{prefix}.{name}": t for prefix, module in modules.items() for name, t in module.state_dict().items()}
+    names = [tensor_name(variable["role"]) for variable in variables]
+    assert sorted(names) == sorted(tensors)
+    for name, variable in zip(names, variables, strict=True):
+        value = filled(variable, seed)
+        np.testing.assert_allclose(value.sum(dtype=np.float64), variable["sum"], atol=1e-6 * value.size**0.5)
+        np.testing.assert_allclose(value.reshape(-1)[:3], variable["first3"], rtol=1e-6)
+        tensors[name].copy_(to_torch(value).reshape(tensors[name].shape))
+
+
+def encoder_params(
+    depth: int, *, width: int = 1, sk: bool = False, base_width: int = 64, stem: str = "imagenet"
+) -> params.Encoder:
+    """The official flags' encoder."""
+    return params.Encoder(
+        depth=depth,  # type: ignore[arg-type]
+        width=width,
+        sk=sk,
+        base_width=base_width,
+        stem=stem,  # type: ignore[arg-type]
+        sk_ratio=0.0625,
+        sk_min_width=32,
+        bn_decay=0.9,
+        bn_epsilon=1e-5,
+        bn_variance="biased",
+        max_pool="tensorflow",
+        init="tensorflow",
+    )

@@ -1,0 +1,257 @@
+"""Data sets, their digests, labelled subsets and the stream of training batches."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from simclr_spec import data_roots
+from simclr_spec.errors import DataError
+from simclr_spec.params import Dataset, Labels
+from simclr_spec.train import data
+
+DATASETS = Path(__file__).parents[2] / "specs" / "datasets"
+
+
+def declared(name: str) -> Dataset:
+    leaves = tomllib.loads((DATASETS / f"{name}.toml").read_text())
+    return Dataset(**{key: leaf["value"] for key, leaf in leaves.items()})
+
+
+def wanted(**changes: Any) -> Labels:
+    plain = {"fraction": None, "per_class": None, "sampler": "balanced", "list_digest": "", "seed": 0}
+    return Labels(**(plain | changes))
+
+
+# ---------------------------------------------------------------- loaders
+
+
+def test_digits_are_the_declared_ones() -> None:
+    images = data.load(declared("digits"))
+    assert isinstance(images.train, torch.Tensor)
+    assert images.train.shape == (1437, 3, 8, 8)
+    assert images.train.dtype == torch.uint8
+    assert images.train.min() == 0
+    assert images.train.max() == 255
+    assert torch.bincount(images.test_labels).tolist() == [36] * 10
+
+
+def test_another_digest_is_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"^data set 'digits' is not the declared one: digest 407c42abacdf…, declared 000000000000…$"
+    ):
+        data.load(replace(declared("digits"), digest="0" * 64))
+
+
+def test_other_numbers_are_refused() -> None:
+    with pytest.raises(
+        DataError, match="declared with 1437 training and 361 test images of 10 classes; found 1437, 360 and 10"
+    ):
+        data.load(replace(declared("digits"), test_images=361))
+
+
+def test_digest_sees_every_pixel_label_and_the_order() -> None:
+    images = data.digits()
+    assert isinstance(images.train, torch.Tensor)
+    pixel, label = images.train.clone(), images.test_labels.clone()
+    pixel[700, 1, 3, 3] ^= 1
+    label[5] += 1
+    others = [replace(images, train=pixel), replace(images, test_labels=label), replace(images, train=images.train.flip(0))]
+    assert len({data.digest(x) for x in [images, *others]}) == 4
+
+
+def test_cifar10_is_the_declared_one(shared: Path) -> None:
+    images = data.load(declared("cifar10"), [f"cifar10={shared / 'data' / 'cifar10'}"])
+    assert torch.bincount(images.train_labels).tolist() == [5000] * 10
+    assert images.test_labels[:5].tolist() == [3, 8, 8, 0, 6]
+    three = torch.tensor([3])
+    assert torch.equal(images.pick(three)[0], images.train[three][0])
+
+
+class Attack:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_changed_pickle_is_never_loaded(tmp_path: Path) -> None:
+    """This one makes a folder when unpickled."""
+    mark = tmp_path / "mark"
+    attack = pickle.dumps(Attack(mark))
+    pickle.loads(attack)
+    mark.rmdir()
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for file in data_roots.CIFAR10_FILES:
+        (folder / file).write_bytes(attack)
+    with pytest.raises(DataError, match=r"data_batch_1 is not the original file \(its MD5 differs\), so it is not loaded"):
+        data.load(declared("cifar10"), [str(tmp_path)])
+    assert not mark.exists()
+
+
+def test_missing_data_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", str(tmp_path))
+    with pytest.raises(DataError) as caught:
+        data.load(declared("cifar10"))
+    assert str(caught.value) == (
+        f"data set 'cifar10' (folder cifar-10-batches-py) not found (looked in {tmp_path / 'cifar10'}, {tmp_path}): "
+        "say where it is with --data-root or SIMCLR_SPEC_DATA; --scale digits needs no data"
+    )
+
+
+def test_a_named_root_serves_one_data_set_only(tmp_path: Path) -> None:
+    assert data_roots.folders("cifar10", [f"imagenet={tmp_path}", "~"]) == [Path.home() / "cifar10", Path.home()]
+    with pytest.raises(DataError, match="looked in no root for this data set"):
+        data.load(declared("cifar10"), [f"imagenet={tmp_path}"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes: 3 and 2 training images, 1 and 1 for testing, one of them in one channel."""
+    for split, counts in (("train", (3, 2)), ("val", (1, 1))):
+        for label, count in enumerate(counts):
+            place = tmp_path / "tiny" / split / f"n{label:08}"
+            place.mkdir(parents=True)
+            for i in range(count):
+                mode, colour = ("L", 90) if (label, i) == (0, 1) else ("RGB", (10 * i, 20, 30))
+                Image.new(mode, (20 + i, 12), colour).save(place / f"n{label:08}_{i}.JPEG", quality=95)
+    return tmp_path
+
+
+TINY = Dataset(name="tiny", loader="image_folder", digest="", classes=2, train_images=5, test_images=2, image_size=16)
+
+
+def test_image_folder(folder: Path) -> None:
+    images = data.load(TINY, [str(folder)])
+    assert images.train_labels.tolist() == [0, 0, 0, 1, 1]
+    assert images.train_names is not None
+    assert images.train_names[3] == "n00000001_0.JPEG"
+    batch = images.pick(torch.tensor([1, 2]))
+    assert [tuple(image.shape) for image in batch] == [(3, 12, 21), (3, 12, 22)]
+    assert (batch[0].int() - 90).abs().max() <= 1
+    found = data.digest(images)
+    (folder / "tiny" / "val" / "n00000000" / "n00000000_0.JPEG").write_bytes(b"other")
+    assert data.digest(images) != found
+
+
+def test_real_photos_decode(shared: Path) -> None:
+    photos = sorted((shared / "data" / "imagenet1000_one_each").glob("n0151*/*.JPEG"))
+    files = data.Files(photos)
+    for image in files[torch.arange(len(photos))]:
+        assert image.shape[0] == 3
+        assert image.dtype == torch.uint8
+        assert 56 <= min(image.shape[1:]) <= 128
+
+
+# ---------------------------------------------------------------- labelled subsets
+
+UNEVEN = torch.tensor([i % 7 for i in range(700)] + [6] * 50)[torch.randperm(750, generator=torch.Generator().manual_seed(0))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_subsets_are_balanced_and_nested(seed: int) -> None:
+    smaller: set[int] = set()
+    for fraction in (0.01, 0.02, 0.1, 0.5):
+        found = data.labelled(UNEVEN, wanted(fraction=fraction, seed=seed), 7)
+        counts = torch.bincount(UNEVEN[found], minlength=7)
+        assert len(found) == int(750 * fraction)
+        assert counts.max() - counts.min() <= 1
+        assert torch.equal(found, found.sort().values)
+        assert smaller < set(found.tolist())
+        smaller = set(found.tolist())
+
+
+def test_classes_with_too_few_images_are_refused() -> None:
+    """The plan counts per_class x classes images."""
+    least = int(torch.bincount(UNEVEN).min())
+    assert len(data.labelled(UNEVEN, wanted(per_class=least), 7)) == 7 * least
+    with pytest.raises(DataError, match=f"some of the 7 classes have fewer than {least + 1} training images"):
+        data.labelled(UNEVEN, wanted(per_class=least + 1), 7)
+
+
+def test_labels_per_class_are_nested_in_each_other_and_in_fractions() -> None:
+    one, two = (data.labelled(UNEVEN, wanted(per_class=k), 7) for k in (1, 2))
+    assert torch.bincount(UNEVEN[two]).tolist() == [2] * 7
+    assert set(one.tolist()) < set(two.tolist())
+    assert torch.equal(data.labelled(UNEVEN, wanted(fraction=14 / 750), 7), two)
+
+
+def test_subsets_follow_the_seed() -> None:
+    first, again, other = (data.labelled(UNEVEN, wanted(fraction=0.1, seed=seed), 7) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert len(set(first.tolist()) & set(other.tolist())) < 30
+    assert first.tolist()[:6] == [0, 2, 7, 12, 28, 68]
+
+
+def test_all_labels_need_no_seed() -> None:
+    assert torch.equal(data.labelled(UNEVEN, wanted(fraction=1.0, seed=None), 7), torch.arange(750))
+
+
+def test_imagenet_fractions_have_the_official_sizes() -> None:
+    labels = torch.arange(1281167) % 1000
+    for fraction, count in ((0.01, 12811), (0.1, 128116)):
+        assert len(data.labelled(labels, wanted(fraction=fraction), 1000)) == count
+
+
+def test_too_small_a_fraction_is_refused() -> None:
+    with pytest.raises(DataError, match=r"label_fraction 0\.005 of 750 images is 3, fewer than the 7 classes"):
+        data.labelled(UNEVEN, wanted(fraction=0.005), 7)
+
+
+def test_a_published_list(tmp_path: Path) -> None:
+    names = ["b_2.JPEG", "a_1.JPEG", "a_9.JPEG", "b_7.JPEG"]
+    text = b"b_7.JPEG\nb_2.JPEG\n"
+    (tmp_path / "imagenet_subsets").mkdir()
+    (tmp_path / "imagenet_subsets" / "half.txt").write_bytes(text)
+    config = wanted(fraction=0.5, sampler="list", list_digest=hashlib.sha256(text).hexdigest(), seed=None)
+    labels = torch.tensor([1, 0, 0, 1])
+    assert data.labelled(labels, config, 2, names, [str(tmp_path)]).tolist() == [0, 3]
+    with pytest.raises(DataError, match=r"1 of 2 listed images are not in the training split, first 'b_7.JPEG'"):
+        data.labelled(labels[:3], config, 2, names[:3], [str(tmp_path)])
+    with pytest.raises(DataError, match="published label list of SHA-256 000000000000… not found"):
+        data.labelled(labels, replace(config, list_digest="0" * 64), 2, names, [str(tmp_path)])
+
+
+def test_the_official_list_is_found_by_its_digest(shared: Path) -> None:
+    digest = "71e82a48ba78252683ae334c4d019ebd5c6e855b9599c1389fbe83eb9549cf17"
+    names = (shared / "data" / "imagenet_subsets" / "10percent.txt").read_text().split()
+    config = wanted(fraction=0.01, sampler="list", list_digest=digest, seed=None)
+    found = data.labelled(torch.zeros(len(names), dtype=torch.long), config, 1000, names, [str(shared / "data")])
+    assert len(found) == 12811
+
+
+def test_test_subset_is_balanced() -> None:
+    labels = data.digits().test_labels
+    assert torch.bincount(labels[data.evaluation_samples(labels, 100)]).tolist() == [10] * 10
+    assert torch.equal(data.evaluation_samples(labels, None), torch.arange(360))
+
+
+# ---------------------------------------------------------------- the stream
+
+
+def test_every_epoch_shows_every_example_once() -> None:
+    epochs, places = data.stream(torch.arange(35), 10, seed=4)
+    assert epochs.tolist() == [p // 10 for p in range(35)]
+    orders = places[:30].view(3, 10)
+    assert torch.equal(orders.sort(1).values, torch.arange(10).expand(3, 10))
+    assert not torch.equal(orders[0], orders[1])
+
+
+def test_the_stream_does_not_depend_on_how_it_is_cut() -> None:
+    """By train step, by rank, or from the middle on: resuming needs nothing but the position."""
+    whole = data.stream(torch.arange(64), 10, seed=4)[1]
+    parts = [data.stream(part, 10, seed=4)[1] for part in torch.split(torch.arange(64), 8)]
+    assert torch.equal(torch.cat(parts), whole)
+    assert not torch.equal(data.stream(torch.arange(64), 10, seed=5)[1], whole)
+    assert whole[:10].tolist() == [2, 5, 7, 9, 1, 8, 6, 3, 4, 0]

@@ -1,0 +1,61 @@
+"""Top-k counts and the k-NN monitor against plain loops."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from simclr_spec.train.data import digits
+from simclr_spec.train.evaluate import Neighbours, count_correct, evaluate, percentages
+from tests.train.augment_config import digit_images, official
+
+
+def test_counts_of_a_known_ranking() -> None:
+    logits = torch.tensor([[9.0, 8, 7, 6, 5, 4], [4, 5, 6, 7, 8, 9], [1, 2, 3, 9, 8, 7]])
+    counts = count_correct(logits, torch.tensor([0, 1, 0]))  # first, fifth, sixth
+    assert counts.tolist() == [1, 2, 3]
+    assert percentages(counts) == {"top1": 100 / 3, "top5": 200 / 3}
+
+
+def test_counts_add_up_over_shares_and_batches() -> None:
+    torch.manual_seed(0)
+    images = digits()
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 10)).eval()
+    samples = torch.arange(len(images.test_labels))
+    whole = evaluate(network, images.test, images.test_labels, samples, official(), 8, batch=360)
+    shares = [evaluate(network, images.test, images.test_labels, samples[r::2], official(), 8, batch=50) for r in range(2)]
+    assert torch.equal(whole, shares[0] + shares[1])
+    assert whole[2] == 360
+
+
+def test_few_classes_have_a_shorter_top_five() -> None:
+    assert count_correct(torch.eye(3), torch.arange(3)).tolist() == [3, 3, 3]
+
+
+@pytest.mark.parametrize("part", [50, 20, 3])
+def test_votes_of_neighbours_equal_a_loop_however_the_bank_is_cut(part: int) -> None:
+    torch.manual_seed(1)
+    bank, labels, queries = torch.randn(50, 8), torch.randint(0, 4, (50,)), torch.randn(7, 8)
+    near = Neighbours(queries, 5)
+    for rows in torch.split(torch.arange(50), part):
+        near.see(bank[rows], labels[rows], chunk=3)
+    assert near.similar.shape == (7, 5)
+    votes = near.votes(4, 0.1)
+    for query, vote in zip(queries, votes, strict=True):
+        similar = [torch.cosine_similarity(query, key, dim=0).item() for key in bank]
+        expected = torch.zeros(4)
+        for i in sorted(range(50), key=lambda i: -similar[i])[:5]:
+            expected[labels[i]] += math.exp((similar[i] - 1) / 0.1)
+        torch.testing.assert_close(vote, expected, rtol=1e-4, atol=1e-8)
+
+
+def test_knn_of_raw_digits_is_good() -> None:
+    """Pixels of digits are good features: a monitor that fails here is wrong."""
+    images = digits()
+    bank, queries = (pixels.flatten(1).float() for pixels in digit_images())
+    near = Neighbours(queries, 20)
+    near.see(bank, images.train_labels)
+    votes = near.votes(10, 0.1)
+    assert (votes.argmax(1) == images.test_labels).double().mean() > 0.95

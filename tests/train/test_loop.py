@@ -1,0 +1,299 @@
+"""Whole Steps on real run folders: every stage on the digits, resuming, stopping, failing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from simclr_spec.errors import TrainingError, UsageError
+from simclr_spec.store import RunFolder, Store, read_json
+from simclr_spec.train import execute
+from simclr_spec.train.__main__ import main
+from simclr_spec.train.checkpoint import checkpoints
+from simclr_spec.train.evaluate import Neighbours
+from tests.steps import prepare
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+def done(folder: RunFolder) -> RunFolder:
+    execute(folder.path)
+    assert folder.state() == "done"
+    return folder
+
+
+def lines(folder: RunFolder, attempt: int = -1) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in folder.attempts()[attempt].metrics.read_text().splitlines()]
+
+
+def parts(folder: RunFolder) -> set[str]:
+    return {name.partition(".")[0] for name in load_file(folder.weights)}
+
+
+def same_weights(one: RunFolder, other: RunFolder) -> bool:
+    return one.weights.read_bytes() == other.weights.read_bytes()
+
+
+def test_the_chain_of_stages(store: Store) -> None:
+    """Pretrain, linear evaluation, fine-tuning, self-distillation, distillation into a narrower network."""
+    pretrain = done(prepare(store, "pretrain", linear_head=True, knn_every=1, train_steps=50, encoder__base_width=4))
+    result = read_json(pretrain.result)
+    assert {"loss", "contrast_top1", "knn_top1", "linear_top1", "linear_top5"} <= result["metrics"].keys()
+    assert result["metrics"]["knn_top1"] > 20  # chance is 10
+    assert result["train_steps"] == 50
+    assert result["seconds"] > 0
+    assert result["environment"]["threads"] == torch.get_num_threads()
+    assert parts(pretrain) == {"encoder", "head"}
+
+    linear = done(prepare(store, "linear_eval", {"from": pretrain}, encoder__base_width=4))
+    assert parts(linear) == {"classifier"}
+    moved = done(prepare(store, "linear_eval", {"from": pretrain}, encoder__base_width=4, encoder_bn="train"))
+    assert parts(moved) == {"encoder", "classifier"}
+    finetune = done(prepare(store, "finetune", {"from": pretrain}, encoder__base_width=4))
+    assert parts(finetune) == {"encoder", "head", "classifier"}
+    assert read_json(finetune.result)["metrics"].keys() == {"loss", "train_top1", "top1", "top5"}
+    teacher = done(prepare(store, "distill", {"teacher": finetune}, encoder__base_width=4))
+    student = done(prepare(store, "distill", {"teacher": teacher}, alpha=0.5))
+    assert parts(student) == {"encoder", "classifier"}
+
+    curve = lines(pretrain)
+    assert (curve[0]["train_step"], curve[-1]["train_step"]) == (0, 50)
+    assert curve[0].keys() >= {"train_steps", "epoch", "loss", "learning_rate", "images_per_second", "time"}
+    assert any("knn_top1" in line for line in curve)
+    assert [a.checkpoint.exists() for a in pretrain.attempts()] == [False]
+
+
+def test_supervised_training_learns_the_digits(store: Store) -> None:
+    options: dict[str, Any] = {
+        "labels__fraction": 1.0,
+        "train_steps": 120,
+        "encoder__base_width": 8,
+        "learning_rate": 0.2,
+        "batch": 64,
+    }
+    folder = done(prepare(store, "supervised", **options, augment__crop_area_min=0.8))
+    assert read_json(folder.result)["metrics"]["top1"] > 80
+
+
+def test_a_step_that_is_done_is_left_alone(store: Store) -> None:
+    folder = done(prepare(store, "supervised", train_steps=2))
+    before = folder.result.stat().st_mtime_ns
+    execute(folder.path)
+    assert folder.result.stat().st_mtime_ns == before
+    assert len(folder.attempts()) == 1
+
+
+def test_a_step_in_other_hands_is_left_quietly(store: Store) -> None:
+    folder = prepare(store, "supervised", train_steps=2)
+    with folder.leased() as mine:
+        assert mine
+        execute(folder.path)
+    assert folder.attempts() == []
+
+
+def test_the_same_step_gives_the_same_bits_and_another_seed_others(store: Store, tmp_path: Path) -> None:
+    first = done(prepare(store, "pretrain", memory__enabled=True))
+    second = done(prepare(Store(tmp_path / "again"), "pretrain", memory__enabled=True))
+    other = done(prepare(store, "pretrain", memory__enabled=True, seed=1))
+    assert same_weights(first, second)
+    assert read_json(first.result)["metrics"] == read_json(second.result)["metrics"]
+    assert not same_weights(first, other)
+
+
+@pytest.mark.parametrize(
+    "options", [{"micro_batch": 8}, {"channels_last": True, "encoder__base_width": 8}, {"precision": "bf16"}, {"batch": 30}]
+)
+def test_execution_options_train(store: Store, options: dict[str, Any]) -> None:
+    folder = done(prepare(store, "pretrain", train_steps=3, **options))
+    assert all(tensor.isfinite().all() for tensor in load_file(folder.weights).values())
+
+
+def test_a_micro_batch_that_does_not_divide_the_batch_is_refused(store: Store) -> None:
+    """A rest of one image would have no variance."""
+    with pytest.raises(UsageError, match="micro_batch 13 does not divide the batch of 14 images"):
+        execute(prepare(store, "supervised", labels__fraction=0.01, micro_batch=13).path)
+
+
+def test_a_failure_in_the_evaluation_costs_no_training(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_CHECKPOINT_SECONDS", "0")
+    folder = prepare(store, "pretrain", train_steps=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("simclr_spec.train.pretrain.BANK_NUMBERS", 0)
+        with pytest.raises(RuntimeError, match="split_size"):
+            execute(folder.path)
+    done(folder)
+    assert read_json(folder.attempts()[-1].record)["resumed_from"] == {"attempt": 1, "train_step": 3}
+    whole = done(prepare(Store(tmp_path / "whole"), "pretrain", train_steps=3))
+    assert same_weights(folder, whole)
+    assert read_json(folder.result)["metrics"] == read_json(whole.result)["metrics"]
+
+
+def test_test_images_bound_the_bank_of_the_nearest_neighbours(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten training images for each test image; in whatever parts they pass by, the metric is the same."""
+    seen: list[int] = []
+    classes: list[torch.Tensor] = []
+    see = Neighbours.see
+
+    def count(self: Neighbours, bank: torch.Tensor, labels: torch.Tensor) -> None:
+        seen.append(len(labels))
+        classes.append(labels.bincount(minlength=10))
+        see(self, bank, labels)
+
+    monkeypatch.setattr(Neighbours, "see", count)
+    whole = done(prepare(store, "pretrain", train_steps=3, test_images=20))
+    assert seen == [200]
+    assert classes[0].tolist() == [20] * 10
+    monkeypatch.setattr("simclr_spec.train.pretrain.BANK_NUMBERS", 16 * 150)
+    parts = done(prepare(Store(store.path / "parts"), "pretrain", train_steps=3, test_images=20))
+    assert seen[1:] == [150, 50]
+    assert read_json(parts.result)["metrics"] == read_json(whole.result)["metrics"]
+
+
+def test_a_batch_larger_than_the_examples(store: Store) -> None:
+    """14 labelled images and a batch of 32: all of them in every train step, or images that recur in a batch."""
+    cut = done(prepare(store, "supervised", labels__fraction=0.01, train_steps=None, epochs=3.0))
+    recurring = done(prepare(store, "supervised", labels__fraction=0.01, train_steps=3, batch_at_most_examples=False))
+    assert read_json(cut.result)["train_steps"] == 4  # floor(14 x 3 / 14) + 1
+    assert lines(cut)[-1]["epoch"] == pytest.approx(4)
+    assert lines(recurring)[-1]["epoch"] == pytest.approx(3 * 32 / 14, abs=1e-3)
+
+
+def test_a_loss_that_is_not_finite_names_its_train_step(store: Store) -> None:
+    """The first update has rate 1e30, so the second train step is the first to overflow."""
+    folder = prepare(store, "supervised", learning_rate=1e30, learning_rate_scaling="none", warmup=0.0)
+    with pytest.raises(TrainingError, match=r"the loss became (nan|inf) at train step 2 of 12"):
+        execute(folder.path)
+    assert folder.state() == "failed"
+    record = read_json(folder.attempts()[0].record)
+    assert record["error"].startswith("the loss became")
+    assert "Traceback" in folder.attempts()[0].log.read_text()
+
+
+def test_a_failed_step_does_not_stop_the_next(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = prepare(store, "supervised", learning_rate=1e30, learning_rate_scaling="none", warmup=0.0)
+    good = prepare(store, "supervised", train_steps=2)
+    assert main([str(bad.path), str(good.path)]) == 1
+    assert good.done
+    assert "the loss became" in capsys.readouterr().err
+    assert main([str(good.path)]) == 0
+
+
+def test_a_folder_without_step_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is not a run folder: it has no step\.json"):
+        execute(tmp_path)
+
+
+# Processes that are stopped or killed
+
+
+LONG: dict[str, Any] = {"memory__enabled": True, "linear_head": True, "train_steps": 120, "batch": 16}
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts `python -m simclr_spec.train FOLDER` with a checkpoint every few train steps."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(folder: RunFolder, **environment: str) -> subprocess.Popen[bytes]:
+        variables = os.environ | {"SIMCLR_SPEC_CHECKPOINT_STEPS": "7", "SIMCLR_SPEC_THREADS": "1"} | environment
+        root = Path(__file__).parents[2]
+        command = [sys.executable, "-m", "simclr_spec.train", str(folder.path)]
+        started.append(subprocess.Popen(command, env=variables, cwd=root, stderr=subprocess.PIPE))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_stopped_step_leaves_a_checkpoint_and_goes_on(store: Store, tmp_path: Path, start: Any) -> None:
+    folder = prepare(store, "pretrain", **LONG)
+    for number in (signal.SIGTERM, signal.SIGUSR2):
+        attempts = len(folder.attempts())
+        process = start(folder)
+        wait_for(lambda: len(folder.attempts()) > attempts and folder.attempts()[-1].checkpoint.exists())  # noqa: B023
+        process.send_signal(number)
+        assert process.wait(60) == os.EX_TEMPFAIL
+        assert folder.state() == "interrupted"
+        assert read_json(folder.attempts()[-1].record)["state"] == "interrupted"
+    reached = checkpoints(folder, read_json(folder.step)["fingerprint"])[0].train_step
+    done(folder)
+    assert read_json(folder.attempts()[-1].record)["resumed_from"] == {"attempt": 2, "train_step": reached}
+    assert same_weights(folder, done(prepare(Store(tmp_path / "whole"), "pretrain", **LONG)))
+
+
+def test_killed_at_any_instant_it_ends_with_the_same_bits(store: Store, tmp_path: Path, start: Any) -> None:
+    whole = done(prepare(Store(tmp_path / "whole"), "pretrain", **LONG))
+    folder, instants = prepare(store, "pretrain", **LONG), random.Random(0)
+    for sign in ("record.json", "metrics.jsonl", "checkpoint.safetensors", "record.json", "checkpoint.safetensors"):
+        before, process = len(folder.attempts()), start(folder)
+        wait_for(lambda: len(folder.attempts()) > before and (folder.attempts()[-1].path / sign).exists())  # noqa: B023
+        time.sleep(instants.uniform(0, 0.2))
+        process.kill()
+        process.wait()
+        assert not folder.done
+    done(folder)
+    resumed = [read_json(a.record)["resumed_from"] for a in folder.attempts() if a.record.exists()]
+    assert resumed[-1] is not None
+    assert same_weights(folder, whole)
+    assert read_json(folder.result)["metrics"] == read_json(whole.result)["metrics"]
+    assert not any(
+        path.name.startswith(".") or "checkpoint" in path.name for a in folder.attempts() for path in a.path.iterdir()
+    )
+
+
+def test_a_damaged_newest_checkpoint_is_skipped(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Any
+) -> None:
+    folder = prepare(store, "supervised", train_steps=60)
+    process = start(folder)
+    wait_for(lambda: folder.attempts() and folder.attempts()[-1].checkpoint.exists())
+    process.kill()
+    process.wait()
+    first = folder.attempts()[0]
+    whole = first.checkpoint.read_bytes()
+    later = folder.new_attempt()
+    later.checkpoint.write_bytes(whole[: len(whole) // 2])
+    done(folder)
+    assert read_json(folder.attempts()[-1].record)["resumed_from"]["attempt"] == 1
+    assert same_weights(folder, done(prepare(Store(tmp_path / "whole"), "supervised", train_steps=60)))
+
+
+def test_two_processes_learn_what_one_learns(store: Store, tmp_path: Path, start: Any) -> None:
+    """Shares of the batch, global BN and one packed average of gradients: only the order of sums differs."""
+    options: dict[str, Any] = {"train_steps": 3, "memory__enabled": True, "linear_head": True, "batch": 32}
+    alone, together = done(prepare(Store(tmp_path / "one"), "pretrain", **options)), prepare(store, "pretrain", **options)
+    with_port = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(29500 + os.getpid() % 1000)}
+    processes = [start(together, RANK=str(rank), **with_port) for rank in range(2)]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    assert len(together.attempts()) == 1
+    assert read_json(together.result)["environment"]["world_size"] == 2
+    one, two = load_file(alone.weights), load_file(together.weights)
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-3)
+    measured = read_json(alone.result)["metrics"], read_json(together.result)["metrics"]
+    assert measured[1]["loss"] == pytest.approx(measured[0]["loss"], rel=1e-4)
+    assert measured[1]["contrast_top1"] == pytest.approx(measured[0]["contrast_top1"], abs=1.1)

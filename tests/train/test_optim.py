@@ -1,0 +1,198 @@
+"""LARS step by step against the official optimizer, SGD against Keras's formula, schedules against the official class."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from simclr_spec import params
+from simclr_spec.train import optim
+from simclr_spec.train.encoder import Encoder
+from simclr_spec.train.heads import Classifier, ProjectionHead
+from tests.train.golden_fill import encoder_params
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CASES = {case["key"]: case for case in json.loads((GOLDEN / "lr_schedule.json").read_text())}
+
+
+def config(**changes: Any) -> Any:
+    """The fields of params.Training that the optimizer and the schedule read."""
+    values = {
+        "optimizer": "lars",
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+        "trust_coefficient": 0.001,
+        "nesterov": False,
+        "learning_rate": 0.1,
+        "learning_rate_scaling": "sqrt",
+        "epochs": 1.0,
+        "warmup": 0.0,
+        "train_steps": None,
+    }
+    return SimpleNamespace(**values | changes)
+
+
+def test_lars_is_googles() -> None:
+    facts, arrays = json.loads((GOLDEN / "lars.json").read_text()), np.load(GOLDEN / "lars.npz")
+    parameters = [nn.Parameter(torch.tensor(arrays[f"var{j}_step0"]).double()) for j in range(len(facts["variables"]))]
+    adapted: list[tuple[str, nn.Parameter]] = []
+    plain: list[tuple[str, nn.Parameter]] = []
+    for variable, p in zip(facts["variables"], parameters, strict=True):
+        excluded = variable["excluded_from_weight_decay_and_trust_ratio"]
+        (plain if excluded else adapted).append((str(variable["index"]), p))
+    rule = optim.Rule(momentum=0.9, nesterov=False, weight_decay=1e-4, trust_coefficient=facts["eeta"])
+    ours = optim.Optimizer([(adapted, rule), (plain, replace(rule, weight_decay=0.0, trust_coefficient=None))])
+    for t, rate in enumerate(arrays["lr"], 1):
+        for j, p in enumerate(parameters):
+            p.grad = torch.tensor(arrays[f"grad{j}_step{t}"]).double()
+        ours.step(float(rate))
+        for j, p in enumerate(parameters):
+            golden, moment = arrays[f"var{j}_step{t}"], arrays[f"mom{j}_step{t}"]
+            np.testing.assert_allclose(p.detach(), golden, rtol=0, atol=2e-6 * max(abs(golden).max(), abs(moment).max(), 1e-3))
+            np.testing.assert_allclose(ours.state_tensors()[str(j)], moment, rtol=0, atol=2e-6 * max(abs(moment).max(), 1e-3))
+
+
+def reference_lars(w: torch.Tensor, g: torch.Tensor, v: torch.Tensor, rate: float, wd: float) -> torch.Tensor:
+    g = g + wd * w
+    norms = w.norm(), g.norm()
+    trust = 0.001 * norms[0] / norms[1] if norms[0] > 0 and norms[1] > 0 else 1.0
+    return 0.9 * v + rate * trust * g
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_every_parameter_of_a_network_moves_by_its_rule(memory_format: Any) -> None:
+    torch.manual_seed(0)
+    bn = encoder_params(50, base_width=8, sk=True, stem="cifar")
+    network = (
+        nn.ModuleDict({"encoder": Encoder(bn), "classifier": Classifier(256, 10)}).double().to(memory_format=memory_format)
+    )
+    network["head"] = ProjectionHead(256, params.Head(layers=2, width=1, out_dim=16), bn).double()
+    for p in network.parameters():
+        nn.init.normal_(p)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    ours = optim.optimizer(network, config(weight_decay=0.01))
+    velocity = {name: torch.zeros_like(p) for name, p in before.items()}
+    for rate in (0.3, 0.1):
+        for p in network.parameters():
+            p.grad = torch.randn_like(p)
+        gradients = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+        for name, w in before.items():
+            if "norm" in name or name.endswith("bias"):
+                velocity[name] = 0.9 * velocity[name] + rate * gradients[name]
+            elif name == "classifier.weight":
+                velocity[name] = 0.9 * velocity[name] + rate * (gradients[name] + 0.01 * w)
+            else:
+                velocity[name] = reference_lars(w, gradients[name], velocity[name], rate, 0.01)
+            before[name] = w - velocity[name]
+        ours.step(rate)
+    for name, p in network.named_parameters():
+        torch.testing.assert_close(p.detach(), before[name], rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(ours.state_tensors()[name], velocity[name], rtol=1e-9, atol=1e-12)
+        assert p.detach().stride() == before[name].stride()
+
+
+def test_nesterov_sgd_is_kerass_and_spares_bn_from_decay() -> None:
+    torch.manual_seed(0)
+    bn = encoder_params(18)
+    network = nn.ModuleDict(
+        {"head": ProjectionHead(6, params.Head(layers=2, width=1, out_dim=4), bn), "classifier": Classifier(6, 3)}
+    ).double()
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    ours = optim.optimizer(network, config(optimizer="sgd", nesterov=True, weight_decay=0.1))
+    velocity = {name: torch.zeros_like(p) for name, p in before.items()}
+    for rate in (0.5, 0.2, 0.1):
+        for name, p in network.named_parameters():
+            p.grad = torch.randn_like(p)
+            g = p.grad + (0 if "norm" in name else 0.1) * before[name]
+            velocity[name] = 0.9 * velocity[name] - rate * g
+            before[name] = before[name] + 0.9 * velocity[name] - rate * g
+        ours.step(rate)
+    for name, p in network.named_parameters():
+        torch.testing.assert_close(p.detach(), before[name], rtol=1e-12, atol=1e-14)
+
+
+def test_frozen_parameters_and_missing_gradients() -> None:
+    classifier, frozen = Classifier(6, 3), Classifier(6, 3).requires_grad_(False)
+    ours = optim.optimizer(nn.ModuleList([classifier, frozen]), config(weight_decay=0.0))
+    before = [p.detach().clone() for p in (*classifier.parameters(), *frozen.parameters())]
+    classifier(torch.rand(2, 6)).sum().backward()
+    ours.zero_grad()
+    ours.step(1.0)
+    assert all(torch.equal(a, b) for a, b in zip(before, [*classifier.parameters(), *frozen.parameters()], strict=True))
+    assert set(ours.state_tensors()) == {"0.weight", "0.bias"}
+
+
+def test_state_restores_a_run() -> None:
+    def run(steps: range, state: dict[str, torch.Tensor] | None, start: torch.Tensor) -> tuple[optim.Optimizer, nn.Linear]:
+        layer = nn.Linear(5, 7, bias=False)
+        with torch.no_grad():
+            layer.weight.copy_(start)
+        ours = optim.optimizer(layer, config())
+        for name, tensor in (state or {}).items():
+            ours.state_tensors()[name].copy_(tensor)
+        for t in steps:
+            ours.zero_grad()
+            (layer(torch.ones(2, 5)) ** 2).sum().mul(t + 1).backward()
+            ours.step(0.1)
+        return ours, layer
+
+    start = torch.rand(7, 5)
+    _, whole = run(range(4), None, start)
+    half, layer = run(range(2), None, start)
+    _, resumed = run(range(2, 4), half.state_tensors(), layer.weight.detach().clone())
+    assert torch.equal(whole.weight, resumed.weight)
+
+
+@pytest.mark.parametrize("key", list(CASES))
+def test_schedule_is_the_official_one(key: str) -> None:
+    case, arrays = CASES[key], np.load(GOLDEN / "lr_schedule.npz")
+    examples, batch = case["num_examples"], case["train_batch_size"]
+    schedule = config(
+        learning_rate=case["learning_rate"],
+        learning_rate_scaling=case["learning_rate_scaling"],
+        epochs=case["train_epochs"],
+        warmup=case["warmup_epochs"] / case["train_epochs"],
+    )
+    total = optim.train_steps(examples, case["train_epochs"], batch)
+    assert total == case["total_train_steps"]
+    assert optim.warmup_steps(examples, schedule.epochs, schedule.warmup, batch) == case["warmup_steps"]
+    assert optim.peak_learning_rate(schedule, batch) == pytest.approx(case["scaled_peak_lr"], rel=1e-12)
+    ours = [optim.learning_rate(int(t), schedule, examples=examples, batch=batch, total=total) for t in arrays[f"{key}_step"]]
+    np.testing.assert_allclose(ours, arrays[f"{key}_lr_float64_check"], rtol=0, atol=1e-9 * case["scaled_peak_lr"])
+    np.testing.assert_allclose(ours, arrays[f"{key}_lr"], rtol=0, atol=1e-6 * case["scaled_peak_lr"])
+
+
+@pytest.mark.parametrize(
+    ("examples", "epochs", "batch", "steps"),
+    [
+        (1281167, 800, 4096, 250228),
+        (12811, 60, 1024, 751),
+        (128116, 30, 1024, 3754),
+        (1281167, 30, 1024, 37535),
+        (1281167, 90, 4096, 28151),
+    ],
+)
+def test_train_steps_of_the_released_checkpoints(examples: int, epochs: int, batch: int, steps: int) -> None:
+    assert optim.train_steps(examples, epochs, batch) == steps
+
+
+def test_warmups_of_the_paper() -> None:
+    assert optim.warmup_steps(1281167, 800, 0.05, 4096) == 12511
+    assert optim.warmup_steps(1281167, 400, 0.05, 4096) == 6255
+
+
+def test_a_fixed_number_of_train_steps_scales_the_warm_up() -> None:
+    schedule = config(train_steps=100, warmup=0.1, learning_rate_scaling="none")
+    rates = [optim.learning_rate(t, schedule, examples=50, batch=10, total=100) for t in range(101)]
+    assert rates[0] == 0
+    assert rates[5] == pytest.approx(0.05)
+    assert max(rates) == rates[10] == pytest.approx(0.1)
+    assert rates[100] == pytest.approx(0)

@@ -1,0 +1,152 @@
+"""Several processes compute what one computes: losses, gradients, BN statistics, with few collectives."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from simclr_spec import params
+from simclr_spec.train.encoder import Encoder
+from simclr_spec.train.heads import ProjectionHead
+from simclr_spec.train.losses import nt_xent, nt_xent_memory
+from simclr_spec.train.norm import GlobalBatchNorm
+from tests.train.golden_fill import encoder_params
+from tests.train.ranks import Counter, in_processes
+
+IMAGES, DIM = 12, 7
+WHOLE = slice(0, IMAGES)
+
+
+def of_views(tensor: Tensor, images: slice) -> Tensor:
+    """Rows of both views of some images."""
+    return tensor.view(2, IMAGES, *tensor.shape[1:])[:, images].flatten(0, 1)
+
+
+def embeddings() -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    z, keys, queue = (torch.randn(n, DIM, dtype=torch.float64, generator=generator) for n in (2 * IMAGES, 2 * IMAGES, 31))
+    z[IMAGES:] += z[:IMAGES]
+    keys += z
+    z[3] = 0
+    return z, keys, nn.functional.normalize(queue)
+
+
+def losses(images: slice, counter: Counter | None = None) -> dict[str, Any]:
+    """Each loss with its accuracy, gradients and collectives (forward, backward)."""
+    found: dict[str, Any] = {}
+    for name in ("nt_xent", "memory", "online"):
+        z, keys, queue = embeddings()
+        z, keys = of_views(z, images).requires_grad_(), of_views(keys, images)
+        if name == "nt_xent":
+            loss, accuracy = nt_xent(z, 0.2)
+        else:
+            loss, accuracy = nt_xent_memory(z, z if name == "online" else keys, queue, 0.2)
+        forward = counter.take() if counter else 0
+        loss.backward()  # type: ignore[no-untyped-call]
+        backward = counter.take() if counter else 0
+        found[name] = {"loss": loss.detach(), "accuracy": accuracy, "z": z.grad, "collectives": (forward, backward)}
+    return found
+
+
+def norm(rows: slice, variance: str, dims: int, counter: Counter | None = None) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(2)
+    shape = (10, 5, 3, 4)[:dims]
+    x, target = (torch.randn(shape, dtype=torch.float64, generator=generator)[rows] for _ in range(2))
+    x = (100 + 3 * x).requires_grad_()
+    layer = GlobalBatchNorm(5, params.Encoder(**{**vars(encoder_params(18)), "bn_variance": variance})).double()
+    nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(3))  # type: ignore[arg-type]
+    y = layer(x)
+    forward = counter.take() if counter else 0
+    (y * target).sum().backward()
+    backward = counter.take() if counter else 0
+    return {
+        "y": y.detach(),
+        "x": x.grad,
+        "weight": layer.weight.grad,  # type: ignore[union-attr]
+        "bias": layer.bias.grad,  # type: ignore[union-attr]
+        "mean": layer.running_mean,
+        "variance": layer.running_var,
+        "collectives": (forward, backward),
+    }
+
+
+def network(images: slice) -> dict[str, Any]:
+    """Encoder, head and NT-Xent: loss and all gradients."""
+    torch.manual_seed(4)
+    bn = encoder_params(50, base_width=2, sk=True, stem="cifar")
+    encoder = Encoder(bn)
+    model = nn.Sequential(encoder, ProjectionHead(encoder.features, params.Head(layers=2, width=1, out_dim=6), bn)).double()
+    for p in model.parameters():
+        nn.init.normal_(p, std=0.5)
+    x = torch.rand(2 * IMAGES, 3, 8, 8, dtype=torch.float64)
+    loss, _ = nt_xent(model(of_views(x, images))[-1], 0.5)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return {"loss": loss.detach(), "gradient": torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])}
+
+
+def uneven(world: int) -> list[slice]:
+    ends = [0, *(1 + 2 * r for r in range(1, world)), 10]
+    return [slice(a, b) for a, b in pairwise(ends)]
+
+
+def work(rank: int, world: int, counter: Counter) -> dict[str, Any]:
+    size = IMAGES // world
+    images = slice(rank * size, (rank + 1) * size)
+    return {
+        "losses": losses(images, counter),
+        "norms": [norm(uneven(world)[rank], variance, dims, counter) for variance, dims in NORMS],
+        "network": network(images),
+    }
+
+
+NORMS = [("biased", 4), ("unbiased", 4), ("biased", 2)]
+
+
+@pytest.fixture(scope="module", params=[2, 3, 4])
+def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return in_processes(request.param, work, tmp_path_factory.mktemp("ranks") / "meeting")
+
+
+def alike(ours: Tensor, whole: Tensor) -> None:
+    """Cosine 1 and ratio of norms 1."""
+    cosine = nn.functional.cosine_similarity(ours.flatten(), whole.flatten(), dim=0)
+    assert abs(cosine.item() - 1) <= 1e-6
+    assert abs((ours.norm() / whole.norm()).item() - 1) <= 1e-6
+    torch.testing.assert_close(ours, whole, rtol=1e-6, atol=1e-9 * whole.abs().max().item())
+
+
+@pytest.mark.parametrize("name", ["nt_xent", "memory", "online"])
+def test_losses_and_their_gradients(name: str, ranks: list[dict[str, Any]]) -> None:
+    whole = losses(WHOLE)[name]
+    joined = torch.cat([rank["losses"][name]["z"].view(2, -1, DIM) for rank in ranks], dim=1).flatten(0, 1)
+    alike(joined / len(ranks), whole["z"])
+    for rank in ranks:
+        ours = rank["losses"][name]
+        torch.testing.assert_close(ours["loss"], whole["loss"], rtol=1e-12, atol=0)
+        assert ours["accuracy"] == pytest.approx(whole["accuracy"])
+        assert ours["collectives"] == (2, 0)
+
+
+@pytest.mark.parametrize("number", range(len(NORMS)))
+def test_batch_norm_over_uneven_shares(number: int, ranks: list[dict[str, Any]]) -> None:
+    whole = norm(slice(0, 10), *NORMS[number])
+    parts = [rank["norms"][number] for rank in ranks]
+    for name in ("y", "x"):
+        alike(torch.cat([part[name] for part in parts]), whole[name])
+    for name in ("weight", "bias"):
+        alike(torch.stack([part[name] for part in parts]).sum(0), whole[name])
+    for part in parts:
+        alike(part["mean"], whole["mean"])
+        alike(part["variance"], whole["variance"])
+        assert part["collectives"] == (1, 1)
+
+
+def test_a_network_with_averaged_gradients(ranks: list[dict[str, Any]]) -> None:
+    whole = network(WHOLE)
+    alike(torch.stack([rank["network"]["gradient"] for rank in ranks]).mean(0), whole["gradient"])
+    for rank in ranks:
+        torch.testing.assert_close(rank["network"]["loss"], whole["loss"], rtol=1e-9, atol=0)

@@ -1,0 +1,81 @@
+"""Whole train steps over 1 to 4 gloo ranks: the same images, losses, gradients and BN statistics, in double precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from simclr_spec import params
+from simclr_spec.train import data
+from simclr_spec.train.loop import STAGES
+from simclr_spec.train.run import Run, train_step
+from tests.steps import step
+from tests.train.ranks import Counter, in_processes
+
+TRAIN_STEPS = 2
+STRONG = {"augment__colour_probability": 0.8, "augment__greyscale": 0.2, "augment__blur": 0.5, "augment__flip": 0.5}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "pretrain": ("pretrain", {"linear_head": True}),
+    "memory": ("pretrain", {"memory__enabled": True, "memory__keys": 80}),
+    "micro-batches": ("pretrain", {"micro_batch": 12}),
+    "supervised": ("supervised", {"labels__fraction": 0.05}),
+}
+
+
+def trained(case: str, world: int = 1) -> dict[str, Any]:
+    """What the first train steps of a Step show and leave behind."""
+    kind, overrides = CASES[case]
+    config = params.build(params.KINDS[kind], step(kind, batch=24, train_steps=TRAIN_STEPS, **STRONG, **overrides))
+    torch.manual_seed(config.seed)
+    stage = STAGES[kind](config, {}).double()
+    for name, module in stage.named_modules():
+        if name.rpartition(".")[2] == "encoder":
+            module.register_forward_pre_hook(lambda _m, x: (x[0].double(),))  # images come as float32
+    run = Run(config, stage, data.load(config.dataset), torch.device("cpu"))
+    found: dict[str, Any] = {"images": [], "losses": [], "gradients": []}
+    for t in range(TRAIN_STEPS):
+        shown = run.make_batch(t)
+        rows = zip(*(view.numpy() for view in shown.views), shown.labels.tolist(), strict=True)
+        found["images"].append([(*(view.tobytes() for view in views), label) for *views, label in rows])
+        measured = train_step(stage, run.optimizer, shown, run.rate(), run.micro_batch // world)
+        # Not the accuracies: images with equal outputs tie, and a tie falls to either side.
+        found["losses"].append(measured[[i for i, name in enumerate(stage.measures) if name.endswith("loss")]])
+        found["gradients"].append(torch.cat([p.grad.flatten() for p in stage.parameters() if p.grad is not None]).clone())
+        run.done += 1
+    found["statistics"] = torch.cat([b.double().flatten() for name, b in stage.named_buffers() if "running" in name])
+    found["state"] = {name: tensor.double() for name, tensor in stage.state().items()}
+    return found
+
+
+def work(_rank: int, world: int, _counter: Counter) -> dict[str, Any]:
+    return {case: trained(case, world) for case in CASES}
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, Any]:
+    return {case: trained(case) for case in CASES}
+
+
+def close(ours: Tensor, whole: Tensor) -> None:
+    assert (ours - whole).norm() <= 1e-6 * whole.norm()
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_ranks_train_as_one_process(world: int, alone: dict[str, Any], tmp_path: Path) -> None:
+    ranks = in_processes(world, work, tmp_path / "meeting")
+    for case, whole in alone.items():
+        for t in range(TRAIN_STEPS):
+            shown = [image for rank in ranks for image in rank[case]["images"][t]]
+            assert sorted(shown) == sorted(whole["images"][t]), f"{case}: other images in train step {t}"
+            assert len(set(shown)) == 24
+        for rank in ranks:
+            for name in ("losses", "gradients"):
+                for ours, theirs in zip(rank[case][name], whole[name], strict=True):
+                    close(ours, theirs)
+            close(rank[case]["statistics"], whole["statistics"])
+            for name, tensor in whole["state"].items():
+                close(rank[case]["state"][name], tensor)
