@@ -56,7 +56,8 @@ def _were_resumed(folder: Path) -> None:
     resumed = 0
     for run_folder in Store(folder / "runs").folders():
         records = [read_json(attempt.record) for attempt in run_folder.attempts()]
-        resumed += sum(bool(record and record["resumed_from"]) for record in records)
+        # a worker killed before it could write its record leaves none, or the few lines that the runner wrote for it
+        resumed += sum(bool(record and record.get("resumed_from")) for record in records)
         assert len([record for record in records if record and record["state"] == "done"]) <= 2
         assert not [path for attempt in run_folder.attempts() for path in attempt.path.glob("*checkpoint*")]
     assert resumed >= KILLS / 4

@@ -146,11 +146,11 @@ class Queue:
         attempt = task.attempt()
         record = read_json(attempt.record) if attempt else None
         said = worker.stderr(worker.told_at)
-        if attempt and record and record["pid"] == worker.pid:
+        if attempt and record and record.get("pid") == worker.pid:
             task.log = attempt.log
             if task in self.late:
                 self._change(task, "failed", self._too_long())
-            elif record["state"] == "interrupted":
+            elif record.get("state") == "interrupted":
                 cancelled = task.folder.cancelled_since(self.board.began_at)
                 self._change(task, "stopped", "cancelled" if cancelled else "interrupted")
             else:
