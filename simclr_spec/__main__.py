@@ -1,5 +1,15 @@
-"""`python -m simclr_spec` is `simclr-spec`."""
+"""The command line: `simclr-spec`, or `python -m simclr_spec`."""
 
-from simclr_spec.cli import main
+import gc
 
-main(prog_name="simclr-spec")
+
+def run() -> None:
+    gc.disable()  # nothing that imports make is garbage, and looking for it is a twentieth of `--help`
+    from simclr_spec.cli import main
+
+    gc.enable()
+    main(prog_name="simclr-spec")
+
+
+if __name__ == "__main__":
+    run()

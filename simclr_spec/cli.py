@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-# ruff: noqa: E402
-import gc as collector
-
-collector.disable()  # nothing that imports make is garbage, and looking for it is a twentieth of `--help`
-
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from simclr_spec import __version__
 from simclr_spec.errors import SimclrSpecError, SpecError, UsageError
+from simclr_spec.options import budget, completed, data_root_option, divided, runner_option, scaled, stored, words_argument
 
 if TYPE_CHECKING:
-    from simclr_spec.coordinates import Selector
-    from simclr_spec.library import Kind
     from simclr_spec.shelf import Entry
     from simclr_spec.survey import View
-
-Command = Callable[..., Any]
 
 
 class Cli(click.Group):
     """Prints every error of ours as its sentences, without a traceback; exit codes as in `errors`."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        collector.enable()
         try:
             return super().invoke(ctx)
         except SimclrSpecError as error:
@@ -70,79 +61,6 @@ def main() -> None:
     """
 
 
-def _names(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Completes names of declared files; paths are left to the shell."""
-
-    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-        from simclr_spec import library
-
-        return [name for name in library.names(kind) if name.startswith(incomplete)]
-
-    return complete
-
-
-def scaled(command: Command) -> Command:
-    """--scale and --set, alike on plan, run, explain and report."""
-    sets = click.option(
-        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a value: epochs=2, pretrain.encoder.width=8."
-    )
-    scale = click.option(
-        "--scale", metavar="NAME", shell_complete=_names("scale"), help="Another scale; 'paper' is the recipe as it stands."
-    )
-    return scale(sets(command))
-
-
-def stored(command: Command) -> Command:
-    """--store, alike on everything that reads or writes run folders."""
-    option = click.option(
-        "--store", envvar="SIMCLR_SPEC_STORE", default="runs", show_default=True, help="Folder of the run folders."
-    )
-    return option(command)
-
-
-def words_argument(command: Command) -> Command:
-    return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=_complete)(command)
-
-
-def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    from simclr_spec import coordinates, library
-
-    words = [*library.names("spec"), *(f"{key}=" for key in (*coordinates.KEYS, "state"))]
-    return [word for word in words if word.startswith(incomplete)]
-
-
-def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Selector | None]:
-    """Names of specs, and the selector. Raises UsageError when `specs` are needed and none is named."""
-    from simclr_spec.coordinates import parse
-
-    names = [word for word in words if ("=" not in word and word != "+") or _is_file(word)]
-    if specs and not names:
-        from simclr_spec import library
-
-        raise UsageError(f"name a spec: {', '.join(library.names('spec'))}, or the path of yours (.toml or .json)")
-    return names, parse([word for word in words if word not in names])
-
-
-def _is_file(word: str) -> bool:
-    from simclr_spec.library import is_path
-
-    return is_path(word) and os.path.isfile(word)
-
-
-def budget(command: Command) -> Command:
-    """--max-gpu-hours, alike on plan and run."""
-
-    def number(_ctx: click.Context, _param: click.Parameter, hours: float | None) -> float | None:
-        if hours is not None and not hours >= 0:
-            raise UsageError(f"--max-gpu-hours wants a number of hours, not {hours:g}")
-        return hours
-
-    option = click.option(
-        "--max-gpu-hours", type=float, metavar="HOURS", callback=number, help="Refuse a plan that costs more."
-    )
-    return option(command)
-
-
 @main.command("list")
 def list_() -> None:
     """Declared specs, scales, recipes, data sets, runners, machines and reports."""
@@ -171,9 +89,9 @@ def check(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
 @scaled
 @stored
 @click.option("--format", "form", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
-@click.option("--runner", metavar="NAME", shell_complete=_names("runner"), help="Tell costs on this runner's machine.")
+@click.option("--runner", metavar="NAME", shell_complete=completed("runner"), help="Tell costs on this runner's machine.")
 @click.option(
-    "--machine", metavar="NAME", shell_complete=_names("machine"), help="On this machine: h200, h100, a100, cpu or a file."
+    "--machine", metavar="NAME", shell_complete=completed("machine"), help="On this machine: h200, h100, a100, cpu or a file."
 )
 @budget
 @click.option("-o", "--output", metavar="FILE", help="Write the plan as JSON, with its digest for `run --expect`.")
@@ -230,7 +148,7 @@ def schema(kind: str) -> None:
 
 
 @main.command()
-@click.argument("name", metavar="REPORT", shell_complete=_names("report"))
+@click.argument("name", metavar="REPORT", shell_complete=completed("report"))
 @words_argument
 @scaled
 @stored
@@ -266,22 +184,12 @@ def report(
         raise click.exceptions.Exit(1)
 
 
-def running(command: Command) -> Command:
-    """--runner and --data-root, alike on run and retry."""
-    roots = click.option(
-        "--data-root", "data_root", multiple=True, metavar="DIR", help="Where data sets lie; NAME=DIR for one of them."
-    )
-    runner = click.option(
-        "--runner", default="local", show_default=True, metavar="NAME", shell_complete=_names("runner"), help="Where to run."
-    )
-    return runner(roots(command))
-
-
 @main.command()
 @words_argument
 @scaled
 @stored
-@running
+@runner_option
+@data_root_option
 @click.option("--dry-run", is_flag=True, help="Show what would run, and start nothing.")
 @budget
 @click.option("--expect", metavar="DIGEST", help="Refuse any other plan than the one that `plan -o` wrote.")
@@ -399,13 +307,15 @@ def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
 @main.command()
 @words_argument
 @stored
-@running
+@runner_option
+@data_root_option
 def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str]) -> None:
     """Run again what failed or was interrupted in the plan that ran last, or what is selected, and all that waits for it."""
+    from simclr_spec import runner as runners
     from simclr_spec.shelf import survey_again
 
     names, selector = divided(words, specs=False)
-    _run(survey_again(store, names, selector), store, runner, data_root)
+    _run(survey_again(store, names, selector, runners.read(runner).machine), store, runner, data_root)
 
 
 @main.command()
@@ -428,7 +338,7 @@ def gc(store: str, delete: bool) -> None:
 
 @main.command()
 @stored
-@click.option("--data-root", "data_root", multiple=True, metavar="DIR", help="Where data sets lie; NAME=DIR for one of them.")
+@data_root_option
 def doctor(store: str, data_root: Sequence[str]) -> None:
     """Versions, devices, data roots, schedulers, the store."""
     from simclr_spec.show.doctor import doctor as examine

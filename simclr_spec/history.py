@@ -67,7 +67,7 @@ def record_plan(store: Store, specs: Sequence[str], scale: str | None, sets: Seq
 
 def last_plan(store: Store, spec: str) -> Recorded | None:
     """The plan of this spec that was run last in this store."""
-    value = read_json(_file(store, spec))
+    value = read_json(_file(store, spec), "specs", "scale", "sets", "time")
     return value and _recorded(value)
 
 

@@ -27,7 +27,8 @@ def frame(folders: Iterable[RunFolder]) -> pd.DataFrame:
 
 
 def _row(folder: RunFolder) -> dict[str, Any] | None:
-    result, step = read_json(folder.result), read_json(folder.step)
+    result = read_json(folder.result, "fingerprint", "metrics", "environment")
+    step = read_json(folder.step, "kind", "label", "coordinates")
     if result is None or step is None:
         return None
     return {

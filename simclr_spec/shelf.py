@@ -59,7 +59,7 @@ def _planned(store: Store, names: Sequence[str], scale: str | None, sets: Sequen
 
 def _stored(store: Store) -> Iterator[Entry]:
     for folder in store.folders():
-        if step := read_json(folder.step):
+        if step := read_json(folder.step, "fingerprint", "kind", "label", "coordinates", "needs"):
             needs = [need["fingerprint"] for need in step["needs"].values()]
             yield Entry(step["fingerprint"], step["kind"], step["label"], folder, [step["coordinates"]], needs, folder.state())
 
@@ -98,7 +98,7 @@ def _parents_first(found: Sequence[Entry]) -> list[Entry]:
     return ordered
 
 
-def survey_again(store: str, names: Sequence[str], selector: Selector | None) -> View:
+def survey_again(store: str, names: Sequence[str], selector: Selector | None, machine: str | None = None) -> View:
     """The plan that ran last (of the specs `names`, if any), narrowed to what failed or was interrupted and its descendants."""
     plans = [plan for plan in all_plans(Store(Path(store))) if not names or _names(names) <= set(plan.specs)]
     if not plans:
@@ -107,7 +107,7 @@ def survey_again(store: str, names: Sequence[str], selector: Selector | None) ->
         )
     table = selector.table if selector else {"state": ["failed", "interrupted"]}
     chosen = Selector(table, ancestors=bool(selector and selector.ancestors), descendants=True)
-    return survey(plans[0].specs, chosen, scale=plans[0].scale, sets=plans[0].sets, store=store)
+    return survey(plans[0].specs, chosen, scale=plans[0].scale, sets=plans[0].sets, store=store, machine=machine)
 
 
 def _names(names: Sequence[str]) -> set[str]:
@@ -140,7 +140,7 @@ def waste(store: Store) -> list[Waste]:
     needed = _needed(store)
     found = []
     for folder in store.folders():
-        step = read_json(folder.step)
+        step = read_json(folder.step, "fingerprint")
         if step is None or folder.is_leased():
             continue
         if step["fingerprint"] not in needed:

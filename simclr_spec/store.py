@@ -45,8 +45,8 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """The table in the file, or None where it does not exist. Raises SimclrSpecError where it holds none."""
+def read_json(path: Path, *keys: str) -> Any:
+    """The table in the file, or None where it does not exist. Raises SimclrSpecError where it holds none or lacks a key."""
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -55,6 +55,8 @@ def read_json(path: Path) -> Any:
         value = None
     if not isinstance(value, dict):
         raise SimclrSpecError(f"{path} is damaged: it holds no JSON table. Delete it to go on")
+    if lacking := [key for key in keys if key not in value]:
+        raise SimclrSpecError(f"{path} is damaged: it lacks {', '.join(lacking)}. Delete it to go on")
     return value
 
 
@@ -134,7 +136,7 @@ class RunFolder:
     @property
     def weights(self) -> Path:
         """The winning attempt's weights."""
-        return self.path / str(read_json(self.result)["weights"])
+        return self.path / str(read_json(self.result, "weights")["weights"])
 
     def attempts(self) -> list[Attempt]:
         """Oldest first."""

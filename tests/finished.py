@@ -23,12 +23,15 @@ ENVIRONMENT = {
 
 
 def prepare(store: Store, step: Step) -> RunFolder:
-    return store.prepare(
-        step.kind,
-        step.label,
-        step.fingerprint,
-        {"fingerprint": step.fingerprint, "kind": step.kind, "label": step.label, "coordinates": dict(step.coordinates)},
-    )
+    value = {
+        "fingerprint": step.fingerprint,
+        "kind": step.kind,
+        "label": step.label,
+        "params": step.params,
+        "needs": {role: {"fingerprint": parent} for role, parent in step.needs.items()},
+        "coordinates": dict(step.coordinates),
+    }
+    return store.prepare(step.kind, step.label, step.fingerprint, value)
 
 
 def finish(store: Store, step: Step, metrics: dict[str, float], **environment: Any) -> RunFolder:

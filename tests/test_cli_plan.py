@@ -171,6 +171,10 @@ def test_a_damaged_file_in_a_run_folder_is_named(store: Path) -> None:
             1,
             f"{folder.path}/{damaged} is damaged: it holds no JSON table. Delete it to go on\n",
         )
+    (folder.path / "step.json").write_text('{"kind": "pretrain"}')
+    done = run("status")
+    told = f"{folder.path}/step.json is damaged: it lacks fingerprint, label, coordinates, needs. Delete it to go on\n"
+    assert (done.exit_code, done.output) == (1, told)
 
 
 @pytest.mark.usefixtures("store")

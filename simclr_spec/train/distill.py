@@ -24,7 +24,7 @@ class Teacher(nn.Module):
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__()
-        weights, step = read_weights(folder), read_json(folder.step)
+        weights, step = read_weights(folder), read_json(folder.step, "kind", "params")
         config: Any = params.build(params.KINDS[step["kind"]], step["params"])
         self.encoder = Encoder(config.encoder)
         width = self.encoder.features

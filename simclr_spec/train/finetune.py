@@ -10,13 +10,12 @@ from torch import Tensor
 from simclr_spec import params
 from simclr_spec.store import RunFolder
 from simclr_spec.train.checkpoint import load_part, read_weights
-from simclr_spec.train.data import Images
 from simclr_spec.train.encoder import Encoder
 from simclr_spec.train.heads import Classifier, ProjectionHead
-from simclr_spec.train.stage import Batch, Stage, classification, named
+from simclr_spec.train.stage import LabelledStage, named
 
 
-class Finetune(Stage[params.Finetune]):
+class Finetune(LabelledStage[params.Finetune]):
     """Hands on encoder, kept head layers and classifier.
 
     The layers above are neither trained nor decayed; as in the official code they run, and their BN statistics move.
@@ -33,9 +32,6 @@ class Finetune(Stage[params.Finetune]):
         load_part(self.head, weights, "head", source)
         self.head.layers[config.from_layer :].requires_grad_(False)
 
-    def examples(self, images: Images) -> Tensor:
-        return self.labelled(images, self.config.labels)
-
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) -> logits (B, classes)."""
         h = self.encoder(x)
@@ -48,11 +44,6 @@ class Finetune(Stage[params.Finetune]):
                     above = layer(above)
         logits: Tensor = self.classifier(h)
         return logits
-
-    def measure(self, batch: Batch) -> Tensor:
-        with self.arithmetic():
-            logits = self(batch.views[0])
-        return classification(logits, batch.labels)
 
     def handed_on(self) -> dict[str, Tensor]:
         kept = {

@@ -10,13 +10,12 @@ from torch import Tensor
 from simclr_spec import params
 from simclr_spec.store import RunFolder
 from simclr_spec.train.checkpoint import load_part, read_weights
-from simclr_spec.train.data import Images
 from simclr_spec.train.encoder import Encoder
 from simclr_spec.train.heads import Classifier
-from simclr_spec.train.stage import Batch, Stage, classification, named
+from simclr_spec.train.stage import LabelledStage, named
 
 
-class LinearEval(Stage[params.LinearEval]):
+class LinearEval(LabelledStage[params.LinearEval]):
     """Hands on the classifier; with `encoder_bn` train the encoder too, whose moving statistics have changed."""
 
     def __init__(self, config: params.LinearEval, parents: Mapping[str, RunFolder]) -> None:
@@ -34,20 +33,12 @@ class LinearEval(Stage[params.LinearEval]):
             self.encoder.eval()
         return self
 
-    def examples(self, images: Images) -> Tensor:
-        return self.labelled(images, self.config.labels)
-
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) -> logits (B, classes)."""
         with torch.no_grad():
             h = self.encoder(x)
         logits: Tensor = self.classifier(h)
         return logits
-
-    def measure(self, batch: Batch) -> Tensor:
-        with self.arithmetic():
-            logits = self(batch.views[0])
-        return classification(logits, batch.labels)
 
     def handed_on(self) -> dict[str, Tensor]:
         moved = {} if self.loaded else {"encoder": self.encoder}

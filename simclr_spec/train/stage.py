@@ -17,6 +17,7 @@ from simclr_spec.train.data import Files, Images, evaluation_samples, labelled
 from simclr_spec.train.encoder import Encoder
 
 Config = TypeVar("Config", bound=params.Training)
+Learner = TypeVar("Learner", params.Finetune, params.LinearEval, params.Supervised)
 EVALUATION_PIXELS = 2**23
 """Pixels of an evaluation batch, at most; and at most EVALUATION_BATCH images."""
 EVALUATION_BATCH = 2048
@@ -125,6 +126,20 @@ class Stage(nn.Module, Generic[Config]):
         logits = self.outputs(classifier, images.test, samples)
         labels = images.test_labels[samples.to(images.test_labels.device)]
         return evaluate.percentages(evaluate.count_correct(logits, labels))
+
+
+class LabelledStage(Stage[Learner]):
+    """Learning labels by cross entropy; `forward` maps (B, 3, S, S) to logits (B, classes)."""
+
+    label_smoothing: float = 0.0
+
+    def examples(self, images: Images) -> Tensor:
+        return self.labelled(images, self.config.labels)
+
+    def measure(self, batch: Batch) -> Tensor:
+        with self.arithmetic():
+            logits = self(batch.views[0])
+        return classification(logits, batch.labels, self.label_smoothing)
 
 
 def classification(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:

@@ -8,32 +8,24 @@ from torch import Tensor
 
 from simclr_spec import params
 from simclr_spec.store import RunFolder
-from simclr_spec.train.data import Images
 from simclr_spec.train.encoder import Encoder
 from simclr_spec.train.heads import Classifier
-from simclr_spec.train.stage import Batch, Stage, classification, named
+from simclr_spec.train.stage import LabelledStage, named
 
 
-class Supervised(Stage[params.Supervised]):
+class Supervised(LabelledStage[params.Supervised]):
     """Hands on encoder and classifier."""
 
     def __init__(self, config: params.Supervised, parents: Mapping[str, RunFolder]) -> None:
         super().__init__(config, parents)
+        self.label_smoothing = config.label_smoothing
         self.encoder = Encoder(config.encoder)
         self.classifier = Classifier(self.encoder.features, config.dataset.classes)
-
-    def examples(self, images: Images) -> Tensor:
-        return self.labelled(images, self.config.labels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) -> logits (B, classes)."""
         logits: Tensor = self.classifier(self.encoder(x))
         return logits
-
-    def measure(self, batch: Batch) -> Tensor:
-        with self.arithmetic():
-            logits = self(batch.views[0])
-        return classification(logits, batch.labels, self.config.label_smoothing)
 
     def handed_on(self) -> dict[str, Tensor]:
         return named(encoder=self.encoder, classifier=self.classifier)

@@ -16,7 +16,7 @@ from simclr_spec.train.loop import Work, train
 def work(path: Path) -> None:
     """See `simclr_spec.train.execute`."""
     folder = RunFolder(path.resolve())
-    step = read_json(folder.step)
+    step = read_json(folder.step, "fingerprint", "kind", "label", "params", "needs")
     if step is None:
         raise UsageError(f"{path} is not a run folder: it has no step.json")
     device = distributed.start()
