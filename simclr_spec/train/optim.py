@@ -1,7 +1,7 @@
 """Optimizers in Google's form, on flat buffers, and the learning-rate schedule.
 
 The learning rate is inside the momentum buffer: v <- m v + lr trust g, w <- w - v (Nesterov: w <- w - m v - lr trust g).
-LARS takes trust = eta |w| / |g|, g with its weight decay, and 1 where either norm is 0. Parameters lie side by side in slabs: a
+LARS takes trust = eta |w| / |g|, g with its weight decay, and 1 where either norm is 0. Parameters lie side by side in slabs: two
 dozen operations per slab whatever the number of tensors, and none that waits for the device. On the CPU a slab fits the cache.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,37 +18,44 @@ from simclr_spec import params
 from simclr_spec.train.heads import Classifier
 from simclr_spec.train.norm import GlobalBatchNorm
 
-CHUNK = 64
-"""Elements: an adapted tensor starts at a multiple of it; norms are summed over chunks, then over a tensor's chunks."""
+CHUNK = 256
+"""Elements: a parameter starts at a multiple of it; norms are summed over chunks, then over a parameter's chunks."""
 SLAB = {"cpu": 2**18}
 """Elements of a slab, where there is a limit; a larger tensor has a slab of its own."""
 
-Named = Sequence[tuple[str, nn.Parameter]]
+
+class Rule(NamedTuple):
+    """What the update does to one parameter."""
+
+    name: str
+    parameter: nn.Parameter
+    decayed: bool
+    adapted: bool
+    """Its rate is scaled by its trust ratio (LARS); what is adapted is decayed, too."""
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What the update does to some parameters."""
+class Update(NamedTuple):
+    """What the update does to all parameters."""
 
     momentum: float
     nesterov: bool
     weight_decay: float
-    trust_coefficient: float | None
-    """None: no layer-wise adaptation."""
+    trust_coefficient: float
 
 
 class Optimizer:
-    """Momentum SGD, with layer-wise adaptation (LARS) where the rule says so.
+    """Momentum SGD, with layer-wise adaptation (LARS) of the parameters whose rule says so.
 
     Takes over the storage of the parameters: move a network to its device and memory format before. A parameter without a
     gradient counts as one with a zero gradient.
     """
 
-    def __init__(self, groups: Sequence[tuple[Named, Rule]]) -> None:
-        self._slabs = [_Slab(part, rule) for named, rule in groups for part in _parts(named)]
-        self._parameters = [p for named, _ in groups for _, p in named]
+    def __init__(self, rules: Sequence[Rule], update: Update) -> None:
+        self._parameters = [rule.parameter for rule in rules]
+        parts = [sorted(part, key=lambda rule: (not rule.adapted, not rule.decayed)) for part in _parts(rules)]
+        gradient = rules[0].parameter.detach().new_zeros(max(map(_length, parts)))
+        self._slabs = [_Slab(part, gradient[: _length(part)], update) for part in parts]
         self._velocities = {name: tensor for slab in self._slabs for name, tensor in slab.velocities.items()}
-        self._scratch = max((slab.weights for slab in self._slabs), key=len).clone()
 
     def zero_grad(self) -> None:
         for p in self._parameters:
@@ -58,7 +65,7 @@ class Optimizer:
     def step(self, learning_rate: float) -> None:
         """One update from the parameters' gradients."""
         for slab in self._slabs:
-            slab.step(learning_rate, self._scratch)
+            slab.step(learning_rate)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Momentum by the parameter's name; copy into these to restore."""
@@ -66,82 +73,84 @@ class Optimizer:
 
 
 class _Slab:
-    """Parameters side by side and their momentum; where norms are needed, each is padded with zeros to whole chunks."""
+    """Parameters side by side, their momentum, and room for their gradients, which the slabs share: it stays in the cache.
 
-    def __init__(self, named: Named, rule: Rule) -> None:
-        self.rule = rule
-        self.parameters = [p for _, p in named]
-        first = self.parameters[0].detach()
-        size = 1 if rule.trust_coefficient is None else CHUNK
-        chunks = [-(-p.numel() // size) for p in self.parameters]
-        self.weights = first.new_zeros(sum(chunks) * size)
-        self.velocity = torch.zeros_like(self.weights)
-        padding = [first.new_zeros(count * size - p.numel()) for count, p in zip(chunks, self.parameters, strict=True)]
-        self.layout = [
-            (p, _channels_last(p), rest if len(rest) else None) for p, rest in zip(self.parameters, padding, strict=True)
-        ]
+    First lie the adapted ones, each padded with zeros to whole chunks, then what else is decayed, then the others.
+    """
+
+    def __init__(self, rules: Sequence[Rule], gradient: Tensor, update: Update) -> None:
+        self.update = update
+        self.parameters = [rule.parameter for rule in rules]
+        self.weights, self.velocity, self.gradient = torch.zeros_like(gradient), torch.zeros_like(gradient), gradient
         self.velocities: dict[str, Tensor] = {}
+        self.gradients: list[Tensor] = []
+        padding: list[Tensor] = []
         start = 0
-        for (name, p), count in zip(named, chunks, strict=True):
-            view = _like(self.weights[start : start + p.numel()], p)
+        for rule in rules:
+            p = rule.parameter
+            here, rest = slice(start, start + p.numel()), slice(start + p.numel(), start + _room(rule))
+            view = _like(self.weights[here], p)
             view.copy_(p.detach())
             p.data = view
-            self.velocities[name] = _like(self.velocity[start : start + p.numel()], p)
-            start += count * size
-        if rule.trust_coefficient is not None:
-            self.lengths = torch.tensor(chunks, device=first.device)
-            self.owner = torch.repeat_interleave(torch.arange(len(chunks), device=first.device), self.lengths)
+            self.velocities[rule.name] = _like(self.velocity[here], p)
+            self.gradients.append(_like(gradient[here], p))
+            padding.append(gradient[rest])
+            start = rest.stop
+        padding = [part for part in padding if len(part)]
+        self.gradients += padding  # another slab has been there
+        self.zeros = [torch.zeros_like(part) for part in padding]
+        decayed, adapted = sum(_room(r) for r in rules if r.decayed), sum(_room(r) for r in rules if r.adapted)
+        self.decayed = gradient[:decayed], self.weights[:decayed]
+        self.adapted = gradient[:adapted].view(-1, CHUNK), self.weights[:adapted].view(-1, CHUNK)
+        self.others = gradient[adapted:]
+        chunks = [_room(rule) // CHUNK for rule in rules if rule.adapted]
+        self.lengths = torch.tensor(chunks, dtype=torch.int64, device=gradient.device)
+        self.owner = torch.repeat_interleave(self.lengths)
+        self.norms = gradient.new_empty(len(self.owner), 2)
 
-    def step(self, learning_rate: float, scratch: Tensor) -> None:
-        rule, weights, velocity = self.rule, self.weights, self.velocity
-        gradient = self._gradient(scratch[: len(weights)])
-        velocity.mul_(rule.momentum)
-        if rule.trust_coefficient is None:
-            velocity.add_(gradient, alpha=learning_rate)
-            if rule.nesterov:
-                weights.sub_(gradient, alpha=learning_rate)
-        else:
-            trust, gradient = self._trust(gradient, rule.trust_coefficient), gradient.view(-1, CHUNK)
-            velocity.view(-1, CHUNK).addcmul_(gradient, trust, value=learning_rate)
-            if rule.nesterov:
-                weights.view(-1, CHUNK).addcmul_(gradient, trust, value=-learning_rate)
-        weights.sub_(velocity, alpha=rule.momentum if rule.nesterov else 1)
+    def step(self, learning_rate: float) -> None:
+        weights, velocity, gradient, momentum = self.weights, self.velocity, self.gradient, self.update.momentum
+        gradients = [torch.zeros_like(p) if (found := p.grad) is None else found for p in self.parameters]
+        torch._foreach_copy_(self.gradients, gradients + self.zeros)
+        self.decayed[0].add_(self.decayed[1], alpha=self.update.weight_decay)
+        if len(self.owner):
+            self.adapted[0].mul_(self._rates(learning_rate))
+        self.others.mul_(learning_rate)
+        torch.add(gradient, velocity, alpha=momentum, out=velocity)
+        if self.update.nesterov:
+            weights.sub_(gradient)
+        weights.sub_(velocity, alpha=momentum if self.update.nesterov else 1)
 
-    def _gradient(self, scratch: Tensor) -> Tensor:
-        """Gradients with their weight decay, in the slab's layout."""
-        pieces = []
-        for p, channels_last, padding in self.layout:
-            gradient = torch.zeros_like(p) if p.grad is None else p.grad
-            pieces.append((gradient.permute(0, 2, 3, 1) if channels_last else gradient).reshape(-1))
-            if padding is not None:
-                pieces.append(padding)
-        decay = self.rule.weight_decay
-        if len(pieces) == 1:
-            return torch.add(pieces[0], self.weights, alpha=decay, out=scratch) if decay else pieces[0]
-        torch.cat(pieces, out=scratch)
-        return scratch.add_(self.weights, alpha=decay) if decay else scratch
-
-    def _trust(self, gradient: Tensor, coefficient: float) -> Tensor:
-        """(chunks, 1): eta |w| / |g| of the tensor to which a chunk belongs, or 1."""
-        squares = torch.stack([torch.linalg.vector_norm(flat.view(-1, CHUNK), dim=1) for flat in (self.weights, gradient)], 1)
+    def _rates(self, learning_rate: float) -> Tensor:
+        """(chunks, 1): lr eta |w| / |g| of the parameter to which a chunk belongs, or lr."""
+        for flat, norms in zip(self.adapted, self.norms.unbind(1), strict=True):
+            torch.linalg.vector_norm(flat, dim=1, out=norms)
         # unsafe: no check of the lengths, which would make the CPU wait for the device.
-        norms = torch.segment_reduce(squares.square_(), "sum", lengths=self.lengths, unsafe=True).sqrt_()
-        trust = torch.where((norms > 0).all(1), coefficient * norms[:, 0] / norms[:, 1], 1.0)
-        return trust[self.owner, None]
+        norms = torch.segment_reduce(self.norms.square_(), "sum", lengths=self.lengths, unsafe=True).sqrt_()
+        g, w = norms.split(1, 1)
+        rates = (w / g).mul_(learning_rate * self.update.trust_coefficient).masked_fill_(w * g == 0, learning_rate)
+        return rates.index_select(0, self.owner)
 
 
-def _parts(named: Named) -> Iterator[list[tuple[str, nn.Parameter]]]:
+def _room(rule: Rule) -> int:
+    """Elements in a slab."""
+    size = rule.parameter.numel()
+    return -(-size // CHUNK) * CHUNK if rule.adapted else size
+
+
+def _length(rules: Sequence[Rule]) -> int:
+    return sum(map(_room, rules))
+
+
+def _parts(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
     """Consecutive parameters that share a slab."""
-    part: list[tuple[str, nn.Parameter]] = []
-    size = 0
-    for name, p in named:
-        if part and size + p.numel() > SLAB.get(p.device.type, math.inf):
+    part: list[Rule] = []
+    for rule in rules:
+        if part and _length([*part, rule]) > SLAB.get(rule.parameter.device.type, math.inf):
             yield part
-            part, size = [], 0
-        part.append((name, p))
-        size += p.numel()
-    if part:
-        yield part
+            part = []
+        part.append(rule)
+    yield part
 
 
 def _channels_last(p: Tensor) -> bool:
@@ -162,26 +171,14 @@ def optimizer(network: nn.Module, config: params.Training) -> Optimizer:
     LARS: BN, biases and classifiers are neither adapted nor decayed, but a classifier's kernel is decayed as by wd/2 |w|^2 in
     the loss. SGD: everything but BN is decayed.
     """
-    adapted, decayed, plain = [], [], []
+    rules = []
     lars = config.optimizer == "lars"
     for prefix, module in network.named_modules():
         for name, p in module.named_parameters(prefix, recurse=False):
-            if not p.requires_grad:
-                continue
-            if isinstance(module, GlobalBatchNorm) or (lars and name.endswith("bias")):
-                plain.append((name, p))
-            elif lars and not isinstance(module, Classifier):
-                adapted.append((name, p))
-            else:
-                decayed.append((name, p))
-    momentum, nesterov, decay = config.momentum, config.nesterov, config.weight_decay
-    return Optimizer(
-        [
-            (adapted, Rule(momentum, nesterov, decay, config.trust_coefficient)),
-            (decayed, Rule(momentum, nesterov, decay, None)),
-            (plain, Rule(momentum, nesterov, 0.0, None)),
-        ]
-    )
+            if p.requires_grad:
+                decayed = not (isinstance(module, GlobalBatchNorm) or (lars and name.endswith("bias")))
+                rules.append(Rule(name, p, decayed, adapted=lars and decayed and not isinstance(module, Classifier)))
+    return Optimizer(rules, Update(config.momentum, config.nesterov, config.weight_decay, config.trust_coefficient))
 
 
 def train_steps(examples: int, epochs: float, batch: int) -> int:

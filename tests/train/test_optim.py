@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,13 +42,13 @@ def config(**changes: Any) -> Any:
 def test_lars_is_googles() -> None:
     facts, arrays = json.loads((GOLDEN / "lars.json").read_text()), np.load(GOLDEN / "lars.npz")
     parameters = [nn.Parameter(torch.tensor(arrays[f"var{j}_step0"]).double()) for j in range(len(facts["variables"]))]
-    adapted: list[tuple[str, nn.Parameter]] = []
-    plain: list[tuple[str, nn.Parameter]] = []
+    rules = []
     for variable, p in zip(facts["variables"], parameters, strict=True):
         excluded = variable["excluded_from_weight_decay_and_trust_ratio"]
-        (plain if excluded else adapted).append((str(variable["index"]), p))
-    rule = optim.Rule(momentum=0.9, nesterov=False, weight_decay=1e-4, trust_coefficient=facts["eeta"])
-    ours = optim.Optimizer([(adapted, rule), (plain, replace(rule, weight_decay=0.0, trust_coefficient=None))])
+        rules.append(optim.Rule(str(variable["index"]), p, decayed=not excluded, adapted=not excluded))
+    ours = optim.Optimizer(
+        rules, optim.Update(momentum=0.9, nesterov=False, weight_decay=1e-4, trust_coefficient=facts["eeta"])
+    )
     for t, rate in enumerate(arrays["lr"], 1):
         for j, p in enumerate(parameters):
             p.grad = torch.tensor(arrays[f"grad{j}_step{t}"]).double()

@@ -1,0 +1,106 @@
+"""Arguments and options that several commands share, alike on all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simclr_spec.errors import UsageError
+
+if TYPE_CHECKING:
+    from simclr_spec.coordinates import Selector
+    from simclr_spec.library import Kind
+
+Command = Callable[..., Any]
+
+
+def completed(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes names of declared files; paths are left to the shell."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        from simclr_spec import library
+
+        return [name for name in library.names(kind) if name.startswith(incomplete)]
+
+    return complete
+
+
+def scaled(command: Command) -> Command:
+    """--scale and --set, alike on plan, run, explain and report."""
+    sets = click.option(
+        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a value: epochs=2, pretrain.encoder.width=8."
+    )
+    scale = click.option(
+        "--scale", metavar="NAME", shell_complete=completed("scale"), help="Another scale; 'paper' is the recipe as it stands."
+    )
+    return scale(sets(command))
+
+
+def stored(command: Command) -> Command:
+    """--store, alike on everything that reads or writes run folders."""
+    option = click.option(
+        "--store", envvar="SIMCLR_SPEC_STORE", default="runs", show_default=True, help="Folder of the run folders."
+    )
+    return option(command)
+
+
+def words_argument(command: Command) -> Command:
+    return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=_complete)(command)
+
+
+def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from simclr_spec import coordinates, library
+
+    words = [*library.names("spec"), *(f"{key}=" for key in (*coordinates.KEYS, "state"))]
+    return [word for word in words if word.startswith(incomplete)]
+
+
+def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Selector | None]:
+    """Names of specs, and the selector. Raises UsageError when `specs` are needed and none is named."""
+    from simclr_spec.coordinates import parse
+
+    names = [word for word in words if ("=" not in word and word != "+") or _is_file(word)]
+    if specs and not names:
+        from simclr_spec import library
+
+        raise UsageError(f"name a spec: {', '.join(library.names('spec'))}, or the path of yours (.toml or .json)")
+    return names, parse([word for word in words if word not in names])
+
+
+def _is_file(word: str) -> bool:
+    from simclr_spec.library import is_path
+
+    return is_path(word) and os.path.isfile(word)
+
+
+def budget(command: Command) -> Command:
+    """--max-gpu-hours, alike on plan and run."""
+
+    def number(_ctx: click.Context, _param: click.Parameter, hours: float | None) -> float | None:
+        if hours is not None and not hours >= 0:
+            raise UsageError(f"--max-gpu-hours wants a number of hours, not {hours:g}")
+        return hours
+
+    option = click.option(
+        "--max-gpu-hours", type=float, metavar="HOURS", callback=number, help="Refuse a plan that costs more."
+    )
+    return option(command)
+
+
+def runner_option(command: Command) -> Command:
+    """--runner, alike on run and retry."""
+    option = click.option(
+        "--runner", default="local", show_default=True, metavar="NAME", shell_complete=completed("runner"), help="Where to run."
+    )
+    return option(command)
+
+
+def data_root_option(command: Command) -> Command:
+    """--data-root, alike on everything that looks for images."""
+    option = click.option(
+        "--data-root", "data_root", multiple=True, metavar="DIR", help="Where data sets lie; NAME=DIR for one of them."
+    )
+    return option(command)
