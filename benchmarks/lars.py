@@ -1,8 +1,8 @@
-"""A LARS update: our flat buffers against loops over tensors: lightly's, and a terse one with Google's formula. One thread, float32.
+"""A LARS update: our flat buffers against loops over tensors, lightly's and a terse one with Google's formula. One thread.
 
     python -m benchmarks.lars
 
-Targets: at least 3.5 times faster than lightly on the 8-wide ResNets of a rehearsal, never slower on ResNet-50. lightly's formula
+Targets: at least 3.5 times faster than lightly on the 8-wide ResNets of a rehearsal, never slower on ResNet-50. Its formula
 has another denominator; it is left out where it is not installed.
 """
 
@@ -79,7 +79,10 @@ def main() -> None:
     )
     for name, depth, base_width, repeats in CASES:
         flat = optim.optimizer(network(depth, base_width), config)
-        forms = {"ours": partial(flat.step, RATE), "loop": Loop(network(depth, base_width)).step}
+        forms: dict[str, Callable[[], object]] = {
+            "ours": partial(flat.step, RATE),
+            "loop": Loop(network(depth, base_width)).step,
+        }
         if installed("lightly"):
             forms["lightly"] = lightly(network(depth, base_width))
         seconds = cpu_seconds(forms, repeats)

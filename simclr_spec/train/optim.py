@@ -1,8 +1,8 @@
 """Optimizers in Google's form, on flat buffers, and the learning-rate schedule.
 
 The learning rate is inside the momentum buffer: v <- m v + lr trust g, w <- w - v (Nesterov: w <- w - m v - lr trust g).
-LARS takes trust = eta |w| / |g|, g with its weight decay, and 1 where either norm is 0. Parameters lie side by side in slabs: two
-dozen operations per slab whatever the number of tensors, and none that waits for the device. On the CPU a slab fits the cache.
+LARS takes trust = eta |w| / |g|, g with its weight decay, and 1 where either norm is 0. Parameters lie side by side in slabs:
+two dozen operations per slab whatever the number of tensors, none that waits for the device. On the CPU a slab fits the cache.
 """
 
 from __future__ import annotations

@@ -28,9 +28,11 @@ from tests.steps import finished, step
 FILE = Path(__file__).parents[1] / "golden" / "own_trajectories.json"
 TRAIN_STEPS = 4
 STRONG = {"augment__colour_probability": 0.8, "augment__greyscale": 0.2, "augment__blur": 0.5, "augment__flip": 0.5}
+# At a large rate so small a network turns an image's last bit, which is not the same on every CPU, into a tenth of the loss.
+PRETRAIN = {**STRONG, "learning_rate": 0.0003}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "pretrain": ("pretrain", {"linear_head": True, **STRONG}),
-    "pretrain, memory": ("pretrain", {"memory__enabled": True, **STRONG}),
+    "pretrain": ("pretrain", {"linear_head": True, **PRETRAIN}),
+    "pretrain, memory": ("pretrain", {"memory__enabled": True, **PRETRAIN}),
     "finetune": ("finetune", {"from_layer": 1}),
     "linear_eval": ("linear_eval", {}),
     "supervised": ("supervised", {"label_smoothing": 0.1}),
@@ -84,7 +86,7 @@ def test_a_trajectory_moves_with_its_revision_only(case: str, tmp_path: Path) ->
     moved = f"the arithmetic of {kind} has moved: if that is meant, raise its revision in simclr_spec/params.py, then {again}"
     # Augmentation is float32: the order of its sums may differ between kinds of CPU.
     assert found["losses"] == pytest.approx(stored["losses"], rel=1e-5), moved
-    assert found["norms"] == pytest.approx(stored["norms"], rel=1e-4, abs=1e-8), moved
+    assert found["norms"] == pytest.approx(stored["norms"], rel=3e-4, abs=1e-8), moved
 
 
 if __name__ == "__main__":
