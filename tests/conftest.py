@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported: tests may run beside each other
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what they put into the background with SIGINT ignored
 
 
 @pytest.fixture(scope="session")

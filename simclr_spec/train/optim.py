@@ -127,8 +127,8 @@ class _Slab:
             torch.linalg.vector_norm(flat, dim=1, out=norms)
         # unsafe: no check of the lengths, which would make the CPU wait for the device.
         norms = torch.segment_reduce(self.norms.square_(), "sum", lengths=self.lengths, unsafe=True).sqrt_()
-        g, w = norms.split(1, 1)
-        rates = (w / g).mul_(learning_rate * self.update.trust_coefficient).masked_fill_(w * g == 0, learning_rate)
+        g, w = norms[:, :1], norms[:, 1:]
+        rates: Tensor = (w / g).mul_(learning_rate * self.update.trust_coefficient).masked_fill_(w * g == 0, learning_rate)
         return rates.index_select(0, self.owner)
 
 
