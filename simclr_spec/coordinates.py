@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from simclr_spec.errors import UsageError, did_you_mean
-from simclr_spec.record import record
 
 Coordinates = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ def matches(coordinates: Coordinates, selector: Mapping[str, Any]) -> bool:
     return True
 
 
-@record
+@dataclass(frozen=True)
 class Selector:
     """One selection of the command line."""
 

@@ -5,12 +5,12 @@ An argument that ends in .toml or .json is a path; otherwise it is a declared na
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from simclr_spec.errors import UsageError, did_you_mean
-from simclr_spec.record import record
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -31,7 +31,7 @@ LARGEST = 1_000_000
 """Bytes of the largest file that is read."""
 
 
-@record
+@dataclass(frozen=True)
 class File:
     """A declared file or a user's; `shown` stands in messages, relative references start in `folder`."""
 

@@ -6,10 +6,8 @@ The JSON Schemas of recipes, scales and specs are generated from these classes; 
 """
 
 # No `from __future__ import annotations`: the schemas are made from the annotations, and real ones need no evaluation.
-from dataclasses import field, fields, is_dataclass
-from typing import Any, Literal, TypeGuard, TypeVar, dataclass_transform, get_args, get_origin
-
-from simclr_spec.record import record
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 
 def _p(doc: str, interval: dict[str, Any] | None = None, **bounds: Any) -> Any:
@@ -17,20 +15,11 @@ def _p(doc: str, interval: dict[str, Any] | None = None, **bounds: Any) -> Any:
     return field(metadata={"doc": doc, "bounds": {**(interval or {}), **bounds}})
 
 
-Class = TypeVar("Class", bound=type)
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field, _p))
-def parameters(cls: Class) -> Class:
-    """A record whose fields go by name."""
-    return record(cls)
-
-
 _positive = {"exclusiveMinimum": 0}
 _share = {"minimum": 0, "maximum": 1}
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Facts of a data set, from specs/datasets/; the digest identifies its images and labels."""
 
@@ -43,7 +32,7 @@ class Dataset:
     image_size: int = _p("side of the square network input, in pixels", minimum=1)
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Encoder:
     """A ResNet up to its final average pooling."""
 
@@ -61,7 +50,7 @@ class Encoder:
     init: Literal["tensorflow", "he"] = _p("truncated normal of variance 1/fan_in, or He's normal of variance 2/fan_out")
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Head:
     """The projection head: layers - 1 hidden layers as wide as their input, then the output layer; BN in every layer."""
 
@@ -70,7 +59,7 @@ class Head:
     out_dim: int = _p("size of the output", minimum=2)
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Augment:
     """Random augmentation of training images, and the crop of evaluation images."""
 
@@ -99,7 +88,7 @@ class Augment:
     test_crop: float = _p("central share of the shorter side at evaluation; 1 = the whole image", exclusiveMinimum=0, maximum=1)
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Labels:
     """Which training images have labels. Exactly one of `fraction`, `per_class` is set; `list` pins a published list."""
 
@@ -110,7 +99,7 @@ class Labels:
     seed: int | None = _p("seed of the sampler; null when every image is labelled or a list is used", minimum=0)
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Memory:
     """A momentum encoder and a FIFO queue of its outputs (MoCo), §3.1; the paper leaves its details open."""
 
@@ -124,7 +113,7 @@ class Memory:
     in_batch: Literal["momentum", "online"] = _p("network that makes the in-batch contrast examples")
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """What every kind of training declares."""
 
@@ -152,7 +141,7 @@ class Training:
     test_images: int | None = _p("evaluate on this many class-balanced test images; null = all", minimum=1)
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Pretrain(Training):
     """Contrastive pretraining without labels, §2 and §3.1."""
 
@@ -167,7 +156,7 @@ class Pretrain(Training):
     revision: Literal[1] = _p("revision of this stage's arithmetic")
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Finetune(Training):
     """Fine-tuning the encoder and the lower layers of its head with labels, §2 and §3.1."""
 
@@ -177,7 +166,7 @@ class Finetune(Training):
     revision: Literal[1] = _p("revision of this stage's arithmetic")
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class LinearEval(Training):
     """A linear classifier on the frozen encoder's output, §3.3."""
 
@@ -186,7 +175,7 @@ class LinearEval(Training):
     revision: Literal[1] = _p("revision of this stage's arithmetic")
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Supervised(Training):
     """Supervised training from scratch, Table 1 and Figure 4."""
 
@@ -195,7 +184,7 @@ class Supervised(Training):
     revision: Literal[1] = _p("revision of this stage's arithmetic")
 
 
-@parameters
+@dataclass(frozen=True, kw_only=True)
 class Distill(Training):
     """A student without projection head learns a teacher's predictions on unlabelled images, Eq. 2 and Eq. 3."""
 

@@ -13,7 +13,6 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ State = Literal["done", "running", "failed", "interrupted", "new"]
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write all of `data` to `path` or nothing: temporary file in the same folder, fsync, rename."""
+    import tempfile  # a twentieth of `plan`, which writes nothing
+
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

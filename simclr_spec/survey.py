@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from simclr_spec.coordinates import Selector
@@ -10,7 +11,6 @@ from simclr_spec.errors import UsageError
 from simclr_spec.fingerprint import digest
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.cost import Cost, Machine, calibrated, costs, read_machine
-from simclr_spec.record import record
 from simclr_spec.store import Store, read_json
 from simclr_spec.why import Verdict, verdicts_of
 
@@ -18,7 +18,7 @@ _SAMPLES = 50
 """Finished Steps per kind whose results are read."""
 
 
-@record
+@dataclass(frozen=True)
 class View:
     """A plan with all that is known of it before anything starts; `steps` are the selected ones."""
 

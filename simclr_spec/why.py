@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from simclr_spec.plan import Plan, Step
-from simclr_spec.record import record
 from simclr_spec.store import State, Store, read_json
 
 
-@record
+@dataclass(frozen=True)
 class Change:
     """A value that differs from that of the Step with the same coordinates in the store."""
 
@@ -25,7 +25,7 @@ class Change:
     origin: str
 
 
-@record
+@dataclass(frozen=True)
 class Verdict:
     """What is known of a Step before anything starts; `why` is one line, empty for a Step that will not run."""
 

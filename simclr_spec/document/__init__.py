@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any
@@ -17,7 +18,6 @@ from simclr_spec import library
 from simclr_spec.document.accept import accepts
 from simclr_spec.document.positions import Path, Places, scan
 from simclr_spec.errors import Fault, SpecError, UsageError
-from simclr_spec.record import entity
 
 __all__ = [
     "DEEPEST",
@@ -58,7 +58,7 @@ _DEEP_KEY = rf"#[^\n]*+|{_PART}(?:[ \t]*\.[ \t]*{_PART}){{0,{DEEPEST - 1}}}(?P<e
 """Comments, strings and dotted keys, so that only the dots of keys count. What is not closed ends with its line or the text."""
 
 
-@entity
+@dataclass(frozen=True, eq=False)
 class Document:
     """A validated file: its data, and the place of everything in it."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,6 @@ from simclr_spec import params as parameters
 from simclr_spec.document import load
 from simclr_spec.plan import network
 from simclr_spec.plan.step import Plan, Step
-from simclr_spec.record import record
 
 _FIELDS = {
     "title": {"type": "string", "description": "its name in the bill"},
@@ -51,7 +51,7 @@ def machine_schema() -> dict[str, Any]:
     }
 
 
-@record
+@dataclass(frozen=True)
 class Machine:
     """One GPU, or one core: what it reaches in training, not its peak."""
 
@@ -84,7 +84,7 @@ def read_machine(name: str) -> Machine:
     return Machine(**{key: data[key] for key in _FIELDS})
 
 
-@record
+@dataclass(frozen=True)
 class Cost:
     """Of one Step, evaluation included."""
 
@@ -102,7 +102,7 @@ class Cost:
     """bytes of the weights that stay"""
 
 
-@record
+@dataclass(frozen=True)
 class _Work:
     """Per training image: forward passes, backward passes, activations moved (with and without gradients) and kept."""
 

@@ -6,16 +6,15 @@ A FLOP is a multiplication or an addition of a convolution or a matrix product: 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-
-from simclr_spec.record import record
 
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
 _SHAPE = ("depth", "width", "sk", "base_width", "stem", "sk_ratio", "sk_min_width")
 
 
-@record
+@dataclass(frozen=True)
 class Network:
     """Counts per network, and per image at one image size."""
 
@@ -31,7 +30,7 @@ class Network:
     """values that the convolutions put out for one image"""
 
 
-@record
+@dataclass(frozen=True)
 class _Conv:
     inputs: int
     outputs: int

@@ -6,7 +6,7 @@ Every value remembers its origin, and what the recipe says when it says somethin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simclr_spec import params
@@ -14,7 +14,6 @@ from simclr_spec.coordinates import matches
 from simclr_spec.document import Document, toml_value, value_fault
 from simclr_spec.errors import Fault, SpecError, UsageError, did_you_mean
 from simclr_spec.library import is_path, names, unknown
-from simclr_spec.record import record
 from simclr_spec.spec import Spec, Stage, schema
 from simclr_spec.spec.settings import Layer, Setting, coerce, fault_at, read_dataset, read_layer
 
@@ -28,7 +27,7 @@ UNSCALED = "paper"
 """The scale's name that asks for the recipe as it stands."""
 
 
-@record
+@dataclass(frozen=True)
 class Override:
     """One --set: `target` is a stage, a kind, or None for every stage that has the field."""
 
@@ -37,7 +36,7 @@ class Override:
     setting: Setting
 
 
-@record
+@dataclass(frozen=True)
 class Values:
     """The values of one stage under one set of matching rules, before the axes of a Step are filled in."""
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 from simclr_spec.coordinates import Selector, matches
 from simclr_spec.errors import UsageError
 from simclr_spec.fingerprint import digest
-from simclr_spec.record import entity
 from simclr_spec.spec.settings import Setting
 
 
-@entity
+@dataclass(frozen=True, eq=False)
 class Step:
     """One training: a node of the Plan. Equal fingerprints mean equal results."""
 
@@ -69,7 +69,7 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip(".")[-40:]
 
 
-@entity
+@dataclass(frozen=True, eq=False)
 class Plan:
     """Steps in topological order, each once; `specs`, `asked_scale` and `sets` are what `compile` was told."""
 

@@ -7,13 +7,13 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simclr_spec.errors import UsageError
 from simclr_spec.plan import Step
 from simclr_spec.plan.cost import one_by_one
-from simclr_spec.record import record
 from simclr_spec.spec.settings import Setting
 from simclr_spec.survey import View
 
@@ -136,7 +136,7 @@ def _reasons(view: View) -> Iterator[str]:
         yield f"  ... and {len(special) - _REASONS} more (--format json shows all)"
 
 
-@record
+@dataclass(frozen=True)
 class Note:
     """One deviation or assumption, and the stages that have it."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
 from simclr_spec.coordinates import matches
 from simclr_spec.document import Document, Path, load
 from simclr_spec.errors import Fault, SpecError
-from simclr_spec.record import record
 from simclr_spec.spec import schema
 from simclr_spec.spec.settings import Setting, leaves
 
@@ -19,7 +19,7 @@ __all__ = ["MOST_ENCODERS", "Encoder", "Reference", "Spec", "Stage", "read_spec"
 MOST_ENCODERS = 10_000
 
 
-@record
+@dataclass(frozen=True)
 class Encoder:
     """One row: the axes of a network. None = the recipe's head."""
 
@@ -34,7 +34,7 @@ class Encoder:
         return {key: value for key, value in vars(self).items() if value is not None}
 
 
-@record
+@dataclass(frozen=True)
 class Reference:
     """A stage, and coordinates of its Steps that are fixed; the others equal those of the Step that refers to it."""
 
@@ -43,7 +43,7 @@ class Reference:
     path: Path
 
 
-@record
+@dataclass(frozen=True)
 class Stage:
     """A named training: its parent, its axes, and the values it sets."""
 
@@ -60,7 +60,7 @@ class Stage:
     settings: Mapping[str, Setting]
 
 
-@record
+@dataclass(frozen=True)
 class Spec:
     """A whole spec; `rows` pairs every encoder with its place in the document."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Any, Literal
@@ -10,13 +11,12 @@ from typing import Any, Literal
 from simclr_spec import params
 from simclr_spec.document import Document, Path, load, referred
 from simclr_spec.errors import Fault
-from simclr_spec.record import entity, record
 from simclr_spec.spec import schema
 
 LayerName = Literal["dataset", "recipe", "scale", "spec", "--set", "axis", "parent", "fixed"]
 
 
-@entity
+@dataclass(frozen=True, eq=False)
 class Setting:
     """One resolved value and where it comes from."""
 
@@ -51,7 +51,7 @@ class Setting:
         return self.recipe is None and self.status == "assumed"
 
 
-@record
+@dataclass(frozen=True)
 class Rule:
     """Values that hold where `when` matches the coordinates."""
 
@@ -59,7 +59,7 @@ class Rule:
     settings: Mapping[str, Setting]
 
 
-@record
+@dataclass(frozen=True)
 class Layer:
     """A recipe or a scale: values per kind, `common` among them, and ordered rules per kind."""
 
