@@ -20,30 +20,17 @@ import torchvision
 from torch import Tensor
 from torchvision.transforms import v2
 
+from simclr_spec import params
 from simclr_spec.params import Augment
+from simclr_spec.plan import compile
 from simclr_spec.train.augment import training_view
 
-OFFICIAL = Augment(
-    crop="tensorflow",
-    crop_area_min=0.08,
-    crop_area_max=1.0,
-    crop_aspect_min=3 / 4,
-    crop_aspect_max=4 / 3,
-    crop_min_covered=0.1,
-    resize="tensorflow",
-    flip=0.5,
-    colour="simclrv2",
-    colour_probability=0.8,
-    colour_strength=0.5,
-    greyscale=0.2,
-    blur=0.5,
-    blur_sigma_min=0.1,
-    blur_sigma_max=2.0,
-    blur_sigma="per_view",
-    blur_kernel=0.1,
-    autoaugment=False,
-    test_crop=1.0,
-)
+
+def official() -> Augment:
+    """The recipe's, at the colour strength of CIFAR-10."""
+    step = next(step for step in compile(["table1"], sets=["augment.colour_strength=0.5"]).steps if step.kind == "pretrain")
+    config: Augment = params.build(params.Pretrain, dict(step.params)).augment
+    return config
 
 
 def ours(images: Tensor, size: int, config: Augment) -> Callable[[int], Tensor]:
@@ -139,7 +126,7 @@ def main() -> None:
     )
     for label, blur in (("with blur", 0.5), ("without blur", 0.0)):
         print(f"{args.batch} views of {args.size}x{args.size}, {label}; ratio = time over ours, official laws")
-        compare(images, args.size, replace(OFFICIAL, blur=blur), args.rounds)
+        compare(images, args.size, replace(official(), blur=blur), args.rounds)
 
 
 def _kornia_version() -> str:

@@ -12,14 +12,13 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.startup import measure
+from benchmarks.startup import medians
 from simclr_spec.plan import compile
 
 SECONDS = {"plan of 1,000 Steps": 0.6, "plan of 10,000 Steps": 2.0, "plan of 10,000 Steps, all done": 2.0}
@@ -96,15 +95,11 @@ def main(runs: int = 5, snakemake: str | None = None) -> int:
     snakemake = shutil.which(snakemake or "snakemake")
     with tempfile.TemporaryDirectory() as name:
         chosen = commands(Path(name), snakemake)
-        times: dict[str, list[tuple[float, float]]] = {command: [] for command in chosen}
-        for _ in range(runs + 1):  # the first pass warms the caches and does not count
-            for command, arguments in chosen.items():
-                times[command].append(measure(arguments, name))
-    medians = {key: [statistics.median(column) for column in zip(*values[1:], strict=True)] for key, values in times.items()}
-    base = medians["python -c pass"][0]
+        found = medians(chosen, name, runs)
+    base = found["python -c pass"][0]
     print(f"{'':<32}{'wall s':>9}{'limit':>8}{'CPU s':>9}{'ratio':>8}")
-    late = medians["plan table1"][0] > TABLE1 * base
-    for key, (cpu, wall) in medians.items():
+    late = found["plan table1"][0] > TABLE1 * base
+    for key, (cpu, wall) in found.items():
         limit = SECONDS.get(key)
         late |= limit is not None and wall > limit
         print(f"{key:<32}{wall:>9.3f}{limit or '':>8}{cpu:>9.3f}{cpu / base:>8.1f}")

@@ -13,13 +13,13 @@ import os
 import platform
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 from simclr_spec.plan import compile
 from simclr_spec.store import Store
@@ -52,20 +52,25 @@ def measure(command: list[str], folder: str) -> tuple[float, float]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
 
 
+def medians(chosen: dict[str, list[str]], folder: str, runs: int) -> dict[str, tuple[float, float]]:
+    """Median (CPU, wall-clock) seconds of every command, taking turns; a first pass that warms the caches does not count."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in chosen}
+    for _ in range(runs + 1):
+        for name, command in chosen.items():
+            times[name].append(measure(command, folder))
+    return {name: (median(cpu for cpu, _ in all_[1:]), median(wall for _, wall in all_[1:])) for name, all_ in times.items()}
+
+
 def main(runs: int = 15) -> int:
     """Prints a table; 1 when a limit is not met."""
     script = shutil.which("simclr-spec", path=str(Path(sys.executable).parent)) or sys.exit("simclr-spec is not installed here")
     chosen = commands(script)
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in chosen}
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(runs + 1):  # the first pass warms the caches and does not count
-            for name, command in chosen.items():
-                times[name].append(measure(command, folder))
-    medians = {name: [statistics.median(column) for column in zip(*values[1:], strict=True)] for name, values in times.items()}
-    base = medians["python -c pass"][0]
+        found = medians(chosen, folder, runs)
+    base = found["python -c pass"][0]
     print(f"{'':<24}{'CPU ms':>8}{'ratio':>8}{'limit':>8}{'wall ms':>9}")
     late = False
-    for name, (cpu, wall) in medians.items():
+    for name, (cpu, wall) in found.items():
         limit = LIMITS.get(name)
         late |= (limit is not None and cpu / base > limit) or (name.startswith("run ") and wall > SECONDS)
         print(f"{name:<24}{1000 * cpu:>8.1f}{cpu / base:>8.2f}{limit or '':>8}{1000 * wall:>9.1f}")

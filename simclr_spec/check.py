@@ -1,22 +1,15 @@
-"""All declared files, or given specs, looked through for faults; and the schema of each kind of file."""
+"""All declared files, or given specs, looked through for faults."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from simclr_spec import library, runner
 from simclr_spec.document import load
 from simclr_spec.errors import Fault, SpecError
 from simclr_spec.plan import compile
-from simclr_spec.plan.cost import machine_schema
-from simclr_spec.spec import schema
+from simclr_spec.schemas import SCHEMAS
 from simclr_spec.spec.settings import read_layer
-
-
-def schema_of(kind: str) -> dict[str, Any]:
-    """Draft 4 schema of one kind of declared file."""
-    return {"$schema": schema.DRAFT, **_SCHEMAS[kind]()}
 
 
 def check_specs(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[str]:
@@ -39,7 +32,7 @@ def check_all() -> Iterator[str]:
     for kind in library.FOLDERS:
         for name in library.names(kind):
             try:
-                load(kind, name, _SCHEMAS[kind])
+                load(kind, name, SCHEMAS[kind])
                 if kind == "spec":
                     compile([name])
                 if kind in ("recipe", "scale"):
@@ -56,20 +49,3 @@ def check_all() -> Iterator[str]:
                 yield f"{kind} {name}: no faults"
     if faults:
         raise SpecError(faults)
-
-
-def _report() -> dict[str, Any]:
-    from simclr_spec.report import language
-
-    return language.schema()
-
-
-_SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
-    "spec": schema.spec,
-    "recipe": schema.recipe,
-    "dataset": schema.dataset,
-    "scale": schema.scale,
-    "runner": runner.schema,
-    "machine": machine_schema,
-    "report": _report,
-}

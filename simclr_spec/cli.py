@@ -142,9 +142,9 @@ def schema(kind: str) -> None:
     """Print the JSON Schema (Draft 4) of one kind of file, for editors."""
     import json
 
-    from simclr_spec.check import schema_of
+    from simclr_spec.schemas import published
 
-    click.echo(json.dumps(schema_of(kind), indent=1, ensure_ascii=False))
+    click.echo(json.dumps(published(kind), indent=1, ensure_ascii=False))
 
 
 @main.command()

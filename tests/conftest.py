@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from simclr_spec.store import Store
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported: tests may run beside each other
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what they put into the background with SIGINT ignored
 
@@ -25,6 +27,13 @@ def shared() -> Path:
 def golden() -> Path:
     """Small reference numbers, kept with the tests."""
     return Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store of its own, which commands use that name no other."""
+    monkeypatch.setenv("SIMCLR_SPEC_STORE", str(tmp_path / "runs"))
+    return Store(tmp_path / "runs")
 
 
 @pytest.fixture(scope="session")

@@ -6,23 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from jsonschema.validators import Draft4Validator
 
-from simclr_spec.cli import main
 from simclr_spec.plan import compile
 from simclr_spec.store import Store
 from tests.finished import prepare
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SIMCLR_SPEC_STORE", str(tmp_path / "runs"))
-    return tmp_path / "runs"
+from tests.typed import run
 
 
 @pytest.mark.usefixtures("store")
@@ -156,9 +145,9 @@ def test_a_store_that_is_a_file_is_refused_in_a_sentence(command: tuple[str, ...
     assert file.read_bytes() == b""
 
 
-def test_a_damaged_file_in_a_run_folder_is_named(store: Path) -> None:
+def test_a_damaged_file_in_a_run_folder_is_named(store: Store) -> None:
     step = compile(["quickstart"]).steps[0]
-    folder = prepare(Store(store), step)
+    folder = prepare(store, step)
     (folder.new_attempt().record).write_text('{"state": "fai')
     (folder.path / "step.json").write_text("[1]")
     for command, damaged in (

@@ -11,14 +11,15 @@ import torch
 from jsonschema.validators import Draft4Validator
 
 from simclr_spec import library, params
-from simclr_spec.check import schema_of
 from simclr_spec.document import parse
 from simclr_spec.errors import SpecError
 from simclr_spec.plan import compile
 from simclr_spec.report import language
+from simclr_spec.schemas import published, schema_of
 from simclr_spec.spec.settings import read_layer
 from simclr_spec.train.encoder import Encoder
 
+ROOT = Path(__file__).parents[1]
 DECLARED = [(kind, name) for kind in library.FOLDERS for name in library.names(kind)]
 
 # Table 1 of arXiv:2006.10029v2, line by line as printed:
@@ -52,9 +53,23 @@ def _key(where: dict[str, Any]) -> tuple[int, int, bool]:
 @pytest.mark.parametrize(("kind", "name"), DECLARED)
 def test_every_declared_file_obeys_its_published_schema(kind: library.Kind, name: str) -> None:
     document = parse(library.read(kind, name))
-    schema = schema_of(kind)
-    Draft4Validator.check_schema(schema)
-    assert not list(Draft4Validator(schema).iter_errors(document.data))
+    for schema in (schema_of(kind), published(kind)):
+        Draft4Validator.check_schema(schema)
+        assert not list(Draft4Validator(schema).iter_errors(document.data))
+
+
+@pytest.mark.parametrize("kind", library.FOLDERS)
+def test_the_shipped_schemas_are_those_of_the_program(kind: library.Kind) -> None:
+    file = ROOT / "specs" / "schemas" / f"{kind}.json"
+    assert json.loads(file.read_text()) == published(kind), f"simclr-spec schema {kind} > {file.relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize(("kind", "name"), DECLARED)
+def test_every_declared_file_names_its_schema_to_editors(kind: library.Kind, name: str) -> None:
+    file = ROOT / library.FOLDERS[kind] / f"{name}.toml"
+    directive, _, named = file.read_text().partition("\n")[0].partition(" ")
+    assert directive == "#:schema"
+    assert (file.parent / named).resolve() == ROOT / "specs" / "schemas" / f"{kind}.json"
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in DECLARED if kind != "recipe"])
@@ -122,5 +137,5 @@ def test_specs_name_no_hyper_parameter() -> None:
 def test_a_number_of_the_paper_with_a_typo_in_it_is_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "table1.toml"
     path.write_text(library.read("report", "table1").text.replace("57.9", "57,9"), encoding="utf-8")
-    with pytest.raises(SpecError, match=r"table1\.toml:16:\d+: 6 values, but this row has 5 cells"):
+    with pytest.raises(SpecError, match=r"table1\.toml:17:\d+: 6 values, but this row has 5 cells"):
         language.load(str(path))

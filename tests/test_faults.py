@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 from simclr_spec import library, runner
-from simclr_spec.check import schema_of
 from simclr_spec.document import load
 from simclr_spec.errors import Fault, SpecError
 from simclr_spec.plan import compile
+from simclr_spec.schemas import schema_of
 from tests.faults import Seeded, seeded
 
 COUNT = 500

@@ -13,7 +13,7 @@ import pytest
 import simclr_spec
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "torchvision", "pandas", "submitit", "matplotlib", "sklearn", "numpy")
+HEAVY = ("torch", "torchvision", "pandas", "submitit", "matplotlib", "sklearn", "numpy", "rich", "jsonschema")
 
 _ASK = """
 import sys
@@ -30,6 +30,7 @@ print("LOADED", code or 0, *sorted(set(sys.modules) & {heavy}))
     "arguments",
     [
         ["--help"],
+        ["--version"],
         ["plan", "quickstart"],
         ["plan", "quickstart", "--format", "json"],
         ["plan", "table1"],

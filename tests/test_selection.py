@@ -18,6 +18,7 @@ from simclr_spec.plan import compile
 from simclr_spec.store import RunFolder, Store
 from simclr_spec.survey import survey
 from tests.finished import FEW, finish
+from tests.typed import run
 
 CHAIN = """
 title = "t"
@@ -35,22 +36,12 @@ label_fraction = 1.0
 """
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SIMCLR_SPEC_STORE", str(tmp_path / "runs"))
-    return tmp_path / "runs"
-
-
 def spec(folder: Path, text: str = CHAIN, name: str = "x.toml") -> str:
     (folder / name).write_text(text, encoding="utf-8")
     return str(folder / name)
 
 
-def test_what_was_approved_for_some_steps_is_refused_for_all(store: Path, tmp_path: Path) -> None:
+def test_what_was_approved_for_some_steps_is_refused_for_all(store: Store, tmp_path: Path) -> None:
     file = str(tmp_path / "plan.json")
     assert run("plan", FEW, "stage=pretrain", "width=1", "-o", file).exit_code == 0
     digest = json.loads(Path(file).read_text())["digest"]
@@ -109,16 +100,16 @@ def test_the_hint_of_a_plan_repeats_its_options(tmp_path: Path) -> None:
     assert output.rstrip().endswith("(simclr-spec explain quickstart --scale digits --set 'epochs = 2')")
 
 
-def test_a_dry_run_reads_the_runner_and_misses_the_data(store: Path, tmp_path: Path) -> None:
+def test_a_dry_run_reads_the_runner_and_misses_the_data(store: Store, tmp_path: Path) -> None:
     assert run("run", FEW, "--dry-run", "--runner", "locl").output == "no runner is named 'locl'; did you mean 'local'?\n"
     done = run("run", FEW, "--scale", "cifar10", "--dry-run", "--data-root", str(tmp_path))
     assert done.exit_code == 1
     assert "Few labels · " in done.output
     assert "data set 'cifar10' (folder cifar-10-batches-py) not found" in done.output
-    assert not store.exists()
+    assert not store.path.exists()
 
 
-def test_costs_on_the_machine_of_a_runner_or_a_scale(store: Path, tmp_path: Path) -> None:
+def test_costs_on_the_machine_of_a_runner_or_a_scale(store: Store, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(library.read("machine", "h100").text.replace("NVIDIA H100", "Ours"))
     (tmp_path / "here.toml").write_text('kind = "local"\nmachine = "mine.toml"\n')
     assert runner.read(str(tmp_path / "here.toml")).machine == str(tmp_path / "mine.toml")
@@ -189,8 +180,8 @@ def test_completion(words: str, wanted: str) -> None:
 def test_a_file_may_name_its_schema(kind: library.Kind, tmp_path: Path) -> None:
     import tomllib
 
-    from simclr_spec.check import schema_of
     from simclr_spec.document import load
+    from simclr_spec.schemas import schema_of
 
     name = library.names(kind)[0]
     file = tmp_path / "x.json"
