@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import torch
 from torch import Tensor
 
 from simclr_spec import params
+from simclr_spec.store import Attempt, RunFolder, Store, read_json
 from simclr_spec.train import data
-from simclr_spec.train.loop import STAGES
+from simclr_spec.train.attempt import Record, Stop
+from simclr_spec.train.checkpoint import Checkpoint, write_checkpoint
+from simclr_spec.train.loop import STAGES, Work
+from simclr_spec.train.loop import _resume as resume
 from simclr_spec.train.run import Run, train_step
-from tests.steps import step
+from tests.steps import prepare, step
 from tests.train.ranks import Counter, in_processes
 
 TRAIN_STEPS = 2
@@ -79,3 +84,39 @@ def test_ranks_train_as_one_process(world: int, alone: dict[str, Any], tmp_path:
             close(rank[case]["statistics"], whole["statistics"])
             for name, tensor in whole["state"].items():
                 close(rank[case]["state"][name], tensor)
+
+
+def _resumed(folder: RunFolder, rank: int, _world: int, _counter: Counter) -> tuple[int, dict[str, Tensor]]:
+    """Where a rank goes on when rank 1 cannot read what attempt 2 left."""
+    read = Run.read
+
+    def partly(self: Run, checkpoint: Checkpoint) -> dict[str, Tensor]:
+        if rank == 1 and checkpoint.path.parent.name == "2":
+            raise OSError("stale file handle")
+        return read(self, checkpoint)
+
+    Run.read = partly  # type: ignore[method-assign]
+    run, attempt = _run(), Attempt(folder.path / "attempts" / "3")
+    resume(run, Work(folder, attempt, read_json(folder.step), torch.device("cpu"), Stop(folder), Record(attempt)))
+    return run.done, run.state()
+
+
+def _run() -> Run:
+    config = params.build(params.Supervised, step("supervised", batch=24, train_steps=9))
+    torch.manual_seed(config.seed)
+    return Run(config, STAGES["supervised"](config, {}), data.load(config.dataset), torch.device("cpu"))
+
+
+def test_ranks_go_on_from_the_newest_checkpoint_that_all_can_read(tmp_path: Path) -> None:
+    folder = prepare(Store(tmp_path / "runs"), "supervised", batch=24, train_steps=9)
+    run, left = _run(), []
+    for _ in range(2):
+        run.advance()
+        fingerprint = read_json(folder.step)["fingerprint"]
+        write_checkpoint(folder.new_attempt(), run.state(), fingerprint=fingerprint, train_step=run.done, seconds=1.0)
+        left.append({name: tensor.clone() for name, tensor in run.state().items()})
+    folder.new_attempt()
+    for done, state in in_processes(2, partial(_resumed, folder), tmp_path / "meeting"):
+        assert done == 1
+        assert all(torch.equal(state[name], tensor) for name, tensor in left[0].items())
+    assert read_json(folder.attempts()[-1].record)["resumed_from"] == {"attempt": 1, "train_step": 1}
