@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from simclr_spec import params
 from simclr_spec.coordinates import Selector
 from simclr_spec.errors import UsageError
 from simclr_spec.fingerprint import digest
 from simclr_spec.plan import Plan, Step, compile
-from simclr_spec.plan.cost import Cost, Machine, calibrated, costs, read_machine
+from simclr_spec.plan.cost import Cost, Machine, calibrated, cost, costs, read_machine
 from simclr_spec.store import Store, read_json
 from simclr_spec.why import Verdict, verdicts_of
 
@@ -65,7 +68,7 @@ def survey(
         verdicts = verdicts_of(plan, shelf, steps)
     device = read_machine(machine or plan.machine)
     priced = costs(plan, device)
-    seconds = calibrated(plan, priced, _measured(plan, shelf, verdicts, device))
+    seconds = calibrated(plan, priced, _ratios(plan, shelf, verdicts, priced, device))
     view = View(plan, steps, verdicts, priced, seconds, device)
     hours = view.hours(view.running)
     if max_hours is not None and hours > max_hours:
@@ -75,13 +78,38 @@ def survey(
     return view
 
 
-def _measured(plan: Plan, store: Store, verdicts: Mapping[str, Verdict], machine: Machine) -> Iterator[tuple[str, float]]:
-    """(fingerprint, machine-seconds) of a few finished Steps of every kind, as far as they ran on such machines."""
-    seen: dict[str, int] = {}
-    for step in plan.steps:
-        if verdicts[step.fingerprint].state == "done" and seen.get(step.kind, 0) < _SAMPLES:
-            seen[step.kind] = seen.get(step.kind, 0) + 1
-            result = read_json(store.path / step.id / "result.json") or {}
-            environment = result.get("environment", {})
-            if result.get("seconds") and machine.fits(environment):
-                yield step.fingerprint, result["seconds"] * machine.used(environment)
+def _ratios(
+    plan: Plan, store: Store, verdicts: Mapping[str, Verdict], priced: Mapping[str, Cost], machine: Machine
+) -> dict[str, list[float]]:
+    """Measured over estimated seconds of a few finished Steps of every kind: the plan's own, or else others of the store."""
+    found: dict[str, list[float]] = {kind: [] for kind in params.KINDS}
+    done = {kind: [s for s in plan.steps if s.kind == kind and verdicts[s.fingerprint].state == "done"] for kind in found}
+    for kind, steps in done.items():
+        for step in steps[:_SAMPLES]:
+            if seconds := _measured(store.path / step.id, machine):
+                found[kind].append(seconds / priced[step.fingerprint].seconds)
+    for kind in {step.kind for step in plan.steps if not found[step.kind]} - {"distill"}:  # whose cost is its teacher's, too
+        for folder in islice((result.parent for result in (store.path / kind).glob("*/result.json")), _SAMPLES):
+            if (seconds := _measured(folder, machine)) and (known := _known(folder)):
+                found[kind].append(seconds / cost(kind, known, None, machine).seconds)
+    return found
+
+
+def _measured(folder: Path, machine: Machine) -> float | None:
+    """Machine-seconds of a finished Step, where it ran on such machines."""
+    result = read_json(folder / "result.json") or {}
+    environment = result.get("environment", {})
+    if not result.get("seconds") or not machine.fits(environment):
+        return None
+    return float(result["seconds"] * machine.used(environment))
+
+
+def _known(folder: Path) -> dict[str, Any] | None:
+    """The Step's parameters, where they are those of this version."""
+    step = read_json(folder / "step.json", "kind", "params")
+    try:
+        params.build(params.KINDS[step["kind"]], step["params"])
+    except TypeError:
+        return None
+    values: dict[str, Any] = step["params"]
+    return values

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from simclr_spec import params
+from simclr_spec.errors import SpecError
 from simclr_spec.plan import compile, network
 from simclr_spec.plan.cost import costs, one_by_one, read_machine
 from simclr_spec.store import Store
@@ -177,3 +178,21 @@ def test_costs_are_corrected_by_steps_that_ran_on_such_a_machine_only(tmp_path: 
     assert view.seconds[pretraining[1].fingerprint] == pytest.approx(8 * 1800)
     assert seconds("cpu") == pytest.approx(2 * 1800)
     assert seconds("h200") == told["h200"]
+
+
+def test_costs_are_corrected_by_other_finished_steps_of_the_store_where_the_plan_has_none(tmp_path: Path) -> None:
+    before = survey([FEW], store=str(tmp_path), machine="cpu")
+    changed = compile([FEW], sets=["pretrain.temperature=0.3", "distill.temperature=2"])
+    for step in changed.steps:
+        if step.kind in ("pretrain", "distill"):
+            finish(Store(tmp_path), step, {"top1": 1.0})
+    after = survey([FEW], store=str(tmp_path), machine="cpu")
+    for step in before.plan.steps:
+        ratio = after.seconds[step.fingerprint] / before.seconds[step.fingerprint]
+        assert (ratio > 50) == (step.kind == "pretrain")
+
+
+@pytest.mark.parametrize("change", ["epochs=1e300", "encoder.sk_ratio=1e300", "epochs=1e308"])
+def test_numbers_beyond_all_measure_are_faults(change: str) -> None:
+    with pytest.raises(SpecError, match="must be at most"):
+        survey(["table1"], sets=[change])

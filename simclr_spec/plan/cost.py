@@ -7,35 +7,31 @@ The model and its constants are those of runners/machines/*.toml; finished Steps
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from simclr_spec import params as parameters
 from simclr_spec.document import load
 from simclr_spec.plan import network
 from simclr_spec.plan.step import Plan, Step
+
+
+def _number(description: str, minimum: float = 0) -> dict[str, Any]:
+    return {"type": "number", "minimum": minimum, "maximum": 1e6, "description": description}
+
 
 _FIELDS = {
     "title": {"type": "string", "description": "its name in the bill"},
     "unit": {"enum": ["GPU", "core"], "description": "what an hour of it is called"},
     "device": {"type": "string", "minLength": 2, "description": "part of the name that its driver tells; cpu for a core"},
-    "tflops": {"type": "number", "minimum": 0, "exclusiveMinimum": True, "description": "reached, in training, TFLOP/s"},
-    "terabytes_per_second": {"type": "number", "minimum": 0, "exclusiveMinimum": True, "description": "reached bandwidth"},
-    "bytes_per_output": {"type": "number", "minimum": 0, "description": "traffic per convolution output, forward and backward"},
-    "saved_bytes_per_output": {
-        "type": "number",
-        "minimum": 0,
-        "description": "kept for the backward pass per convolution output",
-    },
-    "sk_traffic": {
-        "type": "number",
-        "minimum": 1,
-        "description": "traffic of selective kernels relative to plain convolutions",
-    },
-    "step_milliseconds": {"type": "number", "minimum": 0, "description": "overhead of one train step"},
-    "memory_gib": {"type": "number", "minimum": 0, "exclusiveMinimum": True, "description": "memory of one, in GiB"},
+    "tflops": _number("reached, in training, TFLOP/s", 1e-6),
+    "terabytes_per_second": _number("reached bandwidth", 1e-6),
+    "bytes_per_output": _number("traffic per convolution output, forward and backward"),
+    "saved_bytes_per_output": _number("kept for the backward pass per convolution output"),
+    "sk_traffic": _number("traffic of selective kernels relative to plain convolutions", 1),
+    "step_milliseconds": _number("overhead of one train step"),
+    "memory_gib": _number("memory of one, in GiB", 1e-3),
     "source": {"type": "string", "description": "where the numbers come from"},
 }
 
@@ -140,11 +136,11 @@ def batch(kind: str, params: Mapping[str, Any]) -> int:
     return int(params["batch"])
 
 
-def cost(step: Step, teacher: Step | None, machine: Machine) -> Cost:
-    """`teacher` is the parent of a distillation, else None."""
-    params, data = step.params, step.params["dataset"]
-    work = _work(step.kind, params, teacher)
-    steps, size = train_steps(step.kind, params), batch(step.kind, params)
+def cost(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | None, machine: Machine) -> Cost:
+    """Of a Step with these parameters; `teacher` are those of the parent of a distillation, else None."""
+    data = params["dataset"]
+    work = _work(kind, params, teacher)
+    steps, size = train_steps(kind, params), batch(kind, params)
     tests = params["test_images"] or data["test_images"]
     encoder = network.encoder(params["encoder"], data["image_size"])
     flops = steps * size * (work.forward + work.backward) + tests * encoder.forward
@@ -159,7 +155,7 @@ def cost(step: Step, teacher: Step | None, machine: Machine) -> Cost:
     return Cost(work.trained, steps, flops, seconds, memory, 2 ** max(0, math.ceil(math.log2(needed))), 4 * work.stored)
 
 
-def _work(kind: str, params: Mapping[str, Any], teacher: Step | None) -> _Work:
+def _work(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> _Work:
     data = params["dataset"]
     encoder = network.encoder(params["encoder"], data["image_size"])
     last = network.classifier(encoder.features, data["classes"])
@@ -183,7 +179,7 @@ def _work(kind: str, params: Mapping[str, Any], teacher: Step | None) -> _Work:
     forward, backward = encoder.forward + last.forward, encoder.backward + last.backward
     passed = 0
     if teacher is not None:
-        guide = network.encoder(teacher.params["encoder"], data["image_size"])
+        guide = network.encoder(teacher["encoder"], data["image_size"])
         forward, passed = forward + guide.forward, guide.outputs
     return _Work(forward, backward, encoder.outputs, passed, encoder.trainable + last.trainable, encoder.total + last.total)
 
@@ -196,7 +192,7 @@ def costs(plan: Plan, machine: Machine) -> dict[str, Cost]:
         teacher = plan.by_fingerprint.get(step.needs.get("teacher", ""))
         key = (*_but_seeds(step), *(_but_seeds(teacher) if teacher else ()))
         if key not in known:
-            known[key] = cost(step, teacher, machine)
+            known[key] = cost(step.kind, step.params, teacher.params if teacher else None, machine)
         found[step.fingerprint] = known[key]
     return found
 
@@ -217,10 +213,7 @@ def one_by_one(plan: Plan, seconds: Mapping[str, float]) -> float:
     return total or sum(seconds.values())
 
 
-def calibrated(plan: Plan, costs: Mapping[str, Cost], measured: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Seconds of every Step, corrected per kind by finished Steps: `measured` pairs fingerprint and machine-seconds."""
-    ratios: dict[str, list[float]] = {kind: [] for kind in parameters.KINDS}
-    for fingerprint, seconds in measured:
-        ratios[plan.by_fingerprint[fingerprint].kind].append(seconds / costs[fingerprint].seconds)
-    factor = {kind: sorted(found)[len(found) // 2] if found else 1.0 for kind, found in ratios.items()}
-    return {step.fingerprint: costs[step.fingerprint].seconds * factor[step.kind] for step in plan.steps}
+def calibrated(plan: Plan, costs: Mapping[str, Cost], ratios: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Seconds of every Step, corrected by the median over finished Steps of its kind: `ratios` are measured / estimated."""
+    factor = {kind: sorted(found)[len(found) // 2] for kind, found in ratios.items() if found}
+    return {step.fingerprint: costs[step.fingerprint].seconds * factor.get(step.kind, 1.0) for step in plan.steps}
