@@ -12,6 +12,7 @@ from simclr_spec import library, params
 from simclr_spec.coordinates import parse
 from simclr_spec.errors import SpecError, UsageError
 from simclr_spec.plan import Plan, compile
+from simclr_spec.show.plan import deviations
 
 HEAD = 'title = "t"\nrecipe = "simclrv2"\nscale = "digits"\nencoders = [{ depth = 18 }]\n'
 CHAIN = HEAD + '[stages.pretrain]\nkind = "pretrain"\n[stages.finetune]\nkind = "finetune"\nfrom = "pretrain"\n'
@@ -95,6 +96,28 @@ def test_later_layers_win_and_every_value_remembers_its_origin(tmp_path: Path) -
     assert (said.value, said.status, step.origins["batch"].is_deviation) == (1024, "paper", True)
     step = plan_of(text, tmp_path, ("finetune.epochs=3",)).steps[1]
     assert (step.params["epochs"], step.origins["epochs"].origin) == (3.0, "--set finetune.epochs=3")
+
+
+def test_an_axis_that_departs_from_the_recipe_is_a_deviation(tmp_path: Path) -> None:
+    text = CHAIN.replace("{ depth = 18 }", "{ depth = 18, head_layers = 2 }, { depth = 18, head_layers = 3 }")
+    text += "from_layer = [0, 1]\nlabel_fraction = 1.0\n"
+    deviating = {
+        (step.coordinates["head_layers"], step.coordinates.get("from_layer")): {
+            name: setting.recipe.value
+            for name, setting in step.origins.items()
+            if setting.recipe is not None and name in ("head.layers", "from_layer", "labels.fraction", "encoder.depth")
+        }
+        for step in plan_of(text, tmp_path).steps
+    }
+    assert deviating == {
+        (2, None): {"head.layers": 3},
+        (3, None): {},
+        (2, 0): {"head.layers": 3},
+        (2, 1): {"head.layers": 3, "from_layer": 0},
+        (3, 0): {},
+        (3, 1): {"from_layer": 0},
+    }
+    assert {note.name for note in deviations(plan_of(text, tmp_path).steps)} > {"head.layers", "from_layer"}
 
 
 def test_rules_hold_where_their_coordinates_match() -> None:

@@ -11,7 +11,7 @@ from simclr_spec.document import Document, Path
 from simclr_spec.errors import Fault, SpecError, did_you_mean
 from simclr_spec.fingerprint import fingerprint
 from simclr_spec.plan.checks import check
-from simclr_spec.plan.resolve import COORDINATE_FIELDS, Resolver, Values
+from simclr_spec.plan.resolve import COORDINATE_FIELDS, Resolver, Values, beside
 from simclr_spec.plan.step import Step, label
 from simclr_spec.spec import Encoder, Reference, Spec, Stage
 from simclr_spec.spec.schema import LABELLED
@@ -144,7 +144,7 @@ class _Expansion:
         facts = resolver.dataset(stage)
         self._dataset = facts["dataset.name"].value
         self._lists = label_lists(facts["dataset.classes"].document) if facts["dataset.classes"].document else {}
-        self._axis: dict[tuple[str, Any, Path], Setting] = {}
+        self._axis: dict[tuple[Any, ...], Setting] = {}
         self._checked: set[tuple[Any, ...]] = set()
         self._from_layers = stage.from_layers
         if any(o.field == "from_layer" and o.target in (None, stage.kind, stage.name) for o in resolver.overrides):
@@ -267,9 +267,9 @@ class _Expansion:
         for name in from_axis:
             if "from" in needs and name != "from_layer":
                 continue  # the parent's head, see _inherit
-            if (field := COORDINATE_FIELDS[name]) in values.settings:
+            if (own := values.settings.get(COORDINATE_FIELDS[name])) is not None:
                 where = (*self.stage.path, name) if name == "from_layer" else (*path, name)
-                settings[field] = self._setting(coordinates[name], where)
+                settings[COORDINATE_FIELDS[name]] = self._setting(coordinates[name], where, own.recipe or own)
         if "from" in needs:
             self._inherit(values, needs["from"], settings)
             for name in ("head_layers", "head_width"):
@@ -331,12 +331,12 @@ class _Expansion:
                 raise SpecError([fault_at(own, f"{sentence} {show_value(theirs.value)} ({theirs.origin})")])
             settings[name] = replace(theirs, text=parent.stage)
 
-    def _setting(self, value: Any, path: Path) -> Setting:
-        key = (type(value).__name__, value, path)
-        setting = self._axis.get(key)
-        if setting is None:
-            setting = self._axis[key] = Setting(value, "axis", self.document, path)
-        return setting
+    def _setting(self, value: Any, path: Path, said: Setting | None = None) -> Setting:
+        """An axis's value; `said` is what the recipe says."""
+        key = (type(value).__name__, value, path, said)
+        if key not in self._axis:
+            self._axis[key] = beside(said, Setting(value, "axis", self.document, path))
+        return self._axis[key]
 
     def _check(self, values: Values, settings: dict[str, Setting], axes: dict[str, Any], coordinates: dict[str, Any]) -> None:
         """Contradictions between values; once per combination that matters."""

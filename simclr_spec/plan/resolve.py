@@ -167,7 +167,7 @@ class Resolver:
                 later.append((override.field, override.setting))
         for name, setting in later:
             if name in known:
-                settings[name] = _beside(said.get(name), setting)
+                settings[name] = beside(said.get(name), setting)
         missing = known.keys() - settings.keys() - schema.AXES
         if missing:
             raise SpecError([self._missing(name, stage) for name in missing])
@@ -197,7 +197,7 @@ def _of_layer(layer: Layer, kind: str, matching: tuple[int, ...]) -> list[tuple[
     return found
 
 
-def _beside(said: Setting | None, setting: Setting) -> Setting:
+def beside(said: Setting | None, setting: Setting) -> Setting:
     """A later layer's setting, knowing what the recipe said; who says the same once more does not say why."""
     if said is None:
         return setting

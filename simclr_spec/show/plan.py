@@ -162,7 +162,7 @@ def _notes(steps: Iterable[Step], deviating: bool) -> list[Note]:
         same = (
             step.stages,
             id(step.shared),
-            *((name, id(setting)) for name, setting in step.own.items() if setting.layer != "axis"),
+            *((name, id(setting)) for name, setting in step.own.items() if setting.layer != "axis" or setting.recipe),
         )
         if same in seen:
             continue
