@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +45,49 @@ def test_every_cell_of_the_declared_reports_is_one_step_per_seed(name: str, scal
             assert cell.steps
             assert len({step.coordinates["seed"] for step in cell.steps}) == len(cell.steps)
             assert len({(step.stage, step.coordinates["width"], step.coordinates["depth"]) for step in cell.steps}) == 1
+
+
+def _large(rows: int) -> tuple[str, str]:
+    """A spec of fifty Steps for each seed, and the report that shows each in a cell of its own."""
+    spec = f"""
+title = "Large"
+recipe = "simclrv2"
+scale = "digits"
+encoders = [{{ depth = 18 }}]
+[stages.supervised]
+kind = "supervised"
+seeds = {list(range(rows))}
+labels_per_class = {list(range(1, 51))}
+"""
+    columns = "".join(f'[[columns]]\ntitle = "{k}"\nwhere = {{ labels_per_class = {k} }}\n' for k in range(1, 51))
+    lines = "".join(f'[[rows]]\ntitle = "{k}"\nwhere = {{ seed = {k} }}\n' for k in range(rows))
+    return spec, f'title = "Large"\nspec = "large.toml"\nmetric = "top1"\n{columns}{lines}'
+
+
+def test_a_large_report_takes_seconds(tmp_path: Path, store: Store) -> None:
+    spec, report = _large(200)
+    (tmp_path / "large.toml").write_text(spec)
+    begun = time.process_time()
+    table = make(write(tmp_path, report), store)
+    assert time.process_time() - begun < 20
+    assert len(table.cells) == 10_000
+    assert {len(cell.steps) for cell in table.cells} == {1}
+    assert table.cells[-1].steps[0].label == "r18-1x-digits-50pc-s199"
+
+
+def test_of_very_many_faults_a_hundred_are_told(tmp_path: Path) -> None:
+    _, report = _large(200)
+    (tmp_path / "large.toml").write_text(_large(1)[0])
+    assert len(_faults(tmp_path, report)) == 100
+
+
+def test_a_spec_that_does_not_exist_is_a_fault_with_its_place(tmp_path: Path) -> None:
+    assert _faults(tmp_path, SMALL.replace(json.dumps(FEW), '"nope.toml"')) == [
+        f"mine.toml:3:8: cannot read the spec '{tmp_path}/nope.toml': No such file or directory"
+    ]
+    assert _faults(tmp_path, SMALL.replace(json.dumps(FEW), '"tabel1"')) == [
+        "mine.toml:3:8: no spec is named 'tabel1'; did you mean 'table1'?"
+    ]
 
 
 def test_table_1_shows_every_step_but_the_pretraining() -> None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from simclr_spec import coordinates
-from simclr_spec.document import Document
+from simclr_spec.document import MOST_FAULTS, Document
 from simclr_spec.errors import Fault, SpecError, did_you_mean
 from simclr_spec.params import METRICS
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.report.language import Column, Report, Row, load
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Verdict = Literal["match", "off", "deviates", "missing"]
+Numbers = Mapping[str, Mapping[Any, float]]
+"""Metric -> fingerprint -> what a finished Step measured."""
 
 
 @dataclass(frozen=True)
@@ -88,23 +88,29 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
     """One list per row, one place per column (None where the row has no cell). Raises SpecError with every cell's fault."""
     faults: list[Fault] = []
     table: list[list[Cell | None]] = []
+    index = _Index(plan)
+    in_column = [index.places(column.where) for column in report.columns]
     for i, row in enumerate(report.rows):
         cells: list[Cell | None] = []
+        in_row = index.places(row.where) if row.where is not None else set()
         names = row.columns or tuple(column.title for column in report.columns)
         for j, column in enumerate(report.columns):
             if column.title not in names:
                 cells.append(None)
                 continue
             at = names.index(column.title)
-            cell = Cell(row, column, column.metric or report.metric, _steps(row, column, plan), tolerance=report.tolerance)
-            if row.where is not None and (sentence := _fault(cell, plan)):
+            found = index.steps(in_row & in_column[j])
+            cell = Cell(row, column, column.metric or report.metric, tuple(found), tolerance=report.tolerance)
+            if row.where is not None and (sentence := _fault(cell, list(found.values()), index)):
                 faults.append(source.fault(("rows", i, "columns", at) if row.columns else ("rows", i, "where"), sentence))
             if sentence := _metric_fault(cell):
                 faults.append(source.fault((*(("columns", j) if column.metric else ()), "metric"), sentence))
             cells.append(_with_numbers(cell, row, at))
         table.append(cells)
+        if len(faults) >= MOST_FAULTS:
+            break
     if faults:
-        raise SpecError(faults)
+        raise SpecError(faults[:MOST_FAULTS])
     return table
 
 
@@ -112,19 +118,31 @@ def _with_numbers(cell: Cell, row: Row, at: int) -> Cell:
     return replace(cell, paper=row.paper[at] if row.paper else None, adopted=row.adopted[at] if row.adopted else None)
 
 
-def _steps(row: Row, column: Column, plan: Plan) -> tuple[Step, ...]:
-    if row.where is None:
-        return ()
-    found = [(_known_as(step, row.where, column.where), step) for step in plan.steps]
-    return tuple(step for where, step in sorted(((w, s) for w, s in found if w is not None), key=lambda pair: _seeds(pair[0])))
+class _Index:
+    """The Steps of a plan under every name they have, by coordinate: a large report asks for thousands of cells."""
 
+    def __init__(self, plan: Plan) -> None:
+        self.known = [(step, where) for step in plan.steps for where in (step.coordinates, *step.also)]
+        self.having: dict[tuple[str, Any], set[int]] = {}
+        for place, (_, where) in enumerate(self.known):
+            for item in where.items():
+                self.having.setdefault(item, set()).add(place)
 
-def _known_as(step: Step, *selectors: dict[str, Any]) -> coordinates.Coordinates | None:
-    """The coordinates under which a stage asks for the Step and that agree with every selector."""
-    for where in (step.coordinates, *step.also):
-        if all(coordinates.matches(where, selector) for selector in selectors):
-            return where
-    return None
+    def places(self, selector: Mapping[str, Any]) -> set[int]:
+        """Where in `known` the coordinates agree with the whole selector."""
+        found = [self._any_of(key, wanted if isinstance(wanted, list) else [wanted]) for key, wanted in selector.items()]
+        return set.intersection(*sorted(found, key=len)) if found else set(range(len(self.known)))
+
+    def _any_of(self, key: str, values: Sequence[Any]) -> set[int]:
+        found = [self.having.get((key, value), set()) for value in values]
+        return found[0] if len(found) == 1 else set().union(*found)
+
+    def steps(self, places: Iterable[int]) -> dict[Step, coordinates.Coordinates]:
+        """Each Step once, with the first of these coordinates; in order of the seeds."""
+        found: dict[Step, coordinates.Coordinates] = {}
+        for place in sorted(places):
+            found.setdefault(*self.known[place])
+        return dict(sorted(found.items(), key=lambda pair: _seeds(pair[1])))
 
 
 def _is_seed(key: str) -> bool:
@@ -135,14 +153,13 @@ def _seeds(where: coordinates.Coordinates) -> tuple[tuple[str, int], ...]:
     return tuple(sorted((key, value) for key, value in where.items() if _is_seed(key)))
 
 
-def _fault(cell: Cell, plan: Plan) -> str | None:
+def _fault(cell: Cell, found: Sequence[coordinates.Coordinates], index: _Index) -> str | None:
     """The sentence when the cell does not select exactly one Step per chain of seeds."""
     assert cell.row.where is not None
     wanted = coordinates.show({**cell.row.where, **cell.column.where})
     place = f"row {cell.row.title!r}, column {cell.column.title!r}"
     if not cell.steps:
-        return f"{place}: no Step has {wanted}{_nearest(cell.row.where, cell.column, plan)}"
-    found = [_known_as(step, cell.row.where, cell.column.where) or {} for step in cell.steps]
+        return f"{place}: no Step has {wanted}{_nearest({**cell.row.where, **cell.column.where}, index)}"
     plain = [{key: value for key, value in where.items() if not _is_seed(key)} for where in found]
     differing = sorted({key for one in plain for key in (one.keys() | plain[0].keys()) if one.get(key) != plain[0].get(key)})
     if differing:
@@ -171,29 +188,28 @@ def _values(plain: Sequence[dict[str, Any]], key: str) -> list[str]:
     return list(seen)
 
 
-def _nearest(row: dict[str, Any], column: Column, plan: Plan) -> str:
+def _nearest(wanted: dict[str, Any], index: _Index) -> str:
     """Which single coordinate no Step has with the others, when there is one."""
-    wanted = {**row, **column.where}
     for key in wanted:
         rest = {k: v for k, v in wanted.items() if k != key}
-        others = [dict(where) for step in plan.steps if (where := _known_as(step, rest)) and key in where]
+        others = [dict(index.known[place][1]) for place in sorted(index.places(rest)) if key in index.known[place][1]]
         known = _values(others, key) if rest else []
         if known:
             return f"; with the rest, {key} is {' or '.join(known)}"
     return ""
 
 
-def fill(cell: Cell, states: dict[str, str], results: pd.DataFrame, *, at_paper_scale: bool, deviating: set[str]) -> Cell:
+def fill(cell: Cell, states: Mapping[str, str], numbers: Numbers, *, at_paper_scale: bool, deviating: AbstractSet[str]) -> Cell:
     """The cell with its numbers. `states` by fingerprint; `deviating`: fingerprints of Steps that depart from the recipe."""
-    values = tuple(_value(step, cell.metric, states[step.fingerprint], results) for step in cell.steps)
+    measured = numbers.get(cell.metric, {})
+    values = tuple(_value(step, cell.metric, states[step.fingerprint], measured.get(step.fingerprint)) for step in cell.steps)
     deviates = any(step.fingerprint in deviating for step in cell.steps)
     if at_paper_scale:
         return replace(cell, values=values, deviates=deviates)
     return replace(cell, values=values, deviates=deviates, paper=None, adopted=None)
 
 
-def _value(step: Step, metric: str, state: str, results: pd.DataFrame) -> Value:
-    if step.fingerprint not in results.index:
-        return Value(step, state, None)
-    number: Any = results.loc[step.fingerprint].get(metric)
-    return Value(step, f"no {metric}", None) if number is None or math.isnan(number) else Value(step, state, float(number))
+def _value(step: Step, metric: str, state: str, number: float | None) -> Value:
+    if number is None or math.isnan(number):
+        return Value(step, f"no {metric}" if state == "done" else state, None)
+    return Value(step, state, float(number))

@@ -13,7 +13,6 @@ from simclr_spec import document
 from simclr_spec.coordinates import selector_schema
 from simclr_spec.document import Document
 from simclr_spec.errors import Fault, SpecError, did_you_mean
-from simclr_spec.library import is_path
 
 
 def _f(doc: str, schema: dict[str, Any], **default: Any) -> Any:
@@ -102,11 +101,8 @@ def load(name: str, folder: Path | None = None) -> tuple[Report, Document]:
         raise SpecError(faults)
     rows = tuple(Row(**{key: _plain(value) for key, value in row.items()}) for row in data["rows"])
     columns = tuple(Column(**column) for column in data["columns"])
-    spec = data["spec"]
-    if source.folder is not None and is_path(spec):
-        spec = str(source.folder / spec)
     plain = {key: value for key, value in data.items() if key != "$schema"}
-    return Report(**plain | {"spec": spec, "columns": columns, "rows": rows}), source
+    return Report(**plain | {"spec": document.referred(source, "spec"), "columns": columns, "rows": rows}), source
 
 
 def _plain(value: Any) -> Any:

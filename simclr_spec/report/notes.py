@@ -45,11 +45,13 @@ def at_paper_scale(plan: Plan, steps: Iterable[Step]) -> bool:
     )
 
 
-def deviating(plan: Plan, steps: Iterable[Step]) -> set[str]:
-    """Fingerprints of the Steps that depart from the recipe, themselves or in an ancestor."""
-    return {
-        step.fingerprint for step in steps if any(s.is_deviation for one in chain(plan, [step]) for s in one.origins.values())
-    }
+def deviating(steps: Iterable[Step]) -> set[str]:
+    """Fingerprints of the Steps that depart from the recipe, themselves or in an ancestor; parents come first."""
+    found: set[str] = set()
+    for step in steps:
+        if any(s.is_deviation for s in step.origins.values()) or not found.isdisjoint(step.needs.values()):
+            found.add(step.fingerprint)
+    return found
 
 
 def deviations(steps: Iterable[Step]) -> Note:

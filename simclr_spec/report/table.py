@@ -59,10 +59,12 @@ def make(
     steps = notes.chain(plan, [step for row in selected for cell in row if cell for step in cell.steps])
     states = _states(steps, store)
     found = results.frame(_folder(store, step) for step in steps)
+    metrics = {cell.metric for row in selected for cell in row if cell} & set(found.columns)
+    numbers = {metric: found[metric].to_dict() for metric in metrics}
     paper = notes.at_paper_scale(plan, steps)
-    deviating = notes.deviating(plan, steps)
+    deviating = notes.deviating(steps)
     rows = tuple(
-        tuple(cell and cells.fill(cell, states, found, at_paper_scale=paper, deviating=deviating) for cell in row)
+        tuple(cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=deviating) for cell in row)
         for row in selected
     )
     arguments = " ".join(
