@@ -13,6 +13,7 @@ from simclr_spec.coordinates import parse
 from simclr_spec.errors import SpecError, UsageError
 from simclr_spec.plan import Plan, compile
 from simclr_spec.show.plan import deviations
+from simclr_spec.survey import survey
 
 HEAD = 'title = "t"\nrecipe = "simclrv2"\nscale = "digits"\nencoders = [{ depth = 18 }]\n'
 CHAIN = HEAD + '[stages.pretrain]\nkind = "pretrain"\n[stages.finetune]\nkind = "finetune"\nfrom = "pretrain"\n'
@@ -83,6 +84,20 @@ def test_equal_steps_of_different_specs_are_one(tmp_path: Path) -> None:
     shared = next(step for step in both.steps if step.stages == ("pretrain", "base"))
     assert shared.matches({"stage": "base"})
     assert shared.matches({"stage": "pretrain", "depth": 50})
+
+
+def test_specs_of_different_scales_are_told_with_both_and_priced_on_a_machine_that_is_named(tmp_path: Path) -> None:
+    plan = compile(["quickstart", "table1"])
+    assert (plan.scale, plan.scale_title) == (
+        "digits + paper",
+        "digits: 8×8 handwritten digits, base width 8 + the recipe's own scale",
+    )
+    asks = r"^the scales of quickstart and table1 name different machines \(cpu, h200\): say .* with --machine on plan, or "
+    with pytest.raises(UsageError, match=asks):
+        survey(["quickstart", "table1"], store=str(tmp_path))
+    assert survey(["quickstart", "table1"], store=str(tmp_path), machine="h200").machine.unit == "GPU"
+    assert compile(["quickstart", "table1"], scale="digits").machine == "cpu"
+    assert compile(["table1"]).scale_title is None
 
 
 def test_later_layers_win_and_every_value_remembers_its_origin(tmp_path: Path) -> None:

@@ -10,11 +10,14 @@ from simclr_spec.plan.expand import expand
 from simclr_spec.plan.resolve import UNSCALED, Resolver, concerns
 from simclr_spec.plan.step import Plan, Step, label
 from simclr_spec.spec import Spec, read_spec
+from simclr_spec.spec.settings import Layer
 
 __all__ = ["MACHINE", "UNSCALED", "Plan", "Step", "compile", "label"]
 
 MACHINE = "h200"
 """On which costs are told when the scale names no machine."""
+
+UNSCALED_TITLE = "the recipe's own scale"
 
 
 def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[str] = ()) -> Plan:
@@ -26,8 +29,9 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
     """
     merged: dict[str, Step] = {}
     faults: list[Fault] = []
-    titles, asked, scale_name, scale_title, machine = [], 0, None, None, MACHINE
+    titles, asked = [], 0
     specs: list[Spec] = []
+    scales: list[Layer | None] = []
     for name in names:
         try:
             specs.append(read_spec(name))
@@ -44,13 +48,21 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
             faults += error.faults
             continue
         titles.append(spec.title)
-        if resolver.scale is not None:
-            scale_name, scale_title = resolver.scale.document.name, resolver.scale.title
-            machine = resolver.scale.machine or MACHINE
+        scales.append(resolver.scale)
     if faults:
         raise SpecError(faults)
     steps = tuple(merged.values())
-    return Plan(steps, tuple(names), tuple(titles), scale, scale_name, scale_title, machine, tuple(sets), asked)
+    machines = tuple(dict.fromkeys((one and one.machine) or MACHINE for one in scales))
+    return Plan(steps, tuple(names), tuple(titles), scale, *_named(scales), machines, tuple(sets), asked)
+
+
+def _named(scales: Sequence[Layer | None]) -> tuple[str | None, str | None]:
+    """Names and titles of the scales, each once; None and None where all Steps are at the recipe's own."""
+    if not any(scales):
+        return None, None
+    told = [(one.document.name, one.title) if one else (UNSCALED, UNSCALED_TITLE) for one in scales]
+    names, titles = (" + ".join(dict.fromkeys(words)) for words in zip(*told, strict=True))
+    return names, titles
 
 
 def _merge(first: Step | None, step: Step) -> Step:

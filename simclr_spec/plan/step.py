@@ -79,13 +79,23 @@ class Plan:
     asked_scale: str | None
     """None = each spec's own"""
     scale: str | None
-    """the name of the scale that was used, None where it was none"""
+    """the name of the scale that was used, None where it was none; of several, all: `digits + paper`"""
     scale_title: str | None
-    machine: str
-    """on which costs are told unless another is asked for"""
+    machines: tuple[str, ...]
+    """that the scales name"""
     sets: tuple[str, ...]
     asked: int
     """Steps before equal ones were merged"""
+
+    @property
+    def machine(self) -> str:
+        """On which costs are told unless another is asked for; UsageError where the scales name several."""
+        if len(self.machines) > 1:
+            raise UsageError(
+                f"the scales of {' and '.join(self.specs)} name different machines ({', '.join(self.machines)}): "
+                "say on which costs are told, with --machine on plan, or a runner that names a `machine` on run"
+            )
+        return self.machines[0]
 
     @cached_property
     def by_fingerprint(self) -> Mapping[str, Step]:
