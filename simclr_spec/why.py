@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from simclr_spec.plan import Plan, Step
+from simclr_spec.plan.resolve import COORDINATE_FIELDS
 from simclr_spec.store import State, Store, read_json
 
 
 @dataclass(frozen=True)
 class Change:
-    """A value that differs from that of the Step with the same coordinates in the store."""
+    """A value, or a parent, that differs from that of the Step with the same axes in the store."""
 
     name: str
     old: Any
@@ -49,11 +50,10 @@ def verdicts_of(plan: Plan, store: Store, selected: Iterable[Step] | None = None
             continue
         changes: tuple[Change, ...] = ()
         reason = _unfinished(shelf, step, state)
-        if state == "new":
-            old = shelf.twin(step)
-            changes = () if old is None else tuple(_changes(old, step))
-            reason = _changed(plan, step, changes) if changes else "new"
         waits = [parent for parent in step.needs.values() if parent in runs]
+        if state == "new" and (old := shelf.twin(step)) is not None:
+            changes = tuple(_changes(old, step)) or (() if waits else tuple(_other_parents(plan, old, step)))
+            reason = _changed(plan, step, changes) if changes else reason
         if waits and not changes:
             parent = plan.by_fingerprint[waits[0]]
             reason = f"{parent.id} will run" if reason == "new" else f"{reason}; {parent.id} will run"
@@ -107,10 +107,19 @@ def _show(value: Any) -> str:
 
 
 def _changes(old: Mapping[str, Any], step: Step) -> Iterator[Change]:
-    before = dict(_flat(old.get("params", {})))
+    before = dict(_flat(old["params"]))
     for name, new in _flat(step.params):
         if name not in before or before[name] != new:
             yield Change(name, before.get(name), new, step.origins[name].origin)
+
+
+def _other_parents(plan: Plan, old: Mapping[str, Any], step: Step) -> Iterator[Change]:
+    """Another Step is needed than before."""
+    for role, new in step.needs.items():
+        before = old["needs"][role]["fingerprint"]
+        if before != new:
+            name = "its teacher" if role == "teacher" else "its parent"
+            yield Change(name, before[:8], new[:8], plan.by_fingerprint[new].id)
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -119,6 +128,11 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+def _axes(coordinates: Mapping[str, Any]) -> dict[str, Any]:
+    """Less the coordinates that are resolved values, the Step's own or its teacher's: those may have changed."""
+    return {key: value for key, value in coordinates.items() if key.removeprefix("teacher_") not in COORDINATE_FIELDS}
 
 
 class _Shelf:
@@ -147,14 +161,14 @@ class _Shelf:
         return self.store.folder(step.kind, step.label, step.fingerprint).state()
 
     def twin(self, step: Step) -> dict[str, Any] | None:
-        """step.json of a Step in the store with these coordinates and another fingerprint; the one that differs least."""
+        """step.json of a Step in the store with these axes and another fingerprint; the one that differs least."""
         if step.kind not in self._by_label:
             labels = self._by_label[step.kind] = {}
             for name in self._folder_names(step.kind) - self._mine:
                 labels.setdefault(name.rpartition("-")[0], []).append(name)
         found = []
         for name in self._by_label[step.kind].get(step.label, ()):
-            old = read_json(self.store.path / step.kind / name / "step.json")
-            if old is not None and step.matches(old.get("coordinates", {"": None})):
+            old = read_json(self.store.path / step.kind / name / "step.json", "params", "needs", "coordinates")
+            if old is not None and step.matches(_axes(old["coordinates"])):
                 found.append(old)
         return min(found, key=lambda old: sum(1 for _ in _changes(old, step)), default=None)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.store import Store, write_json
 from simclr_spec.why import verdicts_of
-from tests.finished import FEW
+from tests.finished import FEW, prepare
 
 
 def finish(store: Store, step: Step) -> None:
-    described: dict[str, Any] = {"fingerprint": step.fingerprint, "kind": step.kind, "label": step.label}
-    described |= {"params": step.params, "needs": {}, "coordinates": step.coordinates}
-    folder = store.prepare(step.kind, step.label, step.fingerprint, described)
-    write_json(folder.result, {"seconds": 1.0})
+    write_json(prepare(store, step).result, {"seconds": 1.0})
 
 
 def small() -> Plan:
@@ -64,6 +60,31 @@ def test_a_changed_value_is_named_with_old_new_origin_and_followers(tmp_path: Pa
     )
     supervised = [verdicts[step.fingerprint] for step in plan.steps if step.kind == "supervised"]
     assert {verdict.state for verdict in supervised} == {"done"}
+
+
+def test_a_changed_head_is_told_though_it_is_a_coordinate(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for step in small().steps:
+        finish(store, step)
+    plan = compile([FEW], sets=["head.layers=2", "finetune.from_layer=0"])
+    verdicts = verdicts_of(plan, store)
+    why = {step.kind: verdicts[step.fingerprint].why for step in reversed(plan.steps)}
+    assert why["pretrain"].startswith("head.layers 3 → 2 (--set head.layers=2); ")
+    assert why["finetune"].startswith("head.layers 3 → 2 (--set head.layers=2), from_layer 1 → 0 (--set finetune.from_layer=0)")
+
+
+def test_another_parent_than_before_is_told_when_nothing_else_changed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    before = compile([FEW], sets=["pretrain.temperature=0.5"])
+    for step in before.steps:
+        finish(store, step)
+    plan = small()
+    first = plan.steps[0]
+    finish(store, first)
+    verdicts = verdicts_of(plan, store)
+    child = next(step for step in plan.steps if step.needs.get("from") == first.fingerprint and step.kind == "linear_eval")
+    old = before.steps[0].fingerprint
+    assert verdicts[child.fingerprint].why == f"its parent {old[:8]} → {first.fingerprint[:8]} ({first.id})"
 
 
 def test_failed_and_interrupted_attempts_are_told(tmp_path: Path) -> None:
