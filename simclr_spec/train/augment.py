@@ -17,6 +17,7 @@ from torch import Tensor
 from simclr_spec.params import Augment
 from simclr_spec.train import colour
 from simclr_spec.train.crop import centre_boxes, random_boxes, resized
+from simclr_spec.train.device import sent
 from simclr_spec.train.random import AUTOAUGMENT, BLUR, PIXELS, bits, uniform
 
 _ORDERS = torch.tensor(list(permutations(range(4))))  # (24, 4): the operation at each position
@@ -100,13 +101,13 @@ def render(images: Tensor | Sequence[Tensor], p: Parameters, config: Augment, si
     x = cropped(images, p, config, size)
     x = jitter(x, p.order, p.factors, config.colour)
     if (chosen := p.grey.nonzero()[:, 0]).numel():
-        chosen = chosen.to(x.device)
+        chosen = sent(chosen, x.device)
         x.index_copy_(0, chosen, colour.grey(x.index_select(0, chosen)).expand(-1, 3, -1, -1))
     x.clamp_(0, 1)
     kernel_size = int(config.blur_kernel * size + 1e-9)
     if kernel_size > 1 and (chosen := p.blur.nonzero()[:, 0]).numel():
-        sigma = (p.sigma if len(p.sigma) == 1 else p.sigma[chosen]).to(x.device)
-        chosen = chosen.to(x.device)
+        sigma = sent(p.sigma if len(p.sigma) == 1 else p.sigma[chosen], x.device)
+        chosen = sent(chosen, x.device)
         x.index_copy_(0, chosen, colour.blur(x.index_select(0, chosen), sigma, kernel_size).clamp_(0, 1))
     return x
 
@@ -125,16 +126,16 @@ def jitter(x: Tensor, order: Tensor, factors: Tensor, law: str) -> Tensor:
     for position in range(4):
         by_operation = order[place, position].argsort(stable=True)
         place = place[by_operation]
-        x, spare = torch.index_select(x, 0, by_operation.to(x.device), out=spare), x
+        x, spare = torch.index_select(x, 0, sent(by_operation, x.device), out=spare), x
         counts = torch.bincount(order[place, position], minlength=5).tolist()
         first = 0
         for operation, count in enumerate(counts[:_PLAIN]):
             if count:
                 rows = slice(first, first + count)
-                factor = factors[place[rows], operation].to(x.device)[:, None, None, None]
+                factor = sent(factors[place[rows], operation], x.device)[:, None, None, None]
                 colour.OPERATIONS[law][operation](x[rows], factor).clamp_(0, 1)
             first += count
-    return torch.index_select(x, 0, place.argsort().to(x.device), out=spare)
+    return torch.index_select(x, 0, sent(place.argsort(), x.device), out=spare)
 
 
 def _autoaugment(x: Tensor, seeds: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from simclr_spec.params import Augment
+from simclr_spec.train.device import sent
 from simclr_spec.train.random import CROP, uniform
 
 _ATTEMPTS = 100  # of tensorflow's law; then the whole image
@@ -151,12 +152,12 @@ def resized(images: Tensor | Sequence[Tensor], boxes: Tensor, size: int, law: st
     device, width = images.device, images.shape[3]
     y, x, height, length = boxes.unbind(1)
     index, weight = taps(height, size)
-    rows = _bags(images.float(), (index + y[:, None, None]).to(device), (weight / 255).to(device))
+    rows = _bags(images.float(), sent(index + y[:, None, None], device), sent(weight / 255, device))
     index, weight = taps(length, size, flip)
     index += x[:, None, None]
     if width > _DENSE:
-        return _bags(rows.mT, index.to(device), weight.to(device)).mT.contiguous()
-    columns = torch.zeros(len(boxes), size, width).scatter_add_(2, index, weight).to(device)
+        return _bags(rows.mT, sent(index, device), sent(weight, device)).mT.contiguous()
+    columns = sent(torch.zeros(len(boxes), size, width).scatter_add_(2, index, weight), device)
     return torch.bmm(rows.flatten(1, 2), columns.mT).view(len(boxes), 3, size, size)
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from simclr_spec import params
 from simclr_spec.data_roots import data_roots, find, label_list
 from simclr_spec.errors import DataError
+from simclr_spec.train.device import sent
 from simclr_spec.train.random import LABELS, ORDER, SPLIT, TEST, permutation
 
 
@@ -31,7 +32,7 @@ class Files:
 
     def __init__(self, paths: Sequence[Path], device: torch.device | str = "cpu") -> None:
         self.paths = paths
-        self.device = device
+        self.device = torch.device(device)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -39,7 +40,7 @@ class Files:
     def __getitem__(self, samples: Tensor) -> list[Tensor]:
         with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
             images = list(pool.map(lambda i: _decode(self.paths[i]), samples.tolist()))
-        return [image.to(self.device, non_blocking=True) for image in images]
+        return [sent(image, self.device) for image in images]
 
 
 def _decode(path: Path) -> Tensor:
@@ -62,7 +63,7 @@ class Images:
 
     def pick(self, samples: Tensor) -> Tensor | list[Tensor]:
         """A batch of training images."""
-        return self.train[samples.to(self.train.device)] if isinstance(self.train, Tensor) else self.train[samples]
+        return self.train[sent(samples, self.train.device)] if isinstance(self.train, Tensor) else self.train[samples]
 
     def to(self, device: torch.device | str) -> Images:
         """The same images and labels living on a device."""

@@ -55,11 +55,14 @@ class Memory(nn.Module):
             torch._foreach_lerp_(list(mine.parameters()), list(trained.parameters()), 1 - self.config.decay)
             if self.config.bn_statistics == "average":
                 torch._foreach_lerp_(self._statistics(mine), self._statistics(trained), 1 - self.config.decay)
-        views = [torch.cat(parts) for parts in zip(*(keys.chunk(2) for keys in self._new), strict=True)]
+        views = [torch.cat(parts) for parts in zip(*(self._whole(keys) for keys in self._new), strict=True)]
         self._new.clear()
-        entering = views if self.config.enqueue == "both" else views[:1]
-        new = F.normalize(torch.cat([distributed.gather(view) for view in entering]), dim=1)
+        new = F.normalize(torch.cat(views if self.config.enqueue == "both" else views[:1]), dim=1)
         self.queue.copy_(torch.cat([self.queue, new])[-self.config.keys :])
+
+    def _whole(self, keys: Tensor) -> tuple[Tensor, ...]:
+        """Both views of a micro-batch over all ranks: in the order of samples, whatever the number of ranks."""
+        return tuple(distributed.gather(view) for view in keys.chunk(2))
 
     def _statistics(self, module: nn.Module) -> list[Tensor]:
         return [tensor for name, tensor in module.named_buffers() if "running_" in name]

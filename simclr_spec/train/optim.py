@@ -205,4 +205,4 @@ def learning_rate(done: int, config: params.Training, *, examples: int, batch: i
     peak = peak_learning_rate(config, batch)
     if done < warmup:
         return peak * done / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warmup) / (total - warmup))))
+    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warmup) / max(1, total - warmup))))

@@ -19,6 +19,7 @@ from simclr_spec import params
 from simclr_spec.errors import TrainingError, UsageError
 from simclr_spec.train import augment, data, distributed, optim
 from simclr_spec.train.checkpoint import Checkpoint
+from simclr_spec.train.device import sent
 from simclr_spec.train.stage import Batch, Stage
 
 WINDOW = 100
@@ -119,7 +120,7 @@ class Run:
                 view=number,
             )
             views.append(view.contiguous(memory_format=torch.channels_last) if config.channels_last else view)
-        return Batch(tuple(views), self.labels[samples.to(self.labels.device)])
+        return Batch(tuple(views), self.labels[sent(samples, self.labels.device)])
 
     def advance(self) -> None:
         """One train step. Batches from files are read one train step ahead."""

@@ -27,6 +27,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "pretrain": ("pretrain", {"linear_head": True}),
     "memory": ("pretrain", {"memory__enabled": True, "memory__keys": 80}),
     "micro-batches": ("pretrain", {"micro_batch": 12}),
+    "memory, micro-batches": ("pretrain", {"memory__enabled": True, "memory__keys": 40, "micro_batch": 12}),
     "supervised": ("supervised", {"labels__fraction": 0.05}),
 }
 
