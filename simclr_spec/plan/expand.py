@@ -266,7 +266,7 @@ class _Expansion:
             settings[f"encoder.{name}"] = self._setting(coordinates[name], (*path, name))
         for name in from_axis:
             if "from" in needs and name != "from_layer":
-                continue  # the parent's head, see _inherit
+                continue  # the parent's head
             if (own := values.settings.get(COORDINATE_FIELDS[name])) is not None:
                 where = (*self.stage.path, name) if name == "from_layer" else (*path, name)
                 settings[COORDINATE_FIELDS[name]] = self._setting(coordinates[name], where, own.recipe or own)
@@ -279,6 +279,8 @@ class _Expansion:
             self._check_images(values, needs["teacher"])
             for name in ("fraction", "per_class", "sampler", "list_digest", "seed"):
                 settings[f"labels.{name}"] = needs["teacher"].origins[f"labels.{name}"]
+            for name in ("labels.sampler", "labels.list_digest"):
+                self._check_taken_over(name, values, needs["teacher"])
         elif self.stage.kind in LABELLED:
             self._label_settings(values, coordinates, settings)
         return settings
@@ -319,17 +321,19 @@ class _Expansion:
             yield "labels.list_digest", Setting("", "fixed")  # all labels: no list is read
 
     def _inherit(self, values: Values, parent: Step, settings: dict[str, Setting]) -> None:
-        """The network of the parent; another value asked for here is a contradiction."""
+        """The network of the parent."""
         for name in INHERITED:
-            theirs = parent.origins.get(name)
-            own = values.settings.get(name)
-            if theirs is None or own is None or own.value == theirs.value:
-                continue
-            for_this_stage = own.layer == "--set" and not own.text.startswith(f"--set {name}=")
-            if own.layer == "spec" or for_this_stage:
-                sentence = f"{name} {show_value(own.value)}, but {parent.stage!r}, where this stage starts, has"
-                raise SpecError([fault_at(own, f"{sentence} {show_value(theirs.value)} ({theirs.origin})")])
-            settings[name] = replace(theirs, text=parent.stage)
+            if name in values.settings and name in parent.origins and values.settings[name].value != parent.origins[name].value:
+                self._check_taken_over(name, values, parent)
+                settings[name] = parent.origins[name]
+
+    def _check_taken_over(self, name: str, values: Values, parent: Step) -> None:
+        """Another value than the parent's, written for this stage or its kind, is a contradiction."""
+        own, theirs = values.settings[name], parent.origins[name]
+        if own.value != theirs.value and _is_for_some(own, name):
+            role = "which teaches" if self.stage.kind == "distill" else "where this stage starts"
+            sentence = f"{name} {show_value(own.value)}, but {parent.stage!r}, {role}, has {show_value(theirs.value)}"
+            raise SpecError([fault_at(own, f"{sentence} ({theirs.origin}); change it there, or leave it out here")])
 
     def _setting(self, value: Any, path: Path, said: Setting | None = None) -> Setting:
         """An axis's value; `said` is what the recipe says."""
@@ -345,6 +349,13 @@ class _Expansion:
             self._checked.add(key)
             if found := list(check(self.stage, {**values.settings, **settings})):
                 raise SpecError(found)
+
+
+def _is_for_some(setting: Setting, name: str) -> bool:
+    """Whether the value was written for one stage or one kind, not for all."""
+    if setting.layer == "--set":
+        return not setting.text.startswith(f"--set {name}=")
+    return setting.layer == "spec" or (setting.layer == "scale" and setting.path[0] != "common")
 
 
 def _filled(values: Values, settings: Mapping[str, Setting]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from simclr_spec.document import Document, Path, load, referred
 from simclr_spec.errors import Fault
 from simclr_spec.spec import schema
 
-LayerName = Literal["dataset", "recipe", "scale", "spec", "--set", "axis", "parent", "fixed"]
+LayerName = Literal["dataset", "recipe", "scale", "spec", "--set", "axis", "fixed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Setting:
     rule: str = ""
     """the rule's `when`, as a person would type it"""
     text: str = ""
-    """what was typed, for --set; the name of the parent's stage, for values of the parent"""
+    """what was typed, for --set"""
     recipe: Setting | None = None
     """what the recipe says, when this value is another one"""
 

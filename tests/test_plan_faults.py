@@ -1,0 +1,174 @@
+"""Contradictions of a plan: each told in one sentence, with its place and its remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simclr_spec import library
+from simclr_spec.errors import SpecError
+from tests.test_plan import CHAIN, STUDENT, plan_of
+
+
+def told(text: str, folder: Path, sets: tuple[str, ...] = ()) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        plan_of(text, folder, sets)
+    return [line.replace(f"{folder}/", "") for line in str(caught.value).split("\n")]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            CHAIN.replace('from = "pretrain"', 'from = "pretrian"'),
+            "x.toml:9:8: from 'pretrian' is not a stage here; did you mean 'pretrain'?",
+        ),
+        (CHAIN.replace('from = "pretrain"', 'from = "finetune"'), "x.toml:9:8: [stages.finetune] needs itself"),
+        (
+            CHAIN + '[stages.s]\nkind = "distill"\nteacher = "pretrain"\n',
+            "x.toml:12:11: a distill starts from a finetune or distill stage; 'pretrain' is a pretrain",
+        ),
+        (
+            CHAIN + '[stages.a]\nkind = "distill"\nteacher = "b"\n[stages.b]\nkind = "distill"\nteacher = "a"\n',
+            "x.toml:12:11: these stages need each other: a → b → a",
+        ),
+        (
+            CHAIN.replace("18", "18, sk = true"),
+            "x.toml:4:32: SK needs bottleneck blocks; depth 18 has none; use depth ≥ 50 or sk = false",
+        ),
+        (
+            CHAIN.replace("{ depth = 18 }", "{ depth = 18 }, { depth = 18, width = 1 }"),
+            "x.toml:4:29: this encoder stands twice; first in line 4",
+        ),
+        (CHAIN + "label_fraction = 10\n", "x.toml:10:18: label_fraction 10 is outside (0, 1]; for 10 % write 0.10"),
+        (
+            CHAIN + "label_fraction = 0.001\n",
+            "x.toml:10:18: label_fraction 0.001 leaves 1 images for the 10 classes of digits; use at least 0.00696",
+        ),
+        (
+            CHAIN + "labels_per_class = 200\n",
+            "x.toml:10:20: 200 labels per class are 2,000 images; digits has 1,437, so at most 143",
+        ),
+        (
+            CHAIN + "from_layer = 3\n",
+            "x.toml:10:14: from_layer 3, but the head has 3 layers (specs/recipes/simclrv2.toml:{head}); use 0 to 2",
+        ),
+        (
+            CHAIN + "batch_at_most_examples = false\nbatch = 4096\n",
+            "x.toml:11:9: batch 4,096 is more than the 1,437 labelled images of digits; "
+            "use a smaller batch or batch_at_most_examples = true",
+        ),
+        (CHAIN + "micro_batch = 5\nbatch = 64\n", "x.toml:10:15: micro_batch 5 does not divide batch 64 (x.toml:11)"),
+        (
+            CHAIN + "labels_per_class = 2\nmicro_batch = 8\nbatch = 64\n",
+            "x.toml:11:15: micro_batch 8 does not divide batch 20 (x.toml:12, cut to the 20 images that there are)",
+        ),
+        (
+            CHAIN + "encoders = { depth = 50 }\n",
+            "x.toml:7:9: [stages.finetune] has no Steps: its `encoders` match none of those at hand",
+        ),
+        (
+            CHAIN + '[stages.s]\nkind = "distill"\nteacher = { stage = "finetune", width = 2 }\n',
+            "x.toml:12:41: no Step of 'finetune' has width=2; its width is 1",
+        ),
+        (
+            CHAIN.replace("[{ depth = 18 }]", "{ product = { depth = [18] }, exclude = [{ depth = 18 }] }"),
+            "x.toml:4:1: this grid has no encoders; loosen `exclude` or add `include`",
+        ),
+        (
+            CHAIN + "encoder.base_width = 4\n",
+            "x.toml:10:22: encoder.base_width 4, but 'pretrain', where this stage starts, has 8 "
+            "(specs/scales/digits.toml:{width}); change it there, or leave it out here",
+        ),
+        (CHAIN.replace("digits", "digit"), "x.toml:3:9: no scale is named 'digit'; did you mean 'digits'?"),
+        (
+            CHAIN + "[stages.x]\nkind = 'fintune'\n",
+            "x.toml:11:8: kind must be {kinds}, not 'fintune'; did you mean 'finetune'?",
+        ),
+    ],
+)
+def test_contradictions_have_a_place_and_a_remedy(text: str, sentence: str, tmp_path: Path) -> None:
+    lines = library.read("recipe", "simclrv2").text.split("\n")
+    head = 1 + next(i for i, line in enumerate(lines) if line.startswith("layers ="))
+    lines = library.read("scale", "digits").text.split("\n")
+    width = 1 + next(i for i, line in enumerate(lines) if line.startswith("base_width ="))
+    kinds = "'pretrain', 'finetune', 'linear_eval', 'supervised' or 'distill'"
+    expected = sentence.replace("{head}", str(head)).replace("{width}", str(width)).replace("{kinds}", kinds)
+    assert [line.replace(f"({tmp_path}/", "(") for line in told(text, tmp_path)] == [expected]
+
+
+def test_faults_of_all_stages_at_once(tmp_path: Path) -> None:
+    text = CHAIN + 'from_layer = 9\n[stages.s]\nkind = "supervised"\nlabels_per_class = 999\n'
+    assert [line.split(": ")[0] for line in told(text, tmp_path)] == ["x.toml:10:14", "x.toml:13:20"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("epoch=2", "--set epoch=2: unknown key 'epoch'; did you mean 'epochs'?"),
+        ("epochs=ten", "--set epochs=ten: epochs must be a number, not 'ten'"),
+        ("epochs=nan", "--set epochs=nan: epochs must be a finite number, not nan"),
+        ("finetune.flip=2", "--set finetune.flip=2: unknown key 'flip' in finetune"),
+        ("augment.flip=2", "--set augment.flip=2: augment.flip 2 is outside [0, 1]; for 2 % write 0.02"),
+        ("encoder.depth=50", "--set encoder.depth=50: encoder.depth is an axis of the spec and cannot be set"),
+        ("finetune.from_layer=5", "--set finetune.from_layer=5: from_layer 5, but the head has 3 layers"),
+    ],
+)
+def test_faults_of_set(setting: str, sentence: str, tmp_path: Path) -> None:
+    assert told(CHAIN, tmp_path, (setting,))[0].startswith(sentence)
+
+
+def test_a_recipe_that_lacks_a_value_says_which(tmp_path: Path) -> None:
+    recipe = library.read("recipe", "simclrv2").text
+    (tmp_path / "mine.toml").write_text("\n".join(line for line in recipe.split("\n") if not line.startswith("momentum")))
+    lines = told(CHAIN.replace('"simclrv2"', '"mine.toml"'), tmp_path)
+    assert "pretrain lacks 'momentum'; add momentum = { value = …, source = '…', status = '…' }" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "sets", "sentence"),
+    [
+        ('dataset = "cifar10"\n', (), "x.toml:14:11: dataset.name cifar10, but 'finetune', which teaches, has digits"),
+        ("dataset.classes = 5\n", (), "x.toml:14:19: dataset.classes 5, but 'finetune', which teaches, has 10"),
+        ("", ("finetune.dataset.classes=7",), "specs/datasets/digits.toml:"),
+    ],
+)
+def test_a_student_sees_the_images_of_its_teacher(more: str, sets: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    (found,) = told(STUDENT + more, tmp_path, sets)
+    assert found.startswith(sentence)
+    assert found.endswith("; a student needs the images of its teacher")
+
+
+DIGEST = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "sets", "sentence"),
+    [
+        (
+            STUDENT.replace("= 1.0", "= 0.1") + f'labels = {{ sampler = "list", list_digest = "{DIGEST}" }}\n',
+            (),
+            "x.toml:14:22: labels.sampler list, but 'finetune', which teaches, has balanced",
+        ),
+        (
+            STUDENT,
+            (f"distill.labels.list_digest={DIGEST}",),
+            f"--set distill.labels.list_digest={DIGEST}: labels.list_digest {DIGEST}, but 'finetune', which teaches, has ",
+        ),
+        (
+            CHAIN.replace("digits", "mine.toml"),
+            (),
+            "mine.toml:2:30: head.layers 2, but 'pretrain', where this stage starts, has 3",
+        ),
+    ],
+)
+def test_what_a_step_takes_over_is_not_silently_ignored(
+    text: str, sets: tuple[str, ...], sentence: str, tmp_path: Path
+) -> None:
+    scale = library.read("scale", "digits").text.replace("[finetune]", "[finetune]\nhead = { width = 1, layers = 2 }\n")
+    (tmp_path / "mine.toml").write_text(scale)
+    (found,) = told(text, tmp_path, sets)
+    line = 2 + scale.split("\n").index("[finetune]")
+    assert found.startswith(sentence.replace("mine.toml:2", f"mine.toml:{line}"))
+    assert found.endswith("; change it there, or leave it out here")
