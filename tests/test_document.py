@@ -56,7 +56,8 @@ def sentences(text: str, name: str = "x.toml") -> list[str]:
         ('title = "a"\nepochs = "ten"', "x.toml:2:10: epochs must be a number, not 'ten'"),
         ('title = "a"\nepochs = 0', "x.toml:2:10: epochs must be more than 0, not 0"),
         ('title = "a"\nepochs = 2020-01-01', "x.toml:2:10: epochs must be a number, not the date 2020-01-01"),
-        ('title = "a"\nflip = 50', "x.toml:2:8: flip 50 is outside [0, 1]; for 50 % write 0.50"),
+        ('title = "a"\nflip = 50', "x.toml:2:8: flip 50 is outside [0, 1]; for 50 % write 0.5"),
+        ('title = "a"\nflip = 1.5', "x.toml:2:8: flip 1.5 is outside [0, 1]; for 1.5 % write 0.015"),
         (
             'title = "a"\nloss = "nt_xnt"',
             "x.toml:2:8: loss must be 'nt_xent' or 'cosine', not 'nt_xnt'; did you mean 'nt_xent'?",
@@ -69,6 +70,7 @@ def sentences(text: str, name: str = "x.toml") -> list[str]:
         ("epochs = 1", "x.toml:1:1: the file lacks the key 'title'"),
         ('titel = "a"', "x.toml:1:1: unknown key 'titel' at the top level; did you mean 'title'?"),
         ('title = "a"\nepochs = nan', "x.toml:2:10: epochs must be a finite number, not nan"),
+        ('title = "a"\nepochs = { value = nan }', "x.toml:2:20: epochs must be a finite number, not nan"),
         ('title = "a"\nseeds = [-inf]', "x.toml:2:10: seeds must be a finite number, not -inf"),
         ('title = "a"\nepochs = 1\nepochs = 2', "x.toml:3:1: 'epochs' is set twice; first in line 2"),
         ('title = "a"\n[inner]\n[inner]', "x.toml:3:2: [inner] is set twice; first in line 2"),
@@ -149,7 +151,15 @@ def test_deep_json_is_one_sentence() -> None:
 
 
 def test_a_large_integer_of_many_digits_is_one_sentence() -> None:
-    assert len(sentences("title = " + "1" * 5000)) == 1
+    digits = "1" * 5000
+    told = "seeds is too large a number; at most 9007199254740992"
+    assert sentences(f'title = "a"\nseeds = [1, {digits}]') == [f"x.toml:2:13: {told}"]
+    assert sentences(f'{{"title": "a",\n"seeds": [{digits}]}}', "x.json") == [f"x.json:2:11: {told}"]
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    assert sentences('\ufefftitle = "a"\nepoch = 1') == sentences('title = "a"\nepoch = 1')
+    assert document('\ufeff{"title": "a"}', "x.json").data == {"title": "a"}
 
 
 _scalars = (

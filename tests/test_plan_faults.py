@@ -41,7 +41,7 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = ()) -> list[str]:
             CHAIN.replace("{ depth = 18 }", "{ depth = 18 }, { depth = 18, width = 1 }"),
             "x.toml:4:29: this encoder stands twice; first in line 4",
         ),
-        (CHAIN + "label_fraction = 10\n", "x.toml:10:18: label_fraction 10 is outside (0, 1]; for 10 % write 0.10"),
+        (CHAIN + "label_fraction = 10\n", "x.toml:10:18: label_fraction 10 is outside (0, 1]; for 10 % write 0.1"),
         (
             CHAIN + "label_fraction = 0.001\n",
             "x.toml:10:18: label_fraction 0.001 leaves 1 images for the 10 classes of digits; use at least 0.00696",

@@ -45,6 +45,7 @@ MOST_ENTRIES = 10_000
 MOST_VALUES = 30_000
 """Values of a whole document."""
 _LARGEST_INTEGER = 2**53
+_MANY_DIGITS = re.compile(r"[+-]?\d(?:_?\d){1000,}(?![\d.eE])")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _STRINGS = (
@@ -110,7 +111,8 @@ def load(kind: library.Kind, name: str, schema: Callable[[], dict[str, Any]], fo
 def parse(file: library.File) -> Document:
     """Text -> data, not yet validated against a schema; refuses syntax errors, keys set twice, NaN, and excess."""
     is_json = file.shown.endswith(".json")
-    text = file.text if is_json else file.text.replace("\r\n", "\n")
+    text = file.text.removeprefix("\ufeff")  # the mark with which Windows editors begin a file
+    text = text if is_json else text.replace("\r\n", "\n")
     document = Document(file.name, file.shown, text, {}, is_json, file.folder)
     if not is_json and (deep := _deep_key(text)):
         place = text.count("\n", 0, deep.start()) + 1, deep.start() - text.rfind("\n", 0, deep.start())
@@ -179,6 +181,8 @@ def _syntax(document: Document, error: ValueError) -> Fault:
         line, column = document.places.line_column(second)
         what = f"[{_dotted(path)}]" if second and document.text[second - 1] in "[." else repr(str(path[-1]))
         return Fault(document.file, line, column, f"{what} is set twice; first in line {document.places.line_column(first)[0]}")
+    if too_long := _too_long_integer(document):
+        return document.fault(too_long, _too_large(too_long))
     message = getattr(error, "msg", None) or str(error)
     if isinstance(error, json.JSONDecodeError):
         return Fault(document.file, error.lineno, error.colno, f"not JSON: {message[:1].lower()}{message[1:]}")
@@ -190,6 +194,11 @@ def _syntax(document: Document, error: ValueError) -> Fault:
     if place.group(1):
         return Fault(document.file, int(place.group(1)), int(place.group(2)), sentence)
     return Fault(document.file, *document.places.line_column(len(document.text)), sentence)
+
+
+def _too_long_integer(document: Document) -> Path | None:
+    """The first integer of more digits than Python reads."""
+    return next((path for path, at in document.places.values.items() if _MANY_DIGITS.match(document.text, at)), None)
 
 
 def _dotted(path: Path) -> str:
@@ -226,7 +235,7 @@ def _excess(document: Document) -> list[Fault]:
         elif isinstance(value, float) and not math.isfinite(value):
             found.append(document.fault(path, f"{_last(path)} must be a finite number, not {value}"))
         elif isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-            found.append(document.fault(path, f"{_last(path)} is too large a number; at most {_LARGEST_INTEGER}"))
+            found.append(document.fault(path, _too_large(path)))
     return found[:MOST_FAULTS]
 
 
@@ -235,10 +244,16 @@ def _too_many(path: Path, value: dict[str, Any] | list[Any]) -> str:
     return f"{_last(path)} has {len(value):,} {what}; at most {most:,} are read" if len(value) > most else ""
 
 
+def _too_large(path: Path) -> str:
+    return f"{_last(path)} is too large a number; at most {_LARGEST_INTEGER}"
+
+
 def _unprintable(what: str, text: str) -> str:
     found = _UNPRINTABLE.search(text)
     return f"{what} holds the unprintable character {found[0]!r}" if found else ""
 
 
 def _last(path: Path) -> str:
-    return next((str(part) for part in reversed(path) if isinstance(part, str)), "the file")
+    """The key at or above `path`; of { value, source, status } the one that has them."""
+    *above, last = ["the file", *(part for part in path if isinstance(part, str))]
+    return above[-1] if last == "value" and len(above) > 1 else last

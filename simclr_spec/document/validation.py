@@ -74,7 +74,7 @@ def _fault(document: Document, error: ValidationError, above: tuple[str | int, .
                 yield document.fault(path, f"{_where(path)} lacks the key {key!r}", key=True)
     elif keyword in _BOUNDS and schema.get("maximum") == 1 and schema.get("minimum") == 0:
         interval = f"{'(' if schema.get('exclusiveMinimum') else '['}0, 1]"
-        hint = f"; for {instance:g} % write {instance / 100:.2f}" if 1 < instance <= 100 else ""
+        hint = f"; for {instance:g} % write {instance / 100:g}" if 1 < instance <= 100 else ""
         yield document.fault(path, f"{_name(path)} {show(instance)} is outside {interval}{hint}")
     elif keyword in _BOUNDS:
         at, beyond, exclusive = _BOUNDS[keyword]
