@@ -30,9 +30,19 @@ def data_roots(given: Sequence[str] = ()) -> list[str]:
 
 def folders(name: str, roots: Sequence[str]) -> list[Path]:
     """Folders in which data set `name` may lie: each root, and its subfolder of that name."""
-    owned = [re.fullmatch(r"(?:([\w.-]+)=)?(.*)", root, re.DOTALL) for root in roots]
-    bases = [Path(root[2]).expanduser() for root in owned if root and root[1] in (None, name)]
+    bases = [Path(folder).expanduser() for owner, folder in map(_divided, roots) if owner in (None, name)]
     return [folder for base in bases for folder in (base / name, base)]
+
+
+def list_folders(roots: Sequence[str]) -> list[Path]:
+    """Folders in which label lists may lie: of every root, whichever data set it is for, since a digest names the list."""
+    return folders(LISTS, [folder for _, folder in map(_divided, roots)])
+
+
+def _divided(root: str) -> tuple[str | None, str]:
+    """NAME=FOLDER -> NAME, FOLDER."""
+    name, folder = re.fullmatch(r"(?:([\w.-]+)=)?(.*)", root, re.DOTALL).groups()  # type: ignore[union-attr]
+    return name, folder
 
 
 def find(loader: str, name: str, roots: Sequence[str]) -> Path | None:
@@ -58,12 +68,12 @@ def label_list(digest: str, roots: Sequence[str]) -> Path:
     """The published list of labelled images with this SHA-256: NAME.txt under a root or in its folder imagenet_subsets."""
     from hashlib import sha256
 
-    places = folders(LISTS, roots)
+    places = list_folders(roots)
     files = [path for place in places for path in sorted(place.glob("*.txt"))]
     found = next((path for path in files if sha256(path.read_bytes()).hexdigest() == digest), None)
     if found is None:
         others = f" among {', '.join(path.name for path in files[:5])}" if files else ""
-        looked = ", ".join(str(place.absolute()) for place in places) or "no root for it"
+        looked = ", ".join(str(place.absolute()) for place in places)
         raise DataError(
             f"the published label list of SHA-256 {digest[:12]}… not found{others} (looked in {looked}): "
             f"`simclr-spec fetch-lists` gets it, or {HINT}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from simclr_spec import library
-from simclr_spec.data_roots import LISTS, data_roots, folders, label_list
+from simclr_spec.data_roots import data_roots, label_list, list_folders
 from simclr_spec.document import parse
 from simclr_spec.errors import DataError
 from simclr_spec.store import write_atomic
@@ -24,7 +24,7 @@ def fetch_lists(roots: Sequence[str] = ()) -> Iterator[str]:
             try:
                 yield f"{label_list(digest, found)}: already here"
             except DataError:
-                yield f"{fetch(url, digest, folders(LISTS, found)[0])}: fetched, {name} at {100 * listed['fraction']:g} %"
+                yield f"{fetch(url, digest, list_folders(found)[0])}: fetched, {name} at {100 * listed['fraction']:g} %"
 
 
 def fetch(url: str, digest: str, folder: Path) -> Path:

@@ -25,19 +25,18 @@ State = Literal["done", "running", "failed", "interrupted", "new"]
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write all of `data` to `path` or nothing: temporary file in the same folder, fsync, rename."""
-    import tempfile  # a twentieth of `plan`, which writes nothing
-
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write all of `data` to `path` or nothing: temporary file in the same folder, fsync, rename. OSErrors name the path."""
+    temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        temporary.replace(path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
 

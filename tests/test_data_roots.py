@@ -43,6 +43,7 @@ def test_roots_come_from_the_option_then_the_environment_then_data(monkeypatch: 
 def test_paths_may_have_equals_signs_and_colons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """NAME= is a data set's only where NAME is a plain word; a runner tells its workers the roots by lines."""
     odd = str(tmp_path / "a=b:c")
+    assert data_roots.list_folders([f"imagenet={odd}"]) == [Path(odd) / "imagenet_subsets", Path(odd)]
     assert data_roots.folders("digits", [odd, f"digits={odd}", f"other={odd}"])[1::2] == [Path(odd)] * 2
     monkeypatch.setenv("SIMCLR_SPEC_DATA", f"{odd}\n")
     assert data_roots.data_roots() == [odd]

@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +16,7 @@ import pytest
 
 from simclr_spec import dispatch
 from simclr_spec.dispatch.board import Board, Task
-from simclr_spec.dispatch.pool import Event, Pool, Worker, job_folder
+from simclr_spec.dispatch.pool import Caller, Event, Pool, Worker, job_folder
 from simclr_spec.dispatch.slots import Slot, slots
 from simclr_spec.errors import SimclrSpecError, UsageError
 from simclr_spec.plan import compile
@@ -64,6 +66,36 @@ def test_more_slots_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     with pytest.raises(UsageError, match="3 slots, but 2 GPUs"):
         slots(Local(slots=3))
+
+
+def test_listed_gpus_are_refused_where_there_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="this machine shows none"):
+        slots(Local(slots=(0, 1)))
+
+
+def test_workers_that_report_themselves_after_the_hang_up_leave_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a temporary folder whose path is too long for a socket, too."""
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with job_folder(Store(tmp_path)) as folder:
+        pool = Pool(folder, [Slot(0)], {"OMP_NUM_THREADS": "1"})
+        pool.start(pool.slots[0])
+        end = time.monotonic() + runs.PATIENCE
+        while not any(isinstance(key.data, Caller) for key in pool._selector.get_map().values()):
+            assert time.monotonic() < end
+            (ready,) = pool._selector.select(5)
+            if ready[0].fileobj is pool._listener:
+                pool._accept()  # but not heard yet
+        pool.hang_up()
+        while pool.workers:
+            assert time.monotonic() < end
+            pool.wait(1)
+        pool.close()
 
 
 def test_each_slot_sees_its_own_gpu_and_threads(tmp_path: Path) -> None:
@@ -139,6 +171,7 @@ def test_a_step_longer_than_the_timeout_fails_and_keeps_its_checkpoint(tmp_path:
     assert failed.step.kind == "pretrain"
     assert "the runner's timeout of 0.0166667 minutes" in failed.why
     assert failed.folder.attempts()[-1].checkpoint.exists()
+    assert failed.folder.state() == "failed"
     assert [task.step.kind for task in outcome.done] == ["supervised"]
 
 

@@ -84,7 +84,8 @@ class Pool:
 
     def __post_init__(self) -> None:
         # Not in the store: a socket's path may have 107 bytes only, and not every shared file system has sockets.
-        self._temporary = tempfile.TemporaryDirectory(prefix="simclr-spec-", ignore_cleanup_errors=True)
+        above = None if len(tempfile.gettempdir()) < 70 else "/tmp"
+        self._temporary = tempfile.TemporaryDirectory(prefix="simclr-spec-", dir=above, ignore_cleanup_errors=True)
         self._address = os.path.join(self._temporary.name, "socket")
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self._address)
@@ -143,6 +144,8 @@ class Pool:
             caller.worker = next((worker for worker in self.workers if worker.number == number), None)
             if caller.worker is not None:
                 caller.worker.channel, caller.worker.pid = caller.channel, pid
+                if self._listener.fileno() < 0:  # it is late: all have been asked to leave
+                    self.hang_up()
             else:
                 data = b""  # given up already; it stops when nobody is there
         if not data:

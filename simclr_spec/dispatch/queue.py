@@ -149,6 +149,7 @@ class Queue:
         if attempt and record and record.get("pid") == worker.pid:
             task.log = attempt.log
             if task in self.late:
+                self._close(task, self._too_long())
                 self._change(task, "failed", self._too_long())
             elif record.get("state") == "interrupted":
                 cancelled = task.folder.cancelled_since(self.board.began_at)

@@ -30,6 +30,8 @@ class Slot:
 def slots(runner: Local) -> list[Slot]:
     """Never empty. GPUs hidden by CUDA_VISIBLE_DEVICES stay hidden, unless the runner lists ids."""
     if isinstance(runner.slots, tuple):
+        if not (visible_gpus() or nvidia_smi("-L")):
+            raise UsageError('the runner lists GPUs as its slots, but this machine shows none; set slots = "auto"')
         return [Slot(number, gpu) for number, gpu in enumerate(runner.slots)]
     gpus = visible_gpus()
     if runner.slots == "auto":

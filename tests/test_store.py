@@ -1,0 +1,37 @@
+"""Atomic writes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from simclr_spec.store import write_atomic
+
+TOO_LARGE = """
+import pathlib, resource, sys
+from simclr_spec.store import write_atomic
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+try:
+    write_atomic(pathlib.Path(sys.argv[1]), b"x" * 100)
+except OSError as error:
+    print(error.filename, error.strerror)
+"""
+
+
+def test_a_write_that_fails_names_its_file_and_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    done = subprocess.run([sys.executable, "-c", TOO_LARGE, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{path} File too large\n"
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_files_are_as_readable_as_the_user_lets_new_files_be(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / "a", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
