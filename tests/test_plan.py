@@ -130,6 +130,16 @@ def test_an_axis_that_departs_from_the_recipe_is_a_deviation(tmp_path: Path) -> 
     assert {note.name for note in deviations(plan_of(text, tmp_path).steps)} > {"head.layers", "from_layer"}
 
 
+def test_a_set_names_the_data_set_of_a_stage_or_of_all(tmp_path: Path) -> None:
+    def sets(*typed: str) -> list[tuple[str, str]]:
+        origins = [step.origins["dataset.name"] for step in plan_of(CHAIN, tmp_path, typed).steps]
+        return [(one.value, one.origin) for one in origins]
+
+    digits = ("digits", sets()[0][1])
+    assert sets("pretrain.dataset=cifar10") == [("cifar10", "--set pretrain.dataset=cifar10"), digits]
+    assert sets("dataset=cifar10") == [("cifar10", "--set dataset=cifar10")] * 2
+
+
 def test_rules_hold_where_their_coordinates_match() -> None:
     plan = compile(["table1"])
     rates = {

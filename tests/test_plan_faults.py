@@ -59,6 +59,11 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = ()) -> list[str]:
             "x.toml:11:9: batch 4,096 is more than the 1,437 labelled images of digits; "
             "use a smaller batch or batch_at_most_examples = true",
         ),
+        (
+            CHAIN.replace("18", "18, head_layers = 1") + "label_fraction = 0.1\n",
+            "x.toml:4:41: the head has 1 layer, but from_layer is 1 (specs/recipes/simclrv2.toml:{from}); "
+            "use at least 2 layers, or another from_layer",
+        ),
         (CHAIN + "micro_batch = 5\nbatch = 64\n", "x.toml:10:15: micro_batch 5 does not divide batch 64 (x.toml:11)"),
         (
             CHAIN + "labels_per_class = 2\nmicro_batch = 8\nbatch = 64\n",
@@ -91,10 +96,16 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = ()) -> list[str]:
 def test_contradictions_have_a_place_and_a_remedy(text: str, sentence: str, tmp_path: Path) -> None:
     lines = library.read("recipe", "simclrv2").text.split("\n")
     head = 1 + next(i for i, line in enumerate(lines) if line.startswith("layers ="))
+    layer = 1 + next(i for i, line in enumerate(lines) if line.startswith("from_layer ="))
     lines = library.read("scale", "digits").text.split("\n")
     width = 1 + next(i for i, line in enumerate(lines) if line.startswith("base_width ="))
     kinds = "'pretrain', 'finetune', 'linear_eval', 'supervised' or 'distill'"
-    expected = sentence.replace("{head}", str(head)).replace("{width}", str(width)).replace("{kinds}", kinds)
+    expected = (
+        sentence.replace("{head}", str(head))
+        .replace("{from}", str(layer))
+        .replace("{width}", str(width))
+        .replace("{kinds}", kinds)
+    )
     assert [line.replace(f"({tmp_path}/", "(") for line in told(text, tmp_path)] == [expected]
 
 
@@ -111,12 +122,24 @@ def test_faults_of_all_stages_at_once(tmp_path: Path) -> None:
         ("epochs=nan", "--set epochs=nan: epochs must be a finite number, not nan"),
         ("finetune.flip=2", "--set finetune.flip=2: unknown key 'flip' in finetune"),
         ("augment.flip=2", "--set augment.flip=2: augment.flip 2 is outside [0, 1]; for 2 % write 0.02"),
+        ("labels.fractoin=1", "--set labels.fractoin=1: unknown key 'labels.fractoin'"),
+        (
+            "label_fraction=0.5",
+            "--set label_fraction=0.5: label_fraction is an axis of the spec and cannot be set; write it in",
+        ),
+        ("finetune.seeds=1", "--set finetune.seeds=1: seeds is an axis of the spec and cannot be set; write it in"),
+        ("dataset.name=x", "--set dataset.name=x: dataset.name cannot be set: a data set is chosen by dataset=NAME"),
+        ("pretrain.datset=cifar10", "--set pretrain.datset=cifar10: unknown key 'datset' in pretrain; did you mean 'dataset'?"),
+        ("pretrain.dataset=cifar", "--set pretrain.dataset=cifar: no dataset is named 'cifar'; did you mean 'cifar10'?"),
+        ("pretrain.dataset=3", "--set pretrain.dataset=3: dataset must be text, not 3"),
+        ("head.layers=1", "--set head.layers=1: the head has 1 layer, but from_layer is 1 (specs/recipes/simclrv2.toml:"),
+        ("dataset.classes=2000", "--set dataset.classes=2000: 2,000 classes are more than the 1,437 training images (specs/"),
         ("encoder.depth=50", "--set encoder.depth=50: encoder.depth is an axis of the spec and cannot be set"),
         ("finetune.from_layer=5", "--set finetune.from_layer=5: from_layer 5, but the head has 3 layers"),
     ],
 )
 def test_faults_of_set(setting: str, sentence: str, tmp_path: Path) -> None:
-    assert told(CHAIN, tmp_path, (setting,))[0].startswith(sentence)
+    assert told(CHAIN + "label_fraction = 0.1\n", tmp_path, (setting,))[0].startswith(sentence)
 
 
 def test_a_recipe_that_lacks_a_value_says_which(tmp_path: Path) -> None:
@@ -132,6 +155,11 @@ def test_a_recipe_that_lacks_a_value_says_which(tmp_path: Path) -> None:
         ('dataset = "cifar10"\n', (), "x.toml:14:11: dataset.name cifar10, but 'finetune', which teaches, has digits"),
         ("dataset.classes = 5\n", (), "x.toml:14:19: dataset.classes 5, but 'finetune', which teaches, has 10"),
         ("", ("finetune.dataset.classes=7",), "specs/datasets/digits.toml:"),
+        (
+            "",
+            ("distill.dataset=cifar10",),
+            "--set distill.dataset=cifar10: dataset.name cifar10, but 'finetune', which teaches, ",
+        ),
     ],
 )
 def test_a_student_sees_the_images_of_its_teacher(more: str, sets: tuple[str, ...], sentence: str, tmp_path: Path) -> None:

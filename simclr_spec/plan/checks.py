@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from simclr_spec.errors import Fault
 from simclr_spec.spec import Stage
 from simclr_spec.spec.settings import Setting, fault_at
 
 Settings = Mapping[str, Setting]
+
+_LAYERS = ("fixed", "dataset", "recipe", "scale", "spec", "axis", "--set")
 
 
 def labelled_images(settings: Settings) -> int:
@@ -29,6 +30,9 @@ def examples(kind: str, settings: Settings) -> int:
 
 def check(stage: Stage, settings: Settings) -> Iterator[Fault]:
     """Faults of one combination of values."""
+    if found := list(_classes(settings)):
+        yield from found
+        return
     if "labels.fraction" in settings:
         found = list(_labels(settings))
         yield from found
@@ -37,6 +41,14 @@ def check(stage: Stage, settings: Settings) -> Iterator[Fault]:
     yield from _batch(stage.kind, settings)
     yield from _head(settings)
     yield from _ranges(settings)
+
+
+def _classes(settings: Settings) -> Iterator[Fault]:
+    classes, images = settings["dataset.classes"], settings["dataset.train_images"]
+    if classes.value > images.value:
+        later, other = _later(classes, images)
+        sentence = f"{classes.value:,} classes are more than the {images.value:,} training images ({other.origin})"
+        yield fault_at(later, f"{sentence}; every class needs an image")
 
 
 def _labels(settings: Settings) -> Iterator[Fault]:
@@ -89,19 +101,30 @@ def _batch(kind: str, settings: Settings) -> Iterator[Fault]:
 
 def _head(settings: Settings) -> Iterator[Fault]:
     layer, layers = settings.get("from_layer"), settings.get("head.layers")
-    if layer is not None and layers is not None and layer.value >= layers.value:
+    if layer is None or layers is None or layer.value < layers.value:
+        return
+    if _later(layer, layers)[0] is layers:
+        sentence = f"the head has {_count(layers.value)}, but from_layer is {layer.value} ({layer.origin})"
+        yield fault_at(layers, f"{sentence}; use at least {layer.value + 1} layers, or another from_layer")
+    else:
         use = "use 0" if layers.value == 1 else f"use 0 to {layers.value - 1}"
-        yield fault_at(layer, f"from_layer {layer.value}, but the head has {layers.value} layers ({layers.origin}); {use}")
+        sentence = f"from_layer {layer.value}, but the head has {_count(layers.value)} ({layers.origin})"
+        yield fault_at(layer, f"{sentence}; {use}")
+
+
+def _count(layers: int) -> str:
+    return f"{layers} layer{'s' if layers > 1 else ''}"
 
 
 def _ranges(settings: Settings) -> Iterator[Fault]:
     for name in ("crop_area", "crop_aspect", "blur_sigma"):
         low, high = settings[f"augment.{name}_min"], settings[f"augment.{name}_max"]
         if low.value > high.value:
-            later, other = (low, high) if _rank(low) >= _rank(high) else (high, low)
+            later, other = _later(low, high)
             sentence = f"augment.{name}_min {low.value:g} is more than augment.{name}_max {high.value:g} ({other.origin})"
             yield fault_at(later, sentence)
 
 
-def _rank(setting: Setting) -> Any:
-    return ("dataset", "recipe", "scale", "spec", "--set").index(setting.layer) if setting.layer != "fixed" else -1
+def _later(one: Setting, two: Setting) -> tuple[Setting, Setting]:
+    """The setting of the later layer, which is to blame, and the other one."""
+    return (one, two) if _LAYERS.index(one.layer) >= _LAYERS.index(two.layer) else (two, one)

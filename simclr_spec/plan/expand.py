@@ -293,8 +293,8 @@ class _Expansion:
                 sentence = (
                     f"{name} {show_value(own.value)}, but {teacher.stage!r}, which teaches, has {show_value(theirs.value)}"
                 )
-                if name == "dataset.name" and self.stage.dataset is not None:
-                    own = Setting(self.stage.dataset, "spec", self.document, (*self.stage.path, "dataset"))
+                if name == "dataset.name":
+                    own = self.resolver.dataset_name(self.stage)[0] or own
                 raise SpecError([fault_at(own, f"{sentence}; a student needs the images of its teacher")])
 
     def _label_settings(self, values: Values, coordinates: dict[str, Any], settings: dict[str, Setting]) -> None:

@@ -5,7 +5,7 @@ Every value remembers its origin, and what the recipe says when it says somethin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,6 +19,11 @@ from simclr_spec.spec.settings import Layer, Setting, coerce, fault_at, read_dat
 
 COORDINATE_FIELDS = {"head_layers": "head.layers", "head_width": "head.width", "from_layer": "from_layer"}
 """Coordinates that are resolved values themselves; a rule may ask for them."""
+
+_AXES = {"depth", "width", "sk", "encoders", "seeds", "label_fraction", "labels_per_class"}
+"""What the spec calls them."""
+
+_WHY_FIXED = {"revision": "it counts the changes of this package", "dataset.name": "a data set is chosen by dataset=NAME"}
 
 DEFAULTS = {"labels.list_digest": ""}
 """Fields that mean 'nothing' unless a recipe says otherwise."""
@@ -58,9 +63,8 @@ class Resolver:
             self.scale = self._named("scale", spec.scale)
         for document in (self.recipe.document, spec.document, *([self.scale.document] if self.scale else [])):
             _check_dataset_name(document)
-        self.dataset_set: Setting | None = None
-        self.overrides = list(self._overrides(sets))
-        self._datasets: dict[tuple[str, Any], dict[str, Setting]] = {}
+        self.overrides = [_override(text, spec) for text in sets]
+        self._datasets: dict[tuple[Any, ...], dict[str, Setting]] = {}
         self._values: dict[tuple[Any, ...], Values] = {}
         self._answers: dict[tuple[Any, ...], Values] = {}
         self._asked: dict[str, tuple[str, ...]] = {}
@@ -74,21 +78,13 @@ class Resolver:
         except UsageError as error:
             raise SpecError([document.fault((kind,), str(error))]) from None
 
-    def _overrides(self, sets: Sequence[str]) -> Iterable[Override]:
-        for text in sets:
-            override = _override(text, self.spec)
-            if override.field == "dataset":
-                self.dataset_set = override.setting
-            else:
-                yield override
-
     def dataset(self, stage: Stage) -> dict[str, Setting]:
         """`dataset.*` of a stage; its name remembers the recipe's data set, when that is another one."""
-        asked, folder = self._dataset_name(stage)
+        asked, folder = self.dataset_name(stage)
         if asked is None:
             sentence = "no data set is named here, nor by the recipe or the scale; add dataset = '...'"
             raise SpecError([self.spec.document.fault((), sentence)])
-        key = (asked.value, folder)
+        key = (asked.value, folder, asked.path, asked.text)
         if key not in self._datasets:
             try:
                 _, facts = read_dataset(asked.value, folder)
@@ -101,10 +97,11 @@ class Resolver:
             self._datasets[key] = facts
         return self._datasets[key]
 
-    def _dataset_name(self, stage: Stage) -> tuple[Setting | None, Any]:
+    def dataset_name(self, stage: Stage) -> tuple[Setting | None, Any]:
+        """The name as it was written, and the folder from which its path starts."""
         document = self.spec.document
-        if self.dataset_set is not None:
-            return self.dataset_set, None
+        if typed := [one for one in self._overrides(stage) if one.field == "dataset"]:
+            return typed[-1].setting, None
         if stage.dataset is not None:
             return Setting(stage.dataset, "spec", document, (*stage.path, "dataset")), document.folder
         if self.scale is not None and self.scale.dataset is not None:
@@ -114,6 +111,9 @@ class Resolver:
         if self.recipe.dataset is not None:
             return Setting(self.recipe.dataset, "recipe", self.recipe.document, ("dataset",)), self.recipe.document.folder
         return None, None
+
+    def _overrides(self, stage: Stage) -> Iterator[Override]:
+        return (one for one in self.overrides if one.target in (None, stage.kind, stage.name))
 
     def values(self, stage: Stage, coordinates: dict[str, Any], fixed: frozenset[str]) -> Values:
         """Values of a Step with these coordinates; adds the coordinates that are resolved values, unless `fixed` by an axis."""
@@ -162,9 +162,7 @@ class Resolver:
         if self.scale is not None:
             later += _of_layer(self.scale, stage.kind, matching[1])
         later += stage.settings.items()
-        for override in self.overrides:
-            if override.target in (None, stage.kind, stage.name):
-                later.append((override.field, override.setting))
+        later += ((override.field, override.setting) for override in self._overrides(stage))
         for name, setting in later:
             if name in known:
                 settings[name] = beside(said.get(name), setting)
@@ -220,7 +218,8 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 def concerns(text: str, spec: Spec) -> bool:
     """Whether a --set names a field of this spec."""
     target, name = _target(text.partition("=")[0].strip(), spec)
-    return (name == "dataset" and target is None) or name in _fields(target, spec)
+    known = _fields(target, spec)
+    return name in known or (name == "dataset" and bool(known))
 
 
 def _target(key: str, spec: Spec) -> tuple[str | None, str]:
@@ -243,10 +242,6 @@ def _override(text: str, spec: Spec) -> Override:
         raise UsageError(f"--set wants KEY=VALUE, not {text!r}")
     value = written_value(written)
     target, name = _target(key, spec)
-    if name == "dataset" and target is None:
-        if not isinstance(value, str):
-            raise SpecError([Fault(shown, 0, 0, "dataset must be text")])
-        return Override(None, "dataset", Setting(value, "--set", text=shown))
     leaf = _known(name, target, spec, shown)
     fault = value_fault(name, value, schema.settable(leaf))
     if fault:
@@ -267,11 +262,17 @@ def _known(name: str, target: str | None, spec: Spec, shown: str) -> schema.Sche
     known = _fields(target, spec)
     if target and not known:
         raise SpecError([Fault(shown, 0, 0, f"no stage here is a {target}")])
-    if name in schema.AXES | schema.FIXED:
-        raise SpecError([Fault(shown, 0, 0, f"{name} is an axis of the spec and cannot be set")])
+    if name in schema.AXES | _AXES:
+        sentence = f"{name} is an axis of the spec and cannot be set; write it in a copy of the spec"
+        raise SpecError([Fault(shown, 0, 0, sentence)])
+    if name in schema.FIXED:
+        raise SpecError([Fault(shown, 0, 0, f"{name} cannot be set: {_WHY_FIXED[name]}")])
+    if name == "dataset":
+        return {"type": "string"}
     if name not in known:
         where = f" in {target}" if target else ""
         targets = [*spec.stages, *params.KINDS] if "." in name and not target else []
-        hint = did_you_mean(name, known) or did_you_mean(name.split(".", maxsplit=1)[0], targets)
+        fields = {"dataset", *known} - schema.AXES - schema.FIXED
+        hint = did_you_mean(name, fields) or did_you_mean(name.split(".", maxsplit=1)[0], targets)
         raise SpecError([Fault(shown, 0, 0, f"unknown key {name!r}{where}{hint}")])
     return known[name]
