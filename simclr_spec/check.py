@@ -1,27 +1,44 @@
-"""All declared files, or given specs, looked through for faults."""
+"""All declared files, or given ones, looked through for faults."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from simclr_spec import library, runner
-from simclr_spec.document import load
-from simclr_spec.errors import Fault, SpecError
+from simclr_spec import library, params, runner
+from simclr_spec.document import load, parse
+from simclr_spec.document.accept import accepts
+from simclr_spec.errors import Fault, SpecError, UsageError
+from simclr_spec.library import Kind
 from simclr_spec.plan import compile
 from simclr_spec.schemas import SCHEMAS
 from simclr_spec.spec.settings import read_layer
 
+_TELLING: dict[str, Kind] = {
+    **dict.fromkeys(("stages", "encoders", "recipe"), "spec"),
+    **dict.fromkeys(("rows", "columns"), "report"),
+    **dict.fromkeys(("loader", "classes"), "dataset"),
+    **dict.fromkeys(("device", "tflops"), "machine"),
+    **dict.fromkeys(("kind", "slots"), "runner"),
+    **dict.fromkeys(("common", *params.KINDS, "machine"), "scale"),
+}
+"""Top-level keys that tell a kind of file, the surest first; recipes and scales look alike."""
 
-def check_specs(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[str]:
-    """One line per spec without fault. Raises SpecError with the faults of all."""
+
+def check_files(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[str]:
+    """One line per file without fault. Raises SpecError with the faults of all."""
     faults: list[Fault] = []
     for name in names:
         try:
-            plan = compile([name], scale=scale, sets=sets)
+            kind = _kind(name)
+            if kind == "spec":
+                yield f"{name}: {len(compile([name], scale=scale, sets=sets).steps)} Steps, no faults"
+            elif scale or sets:
+                raise UsageError(f"{name} is a {kind}: --scale and --set change specs")
+            else:
+                _check(kind, name)
+                yield f"{name}: a {kind}, no faults"
         except SpecError as error:
             faults += error.faults
-        else:
-            yield f"{name}: {len(plan.steps)} Steps, no faults"
     if faults:
         raise SpecError(faults)
 
@@ -32,20 +49,33 @@ def check_all() -> Iterator[str]:
     for kind in library.FOLDERS:
         for name in library.names(kind):
             try:
-                load(kind, name, SCHEMAS[kind])
-                if kind == "spec":
-                    compile([name])
-                if kind in ("recipe", "scale"):
-                    read_layer(kind, name, None)
-                if kind == "runner":
-                    runner.read(name)
-                if kind == "report":
-                    from simclr_spec.report.cells import check
-
-                    check(name)
+                _check(kind, name)
             except SpecError as error:
                 faults += error.faults
             else:
                 yield f"{kind} {name}: no faults"
     if faults:
         raise SpecError(faults)
+
+
+def _kind(name: str) -> Kind:
+    """What a file is, told by its keys; a declared name is a spec's. What is no valid recipe is a scale."""
+    if not library.is_path(name):
+        return "spec"
+    data = parse(library.read("spec", name)).data
+    kind: Kind = next((kind for key, kind in _TELLING.items() if key in data), "spec")
+    return "recipe" if kind == "scale" and accepts(SCHEMAS["recipe"](), data) else kind
+
+
+def _check(kind: Kind, name: str) -> None:
+    load(kind, name, SCHEMAS[kind])
+    if kind == "spec":
+        compile([name])
+    if kind in ("recipe", "scale"):
+        read_layer(kind, name, None)
+    if kind == "runner":
+        runner.read(name)
+    if kind == "report":
+        from simclr_spec.report.cells import check
+
+        check(name)

@@ -74,13 +74,13 @@ def list_() -> None:
 
 
 @main.command()
-@click.argument("names", nargs=-1, metavar="[SPEC]...")
+@click.argument("names", nargs=-1, metavar="[FILE]...", shell_complete=completed("spec"))
 @scaled
 def check(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
-    """Look for faults in specs and in all that they use; without a SPEC in every declared file."""
-    from simclr_spec.check import check_all, check_specs
+    """Look for faults in FILEs of any kind, or in declared specs, and in what they name; without any, in all declared files."""
+    from simclr_spec.check import check_all, check_files
 
-    for line in check_specs(names, scale, sets) if names else check_all():
+    for line in check_files(names, scale, sets) if names else check_all():
         click.echo(line)
 
 
@@ -296,11 +296,15 @@ def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: st
 @stored
 def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str) -> None:
     """Stop Steps that run here, with a checkpoint, and keep a run from beginning the others."""
+    from pathlib import Path
+
     from simclr_spec import shelf
+    from simclr_spec.dispatch.pool import under_way
+    from simclr_spec.store import Store
 
     if not words:
         raise UsageError("say what to cancel: a spec, or a selector such as state=running")
-    for line in shelf.cancel(_entries(words, scale, sets, store)):
+    for line in shelf.cancel(_entries(words, scale, sets, store), under_way(Store(Path(store)))):
         click.echo(line)
 
 

@@ -19,8 +19,6 @@ from simclr_spec.library import is_path
 from simclr_spec.plan.resolve import written_value
 from simclr_spec.store import Store, read_json, write_json
 
-ALL = "all.jsonl"
-
 
 @dataclass(frozen=True)
 class Recorded:
@@ -30,6 +28,11 @@ class Recorded:
     scale: str | None
     sets: tuple[str, ...]
     time: str
+
+
+def record(store: Store) -> Path:
+    """The file with every plan, one a line."""
+    return store.path / ".plans" / "all.jsonl"
 
 
 def absolute(name: str) -> str:
@@ -59,7 +62,7 @@ def record_plan(store: Store, specs: Sequence[str], scale: str | None, sets: Seq
     (store.path / ".plans").mkdir(exist_ok=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     plan = Recorded(tuple(map(absolute, specs)), scale and absolute(scale), tuple(map(_absolute_set, sets)), now)
-    with (store.path / ".plans" / ALL).open("a") as file:
+    with record(store).open("a") as file:
         file.write(json.dumps(asdict(plan)) + "\n")
     for spec in specs:
         write_json(_file(store, spec), asdict(plan))
@@ -73,7 +76,7 @@ def last_plan(store: Store, spec: str) -> Recorded | None:
 
 def all_plans(store: Store) -> list[Recorded]:
     """Every recorded plan, the newest first. Raises SimclrSpecError at a line that a crash tore: gc must not guess."""
-    file = store.path / ".plans" / ALL
+    file = record(store)
     try:
         lines = file.read_text().splitlines()
     except FileNotFoundError:

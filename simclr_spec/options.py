@@ -11,21 +11,31 @@ import click
 from simclr_spec.errors import UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from simclr_spec.coordinates import Selector
     from simclr_spec.library import Kind
 
 Command = Callable[..., Any]
+Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 
 
-def completed(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Completes names of declared files; paths are left to the shell."""
+def completed(kind: Kind, *more: str) -> Complete:
+    """Completes names of declared files, `more` words, and paths."""
 
-    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from simclr_spec import library
 
-        return [name for name in library.names(kind) if name.startswith(incomplete)]
+        return _completions(incomplete, [*library.names(kind), *more])
 
     return complete
+
+
+def _completions(incomplete: str, words: Sequence[str]) -> list[CompletionItem]:
+    """The shell's own paths first: click's script for bash drops what stands before them."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file"), *(CompletionItem(word) for word in words if word.startswith(incomplete))]
 
 
 def scaled(command: Command) -> Command:
@@ -34,7 +44,10 @@ def scaled(command: Command) -> Command:
         "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a value: epochs=2, pretrain.encoder.width=8."
     )
     scale = click.option(
-        "--scale", metavar="NAME", shell_complete=completed("scale"), help="Another scale; 'paper' is the recipe as it stands."
+        "--scale",
+        metavar="NAME",
+        shell_complete=completed("scale", "paper"),
+        help="Another scale; 'paper' is the recipe as it stands.",
     )
     return scale(sets(command))
 
@@ -51,11 +64,11 @@ def words_argument(command: Command) -> Command:
     return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=_complete)(command)
 
 
-def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from simclr_spec import coordinates, library
 
-    words = [*library.names("spec"), *(f"{key}=" for key in (*coordinates.KEYS, "state"))]
-    return [word for word in words if word.startswith(incomplete)]
+    keys = [f"{key}=" for key in (*coordinates.KEYS, "state")]
+    return _completions(incomplete, [*library.names("spec"), *keys, *(f"+{key}" for key in keys)])
 
 
 def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Selector | None]:

@@ -10,10 +10,12 @@ from typing import Any
 
 from simclr_spec.coordinates import Selector, matches, near_miss, show
 from simclr_spec.errors import SpecError, UsageError
-from simclr_spec.history import absolute, all_plans
+from simclr_spec.history import absolute, all_plans, record
 from simclr_spec.plan import compile
 from simclr_spec.store import RunFolder, State, Store, read_json
 from simclr_spec.survey import View, survey
+
+_UNFINISHED = ["failed", "interrupted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,8 @@ def entries(
     store: Store, names: Sequence[str], selector: Selector | None, scale: str | None, sets: Sequence[str], some: bool = True
 ) -> list[Entry]:
     """Those of the specs `names`, or of the whole store without names. Raises UsageError where none match but `some` should."""
+    if not names and (scale or sets):
+        raise UsageError("--scale and --set change what a spec plans: name the spec, as in quickstart --scale digits")
     found = list(_planned(store, names, scale, sets) if names else _stored(store))
     chosen = found if selector is None else _selected(found, selector)
     if some and selector is not None and not chosen:
@@ -105,25 +109,32 @@ def survey_again(store: str, names: Sequence[str], selector: Selector | None, ma
         raise UsageError(
             f"no plan {'of ' + ' '.join(names) + ' ' if names else ''}was run in {store}; simclr-spec run begins one"
         )
-    table = selector.table if selector else {"state": ["failed", "interrupted"]}
+    last = plans[0]
+    if selector is None and not any(
+        entry.state in _UNFINISHED for entry in _planned(Store(Path(store)), last.specs, last.scale, last.sets)
+    ):
+        raise UsageError(f"nothing failed or was interrupted in the plan that ran last: {' '.join(last.specs)}")
+    table = selector.table if selector else {"state": _UNFINISHED}
     chosen = Selector(table, ancestors=bool(selector and selector.ancestors), descendants=True)
-    return survey(plans[0].specs, chosen, scale=plans[0].scale, sets=plans[0].sets, store=store, machine=machine)
+    return survey(last.specs, chosen, scale=last.scale, sets=last.sets, store=store, machine=machine)
 
 
 def _names(names: Sequence[str]) -> set[str]:
     return set(map(absolute, names))
 
 
-def cancel(chosen: Iterable[Entry]) -> Iterator[str]:
-    """Stop running Steps at their next train step, and keep a run that is under way from beginning the others."""
+def cancel(chosen: Iterable[Entry], under_way: bool) -> Iterator[str]:
+    """Stop running Steps at their next train step, and keep a run that is `under_way` from beginning the others."""
+    some = False
     for entry in chosen:
-        if entry.state == "done" or not entry.folder.path.exists():
+        running = entry.state == "running"
+        if entry.state == "done" or not entry.folder.path.exists() or not (running or under_way):
             continue
+        some = True
         entry.folder.cancel()
-        if entry.state == "running":
-            yield f"{entry.name}: asked to stop; its checkpoint stays"
-        else:
-            yield f"{entry.name}: will not begin in a run that is under way"
+        yield f"{entry.name}: {'asked to stop; its checkpoint stays' if running else 'will not begin in the run under way'}"
+    if not some:
+        yield "Nothing to stop: none of these Steps runs" + (", and none waits in the run under way." if under_way else ".")
 
 
 @dataclass(frozen=True)
@@ -163,8 +174,16 @@ def _needed(store: Store) -> set[str]:
             needed |= set(compile(specs, scale=scale, sets=sets).by_fingerprint)
         except (SpecError, UsageError) as error:
             what = f"{' '.join(specs)} was run in {store.path}, but cannot be read now"
-            raise UsageError(f"{what}, so nothing is deleted: {str(error).splitlines()[0]}") from None
+            told = f"{what}, so nothing is deleted: {str(error).splitlines()[0]}{_forgotten(store, (specs, scale, sets))}"
+            raise UsageError(told) from None
     return needed
+
+
+def _forgotten(store: Store, asked: tuple[Any, ...]) -> str:
+    """Which lines to delete, so that the store forgets a plan."""
+    plans = enumerate(reversed(all_plans(store)), 1)
+    lines = ", ".join(str(line) for line, plan in plans if (plan.specs, plan.scale, plan.sets) == asked)
+    return f". Bring it back; or, if its runs may go, delete line {lines} of {record(store)}" if lines else ""
 
 
 def _size(path: Path) -> int:

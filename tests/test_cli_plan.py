@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema.validators import Draft4Validator
 
+from simclr_spec import library
 from simclr_spec.plan import compile
 from simclr_spec.store import Store
 from tests.finished import prepare
@@ -81,6 +82,40 @@ def test_explain_a_spec_lists_deviations_and_assumptions() -> None:
     line = next(line for line in output.splitlines() if "instead of" in line)
     assert line.split() == ["epochs", "100", "instead", "of", "800", "pretrain", "--set", "pretrain.epochs=100"]
     assert "bn_statistics" in output[output.index("Assumptions:") :]
+
+
+def _one_stage(folder: Path, kind: str) -> str:
+    file = folder / f"{kind}.toml"
+    file.write_text(f'title = "{kind}"\nrecipe = "simclrv2"\nencoders = [{{ depth = 18 }}]\n[stages.a]\nkind = "{kind}"\n')
+    return str(file)
+
+
+def test_explain_two_specs_whose_stages_have_one_name_and_two_kinds(tmp_path: Path) -> None:
+    output = run("explain", _one_stage(tmp_path, "pretrain"), _one_stage(tmp_path, "supervised")).output
+    heads = [line for line in output.splitlines() if line.startswith("[")]
+    assert heads == ["[stages.a] · pretrain · 1 Step", "[stages.a] · supervised · 1 Step"]
+
+
+def test_explain_a_spec_of_one_step_lists_deviations_and_assumptions(tmp_path: Path) -> None:
+    output = run("explain", _one_stage(tmp_path, "pretrain"), "--set", "epochs=100").output
+    assert "\nDeviations: 1\n" in output
+    assert "bn_statistics" in output[output.index("\nAssumptions:") :]
+
+
+@pytest.mark.parametrize("kind", library.FOLDERS)
+def test_check_tells_the_kind_of_a_file(kind: library.Kind, tmp_path: Path) -> None:
+    for name in library.names(kind):
+        file = tmp_path / f"{name}.toml"
+        file.write_text(library.read(kind, name).text)
+        told = run("check", str(file)).output
+        assert told == f"{file}: a {kind}, no faults\n" or (kind == "spec" and told.endswith(" Steps, no faults\n"))
+
+
+def test_check_tells_the_faults_of_a_scale_and_takes_no_scale_for_it(tmp_path: Path) -> None:
+    file = tmp_path / "big.toml"
+    file.write_text('title = "Big"\n[pretrain]\nepoch = 3\n')
+    assert run("check", str(file)).output.startswith(f"{file}:3:1: unknown key 'epoch' in [pretrain]; did you mean 'epochs'?")
+    assert run("check", str(file), "--scale", "digits").output == f"{file} is a scale: --scale and --set change specs\n"
 
 
 def test_check_says_so_when_there_are_no_faults() -> None:
@@ -170,6 +205,55 @@ def test_a_damaged_file_in_a_run_folder_is_named(store: Store) -> None:
 def test_steps_that_no_single_machine_holds_are_named_with_a_remedy() -> None:
     output = run("plan", "table1").output
     assert "✗ 41 Steps (13 pretrain, 15 finetune, 13 supervised) need more than one GPU (139 GiB) for a batch;\n" in output
-    assert "(--set pretrain.micro_batch=256)\n" in output
-    fitting = [part for stage in ("pretrain", "finetune", "supervised") for part in ("--set", f"{stage}.micro_batch=64")]
-    assert "✗" not in run("plan", "table1", *fitting).output
+    advice = "--set pretrain.micro_batch=128 --set finetune.micro_batch=256 --set supervised.micro_batch=256"
+    assert f"({advice})\n" in output
+    assert "✗" not in run("plan", "table1", *advice.split()).output
+
+
+@pytest.mark.usefixtures("store")
+def test_a_micro_batch_is_advised_only_where_it_helps(tmp_path: Path) -> None:
+    small = library.read("machine", "h200").text.replace("memory_gib = 139", "memory_gib = 1")
+    (tmp_path / "small.toml").write_text(small)
+    output = run("plan", "table1", "stage=pretrain", "depth=152", "width=3", "--machine", str(tmp_path / "small.toml")).output
+    assert "  no micro_batch makes pretrain fit: a machine with more memory is needed\n" in output
+    assert "--set" not in output
+
+
+@pytest.mark.parametrize(
+    ("selector", "times"),
+    [("stage=finetune depth=50 width=1 sk=false", 3.0), ("stage=pretrain depth=50", 0), ("stage=linear_eval", 0), ("", 3.8)],
+)
+@pytest.mark.usefixtures("store")
+def test_what_sharing_saves_is_told_of_what_is_selected(selector: str, times: float) -> None:
+    output = run("plan", "table1", *selector.split()).output
+    assert (f"the cells cost {times} times as much\n" in output) if times else ("sharing" not in output)
+    totals = json.loads(run("plan", "table1", *selector.split(), "--format", "json").output)["totals"]
+    assert totals["hours_one_by_one"] / totals["hours"] == pytest.approx(times or 1.0, rel=0.05)
+
+
+@pytest.mark.usefixtures("store")
+def test_savings_of_nothing_are_not_told() -> None:
+    tiny = ("--set", "train_steps=1", "--set", "test_images=1")
+    assert "sharing" not in run("plan", "quickstart", *tiny).output
+
+
+@pytest.mark.usefixtures("store")
+def test_a_plan_is_never_written_over_what_it_is_made_from(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(library.read("spec", "quickstart").text.replace('"digits"', '"scale.toml"', 1))
+    (tmp_path / "scale.toml").write_text(library.read("scale", "digits").text)
+    for name in ("mine.toml", "scale.toml"):
+        file, before = tmp_path / name, (tmp_path / name).read_bytes()
+        done = run("plan", str(tmp_path / "mine.toml"), "-o", f"{tmp_path}/../{tmp_path.name}/{name}")
+        assert (done.exit_code, file.read_bytes()) == (2, before)
+        assert done.output.endswith(f"{name} is one of the files that this plan is made from: name another for the plan\n")
+
+
+@pytest.mark.usefixtures("store")
+def test_json_tells_the_scale_that_is_used_and_the_one_that_was_typed() -> None:
+    def scales(*options: str) -> tuple[str | None, str | None]:
+        plan = json.loads(run("plan", *options, "--format", "json").output)
+        return plan["scale"], plan["asked_scale"]
+
+    assert scales("quickstart") == ("digits", None)
+    assert scales("quickstart", "--scale", "cifar10") == ("cifar10", "cifar10")
+    assert scales("table1", "--scale", "paper") == (None, "paper")

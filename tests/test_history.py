@@ -61,7 +61,8 @@ def test_specs_of_one_run_keep_each_its_own_scale(tmp_path: Path, monkeypatch: p
     store, specs = Store(Path("runs")), ["rehearsed.toml", "real.toml"]
     plan = compile(specs)
     finish_all(store, plan, 50)
-    done = CliRunner().invoke(main, ["run", *specs])
+    Path("here.toml").write_text('kind = "local"\nmachine = "cpu"\n')  # else the scales name two
+    done = CliRunner().invoke(main, ["run", *specs, "--runner", "here.toml"])
     assert done.exit_code == 0, done.output
     monkeypatch.chdir("/")
     assert shelf.waste(Store(tmp_path / "runs")) == [], "gc would delete runs that the plan needs"

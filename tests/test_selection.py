@@ -14,10 +14,11 @@ from click.testing import CliRunner, Result
 from simclr_spec import library, runner, shelf
 from simclr_spec.cli import main
 from simclr_spec.errors import SpecError
+from simclr_spec.history import record_plan
 from simclr_spec.plan import compile
 from simclr_spec.store import RunFolder, Store
 from simclr_spec.survey import survey
-from tests.finished import FEW, finish
+from tests.finished import FEW, fail, finish
 from tests.typed import run
 
 CHAIN = """
@@ -145,6 +146,52 @@ def test_a_watch_goes_on_between_two_steps(tmp_path: Path) -> None:
     assert found[0].output.count("stage  steps") >= 2
 
 
+@pytest.mark.parametrize("command", ["status", "logs", "cancel"])
+@pytest.mark.parametrize("option", [("--scale", "digits"), ("--set", "nope=2")])
+@pytest.mark.usefixtures("store")
+def test_options_of_a_plan_need_a_spec(command: str, option: tuple[str, str]) -> None:
+    done = run(command, "stage=pretrain", *option)
+    told = "--scale and --set change what a spec plans: name the spec, as in quickstart --scale digits\n"
+    assert (done.exit_code, done.output) == (2, told)
+
+
+def test_retry_says_that_nothing_failed(store: Store) -> None:
+    record_plan(store, [FEW], None, [])
+    done = run("retry")
+    assert (done.exit_code, done.output) == (2, f"nothing failed or was interrupted in the plan that ran last: {FEW}\n")
+
+
+def test_cancel_tells_what_it_stops_and_marks_nothing_else(store: Store) -> None:
+    failed, running = (fail(store, step) for step in compile([FEW]).steps[:2])
+    failed.lease.unlink()
+    nothing = "Nothing to stop: none of these Steps runs"
+    assert run("cancel", FEW).output == f"{nothing}.\n"
+    assert not failed.cancelled_since(0.0)
+    with RunFolder(store.path / ".jobs" / "a run").leased():
+        assert run("cancel", FEW, "stage=distill").output == f"{nothing}, and none waits in the run under way.\n"
+        assert run("cancel", "state=failed").output.splitlines()[0].endswith(": will not begin in the run under way")
+    assert failed.cancelled_since(0.0)
+    with running.leased():
+        running.new_attempt()
+        assert run("cancel", "state=running").output.endswith(": asked to stop; its checkpoint stays\n")
+
+
+def test_gc_names_the_line_of_a_spec_that_is_gone(store: Store, tmp_path: Path) -> None:
+    record_plan(store, [FEW], None, [])
+    gone = spec(tmp_path)
+    record_plan(store, [gone], None, [])
+    Path(gone).unlink()
+    done = run("gc")
+    assert done.exit_code == 2
+    assert done.output.endswith(
+        f"cannot read the spec '{gone}': No such file or directory. "
+        f"Bring it back; or, if its runs may go, delete line 2 of {store.path}/.plans/all.jsonl\n"
+    )
+    record = store.path / ".plans" / "all.jsonl"
+    record.write_text(record.read_text().splitlines()[0] + "\n")
+    assert run("gc").output == "Nothing to delete: a spec needs every run folder.\n"
+
+
 def test_gc_deletes_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:
     store, step = Store(tmp_path / "runs"), compile([spec(tmp_path)], sets=["epochs=1"]).steps[0]
     folder = finish(store, step, {"loss": 1.0}).path
@@ -167,13 +214,20 @@ def test_gc_deletes_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:
         ("report ta", "table1"),
         ("plan ta", "table1"),
         ("status stag", "stage="),
+        ("plan table1 +stag", "+stage="),
+        ("check ta", "table1"),
+        ("plan --scale pa", "paper"),
     ],
 )
 def test_completion(words: str, wanted: str) -> None:
     environment = {"_SIMCLR_SPEC_COMPLETE": "bash_complete", "COMP_WORDS": f"simclr-spec {words}"}
     environment["COMP_CWORD"] = str(len(words.split()))
     done = CliRunner().invoke(main, [], prog_name="simclr-spec", env=environment)
-    assert f"plain,{wanted}" in done.output.splitlines()
+    offered = done.output.splitlines()
+    assert offered[0] == f"file,{words.rsplit(maxsplit=1)[-1]}", (
+        "the shell completes paths; after names, click's script for bash drops them"
+    )
+    assert f"plain,{wanted}" in offered
 
 
 @pytest.mark.parametrize("kind", library.FOLDERS)

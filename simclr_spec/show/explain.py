@@ -26,18 +26,21 @@ _WIDEST = 40
 
 
 def explain_step(step: Step) -> str:
-    """Every resolved value of one Step, one per line."""
+    """Every resolved value of one Step, one per line, then its deviations and assumptions."""
     lines = [f"{step.id} · {show_coordinates(step.coordinates)}", f"fingerprint {step.fingerprint}"]
     lines += [f"needs {role} {fingerprint}" for role, fingerprint in step.needs.items()]
-    return "\n".join([*lines, *_table([_line(name, [step.origins[name]]) for name in sorted(step.origins)])])
+    lines += _table([_line(name, [step.origins[name]]) for name in sorted(step.origins)])
+    return "\n".join([*lines, "", *notes([step])])
 
 
 def explain_steps(steps: Sequence[Step]) -> str:
     """Every hyper-parameter by stage, then deviations and assumptions. Where a rule makes values differ, each has its line."""
     lines: list[str] = []
-    for stage in dict.fromkeys(step.stage for step in steps):
-        members = [step for step in steps if step.stage == stage]
-        lines += [f"[stages.{stage}] · {members[0].kind} · {len(members)} Steps"]
+    stages: dict[tuple[str, str], list[Step]] = {}
+    for step in steps:
+        stages.setdefault((step.stage, step.kind), []).append(step)
+    for (stage, kind), members in stages.items():
+        lines += [f"[stages.{stage}] · {kind} · {len(members)} Step{'s' * (len(members) > 1)}"]
         rows = []
         for name in sorted(members[0].origins):
             if name not in _AXES:

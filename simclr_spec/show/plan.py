@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simclr_spec.errors import UsageError
+from simclr_spec.library import is_path
 from simclr_spec.plan import Step
-from simclr_spec.plan.cost import one_by_one
+from simclr_spec.plan.cost import batch, cost
 from simclr_spec.spec.settings import Setting
 from simclr_spec.survey import View
 
@@ -108,22 +108,63 @@ def _bill(view: View) -> Iterator[str]:
     if running:
         hours, weights = f"{number(view.hours(running))} {unit}-hours", size(kept)
         yield f"{_count(len(running), 'Step')} will run: {hours} ({view.machine.title}), {flops:.3g} FLOP, {weights} of weights"
-        alone, together = one_by_one(view.plan, view.seconds), sum(view.seconds.values())
-        if alone > 1.05 * together:
-            saved = f"{number((alone - together) / 3600)} {unit}-hours"
-            yield f"sharing saves {saved}: run one by one, the cells cost {alone / together:.1f} times as much"
-        crowded = [step for step in running if view.costs[step.fingerprint].machines > 1]
-        if crowded:
-            which = ", ".join(f"{count} {stage}" for stage, count in Counter(step.stage for step in crowded).items())
-            one = f"one {unit} ({view.machine.memory_gib:g} GiB)"
-            yield f"✗ {_count(len(crowded), 'Step')} ({which}) need more than {one} for a batch;"
-            yield f"  BN must see it whole: micro_batch makes it fit, as a deviation (--set {crowded[0].stage}.micro_batch=256)"
+        yield from _sharing(view)
+        yield from _crowded(view)
     else:
         yield "Everything is done: nothing will run."
     assumed, deviating = assumptions(view.plan.steps), deviations(view.plan.steps)
     scale = ["--scale", view.plan.asked_scale] if view.plan.asked_scale else []
     names = shlex.join([*view.plan.specs, *scale, *(word for one in view.plan.sets for word in ("--set", one))])
     yield f"{_count(len(assumed), 'assumption')}, {_count(len(deviating), 'deviation')} (simclr-spec explain {names})"
+
+
+def _sharing(view: View) -> Iterator[str]:
+    """What is saved because cells share what they need, where that is much."""
+    alone = _one_by_one(view)
+    together = sum(view.seconds[one] for one in view.plan.ancestors(step.fingerprint for step in view.steps))
+    saved = number((alone - together) / 3600)
+    if alone > 1.05 * together and saved != "0.00":
+        told = f"run one by one, the cells cost {alone / together:.1f} times as much"
+        yield f"sharing saves {saved} {view.machine.unit}-hours: {told}"
+
+
+def _one_by_one(view: View) -> float:
+    """Seconds if every selected Step, pretrainings for others apart, were run alone with everything it needs."""
+    cells = [step for step in view.steps if step.kind != "pretrain"] or view.steps
+    return sum(view.seconds[one] for step in cells for one in view.plan.ancestors([step.fingerprint]))
+
+
+def _crowded(view: View) -> Iterator[str]:
+    """Steps whose batch one machine does not hold, and the micro-batches with which it does."""
+    stages: dict[str, list[Step]] = {}
+    for step in view.running:
+        if view.costs[step.fingerprint].machines > 1:
+            stages.setdefault(step.stage, []).append(step)
+    if not stages:
+        return
+    which = ", ".join(f"{len(steps)} {stage}" for stage, steps in stages.items())
+    one = f"one {view.machine.unit} ({view.machine.memory_gib:g} GiB)"
+    count = sum(map(len, stages.values()))
+    yield f"✗ {_count(count, 'Step')} ({which}) need{'s' * (count == 1)} more than {one} for a batch;"
+    fitting = {stage: _micro_batch(view, steps) for stage, steps in stages.items()}
+    if sets := " ".join(f"--set {stage}.micro_batch={size}" for stage, size in fitting.items() if size):
+        yield f"  BN must see it whole: micro_batch makes it fit, as a deviation ({sets})"
+    if never := ", ".join(stage for stage, size in fitting.items() if not size):
+        yield f"  no micro_batch makes {never} fit: a machine with more memory is needed"
+
+
+def _micro_batch(view: View, steps: Sequence[Step]) -> int | None:
+    """The largest power of two with which one machine holds each of the Steps."""
+    unlike = {id(view.costs[step.fingerprint]): step for step in steps}.values()  # Steps of equal cost share it
+    sizes = (1 << power for power in range(12, 0, -1))
+    return next((size for size in sizes if all(_fits(view, step, size) for step in unlike)), None)
+
+
+def _fits(view: View, step: Step, micro_batch: int) -> bool:
+    teacher = view.plan.by_fingerprint.get(step.needs.get("teacher", ""))
+    smaller = {**step.params, "micro_batch": micro_batch}
+    divides = batch(step.kind, step.params) % micro_batch == 0
+    return divides and cost(step.kind, smaller, teacher.params if teacher else None, view.machine).machines == 1
 
 
 def _reasons(view: View) -> Iterator[str]:
@@ -181,7 +222,7 @@ def as_json(view: View) -> str:
     """The contract of docs/plan-json.md."""
     steps = []
     for step in view.steps:
-        verdict, cost = view.verdicts[step.fingerprint], view.costs[step.fingerprint]
+        verdict, price = view.verdicts[step.fingerprint], view.costs[step.fingerprint]
         steps.append(
             {
                 "id": step.id,
@@ -195,7 +236,7 @@ def as_json(view: View) -> str:
                 "runs": verdict.runs,
                 "why": verdict.why,
                 "params": step.params,
-                "cost": {**dataclasses.asdict(cost), "seconds": round(view.seconds[step.fingerprint], 3)},
+                "cost": {**dataclasses.asdict(price), "seconds": round(view.seconds[step.fingerprint], 3)},
             }
         )
     running = view.running
@@ -207,13 +248,15 @@ def as_json(view: View) -> str:
         "hours": round(view.hours(running), 6),
         "machine": view.machine.title,
         "disk": sum(view.costs[step.fingerprint].disk for step in running),
-        "hours_one_by_one": round(one_by_one(view.plan, view.seconds) / 3600, 6),
+        "hours_one_by_one": round(_one_by_one(view) / 3600, 6),
         "assumptions": len(assumptions(view.plan.steps)),
         "deviations": len(deviations(view.plan.steps)),
     }
     plan = view.plan
-    head = {"format": 1, "specs": plan.specs, "scale": plan.scale, "sets": plan.sets, "digest": view.digest}
-    return json.dumps({**head, "steps": steps, "totals": totals}, indent=1, ensure_ascii=False, allow_nan=False)
+    head = {"format": 1, "specs": plan.specs, "scale": plan.scale, "asked_scale": plan.asked_scale, "sets": plan.sets}
+    return json.dumps(
+        {**head, "digest": view.digest, "steps": steps, "totals": totals}, indent=1, ensure_ascii=False, allow_nan=False
+    )
 
 
 def as_dot(view: View) -> str:
@@ -230,7 +273,16 @@ def as_dot(view: View) -> str:
 
 def write(view: View, file: str) -> None:
     """The plan as JSON; `run --expect` compares its digest."""
+    if Path(file).resolve() in {Path(one).resolve() for one in _made_from(view) if is_path(one)}:
+        raise UsageError(f"{file} is one of the files that this plan is made from: name another for the plan")
     try:
         Path(file).write_text(as_json(view) + "\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
+
+
+def _made_from(view: View) -> set[str]:
+    """Specs, scales, recipes and data sets, by name or path."""
+    layers = {id(step.shared): step.shared for step in view.plan.steps}.values()
+    files = {setting.document.file for layer in layers for setting in layer.values() if setting.document}
+    return files.union(view.plan.specs, [view.plan.asked_scale] if view.plan.asked_scale else [])
