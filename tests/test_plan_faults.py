@@ -39,7 +39,21 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = ()) -> list[str]:
         ),
         (
             CHAIN.replace("{ depth = 18 }", "{ depth = 18 }, { depth = 18, width = 1 }"),
-            "x.toml:4:29: this encoder stands twice; first in line 4",
+            "x.toml:4:29: this encoder stands twice; first at 4:13; keep one",
+        ),
+        (
+            CHAIN.replace(
+                "[{ depth = 18 }]", "{ product = { depth = [18, 50] }, zip = [{ sk = [false, true], width = [1, 2] }] }"
+            ),
+            "x.toml:4:68: SK needs bottleneck blocks; depth 18 has none; use depth ≥ 50 or sk = false",
+        ),
+        (
+            CHAIN.replace("[{ depth = 18 }]", "{ product = { width = [1] }, zip = [{ depth = [18, 34, 18] }] }"),
+            "x.toml:4:67: this encoder stands twice; first at 4:59; keep one",
+        ),
+        (
+            CHAIN.replace("[{ depth = 18 }]", "{ product = { depth = [18] }, include = [{ width = 1, depth = 18 }] }"),
+            "x.toml:4:53: this encoder stands twice; first at 4:35; keep one",
         ),
         (CHAIN + "label_fraction = 10\n", "x.toml:10:18: label_fraction 10 is outside (0, 1]; for 10 % write 0.1"),
         (

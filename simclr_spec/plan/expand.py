@@ -13,7 +13,7 @@ from simclr_spec.fingerprint import fingerprint
 from simclr_spec.plan.checks import check
 from simclr_spec.plan.resolve import COORDINATE_FIELDS, Resolver, Values, beside
 from simclr_spec.plan.step import Step, label
-from simclr_spec.spec import Encoder, Reference, Spec, Stage
+from simclr_spec.spec import Reference, Spec, Stage
 from simclr_spec.spec.schema import LABELLED
 from simclr_spec.spec.settings import Setting, fault_at, label_lists
 
@@ -140,7 +140,6 @@ class _Expansion:
     def __init__(self, spec: Spec, resolver: Resolver, stage: Stage, parents: list[Step]) -> None:
         self.spec, self.resolver, self.stage, self.parents = spec, resolver, stage, parents
         self.document = spec.document
-        self._rows = {self._key(row): path for row, path in spec.rows}
         facts = resolver.dataset(stage)
         self._dataset = facts["dataset.name"].value
         self._lists = label_lists(facts["dataset.classes"].document) if facts["dataset.classes"].document else {}
@@ -152,10 +151,6 @@ class _Expansion:
         if stage.kind in LABELLED:
             self._labels: list[tuple[str, Any]] = [("labels_per_class", n) for n in stage.per_class]
             self._labels += [("label_fraction", share) for share in stage.fractions or (() if stage.per_class else (1.0,))]
-
-    @staticmethod
-    def _key(row: Encoder) -> tuple[Any, ...]:
-        return row.depth, row.width, row.sk, row.head_layers, row.head_width
 
     def steps(self) -> Iterator[Step]:
         if self.stage.kind == "distill":

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from simclr_spec.coordinates import matches
 from simclr_spec.document import Document, Path, load
@@ -17,6 +17,8 @@ from simclr_spec.spec.settings import Setting, leaves
 __all__ = ["MOST_ENCODERS", "Encoder", "Reference", "Spec", "Stage", "read_spec"]
 
 MOST_ENCODERS = 10_000
+
+_GRID: Path = ("encoders",)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def read_spec(name: str, folder: FilePath | None = None) -> Spec:
         data["recipe"],
         data.get("dataset"),
         data.get("scale"),
-        rows,
+        tuple((row.encoder, row.path) for row in rows),
         tuple(data.get("seeds", (0,))),
         {name: _stage(document, name, table) for name, table in data["stages"].items()},
     )
@@ -129,23 +131,38 @@ def _reference(value: str | dict[str, Any], path: Path) -> Reference:
     return Reference(value["stage"], {key: wanted for key, wanted in value.items() if key != "stage"}, path)
 
 
-def _rows(document: Document) -> Iterator[tuple[Encoder, Path]]:
+class _Row(NamedTuple):
+    """An encoder, its table (a grid's rows have only the grid), and where each of its values is written."""
+
+    encoder: Encoder
+    path: Path
+    values: Mapping[str, Path]
+
+
+def _rows(document: Document) -> Iterator[_Row]:
     """Explicit rows, or product x zip groups, less `exclude`, plus `include`."""
     encoders = document.data["encoders"]
     if isinstance(encoders, list):
-        for i, row in enumerate(encoders):
-            yield _encoder(row), ("encoders", i)
+        yield from _written(encoders, ("encoders",))
         return
-    for row in _grid(document, encoders):
-        encoder = _encoder(row)
+    for places in _grid(document, encoders):
+        encoder = _encoder({key: value for key, (value, _) in places.items()})
         if not any(matches(encoder.coordinates(), selector) for selector in encoders.get("exclude", [])):
-            yield encoder, ("encoders",)
-    for i, row in enumerate(encoders.get("include", [])):
-        yield _encoder(row), ("encoders", "include", i)
+            yield _Row(encoder, _GRID, {key: path for key, (_, path) in places.items()})
+    yield from _written(encoders.get("include", []), ("encoders", "include"))
 
 
-def _grid(document: Document, encoders: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    factors = [[{key: value} for value in values] for key, values in encoders.get("product", {}).items()]
+def _written(rows: list[dict[str, Any]], at: Path) -> Iterator[_Row]:
+    for i, row in enumerate(rows):
+        yield _Row(_encoder(row), (*at, i), {key: (*at, i, key) for key in row})
+
+
+def _grid(document: Document, encoders: dict[str, Any]) -> Iterator[dict[str, tuple[Any, Path]]]:
+    """Rows as key -> value and its place."""
+    factors: list[list[dict[str, tuple[Any, Path]]]] = [
+        [{key: (value, ("encoders", "product", key, i))} for i, value in enumerate(values)]
+        for key, values in encoders.get("product", {}).items()
+    ]
     for i, group in enumerate(encoders.get("zip", [])):
         lengths = {key: len(values) for key, values in group.items()}
         if len(set(lengths.values())) > 1:
@@ -153,7 +170,9 @@ def _grid(document: Document, encoders: dict[str, Any]) -> Iterator[dict[str, An
             raise SpecError(
                 [document.fault(("encoders", "zip", i), f"the lists of a zip group must be equally long, not {told}")]
             )
-        factors.append([dict(zip(group, values, strict=True)) for values in zip(*group.values(), strict=True)])
+        factors.append(
+            [{key: (group[key][k], ("encoders", "zip", i, key, k)) for key in group} for k in range(max(lengths.values()))]
+        )
     if not factors:
         return
     count = 1
@@ -180,17 +199,23 @@ def _encoder(row: dict[str, Any]) -> Encoder:
     return Encoder(**{"width": 1, "sk": False, **row})
 
 
-def _row_faults(document: Document, rows: tuple[tuple[Encoder, Path], ...]) -> list[Fault]:
+def _row_faults(document: Document, rows: tuple[_Row, ...]) -> list[Fault]:
     found: list[Fault] = []
     if not rows:
         found.append(document.fault(("encoders",), "this grid has no encoders; loosen `exclude` or add `include`", key=True))
-    first: dict[Encoder, Path] = {}
-    for encoder, path in rows:
-        if encoder in first:
-            line = document.line(first[encoder])
-            found.append(document.fault(path, f"this encoder stands twice; first in line {line}"))
-        first.setdefault(encoder, path)
-        if encoder.sk and encoder.depth < 50:
-            sentence = f"SK needs bottleneck blocks; depth {encoder.depth} has none; use depth ≥ 50 or sk = false"
-            found.append(document.fault((*path, "sk"), sentence))
+    first: dict[Encoder, _Row] = {}
+    for row in rows:
+        if (same := first.setdefault(row.encoder, row)) is not row:
+            found.append(_twice(document, same, row))
+        if row.encoder.sk and row.encoder.depth < 50:
+            sentence = f"SK needs bottleneck blocks; depth {row.encoder.depth} has none; use depth ≥ 50 or sk = false"
+            found.append(document.fault(row.values["sk"], sentence))
     return found
+
+
+def _twice(document: Document, one: _Row, two: _Row) -> Fault:
+    """At the later row; of a grid, at the first value that stands elsewhere than the earlier row's."""
+    key = next(key for key in two.values if key in one.values and one.values[key] != two.values[key])
+    earlier, later = (row.values[key] if row.path == _GRID else row.path for row in (one, two))
+    line, column = document.places.of(earlier, key=False)
+    return document.fault(later, f"this encoder stands twice; first at {line}:{column}; keep one")
