@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
+from simclr_spec import params
+from simclr_spec.train import data
 from simclr_spec.train.data import digits
 from simclr_spec.train.evaluate import Neighbours, count_correct, evaluate, percentages
+from simclr_spec.train.loop import STAGES
+from simclr_spec.train.stage import Stage
+from tests.steps import step
 from tests.train.augment_config import digit_images, official
 
 
@@ -59,3 +65,40 @@ def test_knn_of_raw_digits_is_good() -> None:
     near.see(bank, images.train_labels)
     votes = near.votes(10, 0.1)
     assert (votes.argmax(1) == images.test_labels).double().mean() > 0.95
+
+
+KINDS: list[tuple[str, dict[str, Any]]] = [("supervised", {}), ("pretrain", {"linear_head": True, "memory__enabled": True})]
+
+
+def disturbed(kind: str, overrides: dict[str, Any]) -> tuple[Stage[Any], data.Images]:
+    """A stage in training mode but for one module, with BN away from 1 and 0, and its images."""
+    config = params.build(params.KINDS[kind], step(kind, test_images=30, **overrides))
+    torch.manual_seed(0)
+    stage = STAGES[kind](config, {}).train()
+    stage.get_submodule("encoder.group2").eval()
+    for name, tensor in stage.state_dict().items():
+        if "norm" in name:
+            tensor.copy_(0.5 + torch.rand_like(tensor))
+    return stage, data.load(config.dataset)
+
+
+def test_an_images_outputs_do_not_depend_on_its_batch() -> None:
+    stage, images = disturbed("supervised", {})
+    samples = torch.arange(12)
+    whole = stage.outputs(stage, images.test, samples)
+    alone = torch.cat([stage.outputs(stage, images.test, samples[i : i + 1]) for i in range(12)])
+    torch.testing.assert_close(whole, alone)
+    with torch.no_grad():
+        torch.testing.assert_close(whole, stage.eval()(digit_images()[1][:12].float() / 255))
+
+
+@pytest.mark.parametrize(("kind", "overrides"), KINDS)
+def test_evaluation_moves_nothing_and_leaves_every_module_in_its_mode(kind: str, overrides: dict[str, Any]) -> None:
+    stage, images = disturbed(kind, overrides)
+    before = {name: tensor.clone() for name, tensor in stage.state_dict().items()}
+    modes = [module.training for module in stage.modules()]
+    assert 0 < sum(modes) < len(modes)
+    metrics = stage.evaluate(images)
+    assert metrics == stage.evaluate(images)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in stage.state_dict().items())
+    assert [module.training for module in stage.modules()] == modes
