@@ -227,6 +227,30 @@ def test_sigma_follows_the_train_step_and_nothing_else_does() -> None:
     assert torch.equal(a.boxes, b.boxes)
 
 
+def test_sigma_is_uniform_between_its_bounds_and_each_view_has_its_own() -> None:
+    n, size = 1000, torch.full((3,), 32)
+    config = official(blur_sigma_min=0.3, blur_sigma_max=1.7)
+    by_view = []
+    for view in (0, 1):
+        drawn = [augment.draw(size, size, config, **arguments(3, train_step=t, view=view)).sigma for t in range(n)]
+        assert all(len(sigma) == 1 for sigma in drawn)  # one for all images of the train step
+        by_view.append(torch.cat(drawn).numpy())
+    for sigma in by_view:
+        assert 0.3 <= sigma.min() < 0.31
+        assert 1.69 < sigma.max() <= 1.7
+        assert distance(sigma, np.linspace(0.3, 1.7, 20000)) < 0.062  # 99.9 % of samples of this law are below
+    for one, other in ((by_view[0], by_view[1]), (by_view[0][1:], by_view[0][:-1])):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 4 / n**0.5
+
+
+def test_sigma_per_sample_is_uniform_and_apart_from_the_choice_to_blur() -> None:
+    n = 20000
+    p = augment.draw(torch.full((n,), 32), torch.full((n,), 32), official(blur_sigma="per_sample"), **arguments(n))
+    assert p.sigma.shape == (n,)
+    for sigma in (p.sigma.numpy(), p.sigma[p.blur].numpy()):
+        assert distance(sigma, np.linspace(0.1, 2.0, n)) < 0.025
+
+
 def test_shares_of_the_choices() -> None:
     n = 20000
     p = augment.draw(torch.full((n,), 32), torch.full((n,), 32), official(), **arguments(n))

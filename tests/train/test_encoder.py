@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 
 from simclr_spec.errors import UsageError
 from simclr_spec.plan.network import encoder as closed_form
-from simclr_spec.train.encoder import Encoder, average_pool, max_pool
+from simclr_spec.train.encoder import Encoder, SelectiveKernel, average_pool, max_pool
 from tests.train.golden_fill import encoder_params, fill, tensor_name, to_torch
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -164,6 +165,29 @@ def test_initial_weights_follow_the_declared_law() -> None:
     assert state["group1.0.layers.2.norm.weight"].count_nonzero() == 0
     he = Encoder(replace(encoder_params(18), init="he")).state_dict()["group4.1.layers.1.conv.weight"]
     assert he.var().item() * fan_in == pytest.approx(2.0, rel=0.01)
+
+
+@pytest.mark.parametrize(("init", "variance"), [("tensorflow", lambda i, o: 1 / i), ("he", lambda i, o: 2 / o)])
+@pytest.mark.parametrize("layer", ["squeeze", "expand"])
+def test_a_selective_kernels_gate_starts_by_the_law_of_convolutions(
+    layer: str, init: str, variance: Callable[[int, int], float]
+) -> None:
+    """A normal (TensorFlow's is cut at 2 sigma), of the fan of a 1x1 convolution."""
+    torch.manual_seed(1)
+    config = replace(encoder_params(50, base_width=16, sk=True), init=init)  # type: ignore[arg-type]
+    gates = [module for module in Encoder(config).modules() if isinstance(module, SelectiveKernel)]
+    assert len(gates) == 16
+    drawn = []
+    for gate in gates:
+        weight = gate.get_parameter(f"{layer}.weight").detach()
+        drawn.append(weight.flatten() / variance(weight.shape[1], weight.shape[0]) ** 0.5)
+    w = torch.cat(drawn)
+    n = len(w)
+    assert abs(w.mean().item()) < 4 / n**0.5
+    assert w.var().item() == pytest.approx(1.0, abs=6 / n**0.5)
+    sigma, within, farthest = (1 / 0.87962566, 0.6827 / 0.9545, 2.0) if init == "tensorflow" else (1.0, 0.6827, 6.0)
+    assert (w.abs() < sigma).double().mean().item() == pytest.approx(within, abs=2 / n**0.5)
+    assert min(farthest, 3.5) * 0.99 < w.abs().max().item() / sigma <= farthest * 1.0001
 
 
 def test_golden_kernels_are_laid_out_as_ours() -> None:

@@ -129,6 +129,42 @@ def test_frozen_parameters_and_missing_gradients() -> None:
     assert set(ours.state_tensors()) == {"0.weight", "0.bias"}
 
 
+def test_without_a_gradient_momentum_goes_on_and_trust_is_1() -> None:
+    """Weight decay 0: a zero gradient stays zero, a zero weight has no norm, and neither makes a NaN."""
+    starts = {"moving": torch.tensor([3.0, 4.0]), "zero": torch.zeros(2), "resting": torch.tensor([1.0, 2.0])}
+    weights = {name: nn.Parameter(w.double()) for name, w in starts.items()}
+    rules = [optim.Rule(name, p, decayed=True, adapted=True) for name, p in weights.items()]
+    ours = optim.Optimizer(rules, optim.Update(momentum=0.9, nesterov=False, weight_decay=0.0, trust_coefficient=0.001))
+    first = torch.tensor([0.6, 0.8], dtype=torch.float64)
+    for name, p in weights.items():
+        p.grad = torch.zeros_like(first) if name == "resting" else first.clone()
+    ours.step(0.5)
+    # |w| = 5 and |g| = 1; the zero weight moves by lr g.
+    velocity = {"moving": 0.5 * 0.001 * 5 * first, "zero": 0.5 * first, "resting": 0 * first}
+    place = {name: w.double() - velocity[name] for name, w in starts.items()}
+    for _ in range(3):
+        for name, p in weights.items():
+            torch.testing.assert_close(p.detach(), place[name], rtol=1e-12, atol=1e-15)
+            torch.testing.assert_close(ours.state_tensors()[name], velocity[name], rtol=1e-12, atol=1e-15)
+            p.grad = torch.zeros_like(p)
+            velocity[name] = 0.9 * velocity[name]
+            place[name] = place[name] - velocity[name]
+        ours.step(0.5)
+
+
+@pytest.mark.parametrize("kind", ["lars", "sgd"])
+def test_a_zero_classifier_without_weight_decay_learns_at_the_full_rate(kind: str) -> None:
+    classifier = Classifier(3, 2, zero=True).double()
+    ours = optim.optimizer(classifier, config(optimizer=kind, weight_decay=0.0))
+    g = torch.tensor([[1.0, -2.0, 0.5], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    classifier.weight.grad, classifier.bias.grad = g.clone(), g[:, 0].clone()
+    ours.step(0.1)
+    ours.zero_grad()
+    ours.step(0.1)  # no gradient any more: momentum 0.9 alone
+    torch.testing.assert_close(classifier.weight.detach(), -0.1 * 1.9 * g, rtol=1e-12, atol=0)
+    torch.testing.assert_close(classifier.bias.detach(), -0.1 * 1.9 * g[:, 0], rtol=1e-12, atol=0)
+
+
 def test_state_restores_a_run() -> None:
     def run(steps: range, state: dict[str, torch.Tensor] | None, start: torch.Tensor) -> tuple[optim.Optimizer, nn.Linear]:
         layer = nn.Linear(5, 7, bias=False)

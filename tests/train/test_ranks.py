@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from simclr_spec import params
+from simclr_spec.train import losses as module
 from simclr_spec.train.encoder import Encoder
 from simclr_spec.train.heads import ProjectionHead
 from simclr_spec.train.losses import nt_xent, nt_xent_memory
@@ -50,6 +51,18 @@ def losses(images: slice, counter: Counter | None = None) -> dict[str, Any]:
         backward = counter.take() if counter else 0
         found[name] = {"loss": loss.detach(), "accuracy": accuracy, "z": z.grad, "collectives": (forward, backward)}
     return found
+
+
+STRIPS = {"one strip": (256, 2**33), "strips kept": (2, 2**33), "strips formed twice": (2, 0)}
+
+
+def in_strips(how: str, images: slice, counter: Counter) -> dict[str, Any]:
+    before = module.STRIP, module.KEPT_BYTES
+    module.STRIP, module.KEPT_BYTES = STRIPS[how]
+    try:
+        return losses(images, counter)
+    finally:
+        module.STRIP, module.KEPT_BYTES = before
 
 
 def norm(rows: slice, variance: str, dims: int, counter: Counter | None = None) -> dict[str, Any]:
@@ -97,7 +110,7 @@ def work(rank: int, world: int, counter: Counter) -> dict[str, Any]:
     size = IMAGES // world
     images = slice(rank * size, (rank + 1) * size)
     return {
-        "losses": losses(images, counter),
+        "losses": {how: in_strips(how, images, counter) for how in STRIPS},
         "norms": [norm(uneven(world)[rank], variance, dims, counter) for variance, dims in NORMS],
         "network": network(images),
     }
@@ -119,13 +132,14 @@ def alike(ours: Tensor, whole: Tensor) -> None:
     torch.testing.assert_close(ours, whole, rtol=1e-6, atol=1e-9 * whole.abs().max().item())
 
 
+@pytest.mark.parametrize("how", STRIPS)
 @pytest.mark.parametrize("name", ["nt_xent", "memory", "online"])
-def test_losses_and_their_gradients(name: str, ranks: list[dict[str, Any]]) -> None:
+def test_losses_and_their_gradients(name: str, how: str, ranks: list[dict[str, Any]]) -> None:
     whole = losses(WHOLE)[name]
-    joined = torch.cat([rank["losses"][name]["z"].view(2, -1, DIM) for rank in ranks], dim=1).flatten(0, 1)
+    joined = torch.cat([rank["losses"][how][name]["z"].view(2, -1, DIM) for rank in ranks], dim=1).flatten(0, 1)
     alike(joined / len(ranks), whole["z"])
     for rank in ranks:
-        ours = rank["losses"][name]
+        ours = rank["losses"][how][name]
         torch.testing.assert_close(ours["loss"], whole["loss"], rtol=1e-12, atol=0)
         assert ours["accuracy"] == pytest.approx(whole["accuracy"])
         assert ours["collectives"] == (2, 0)
