@@ -130,6 +130,16 @@ def test_an_axis_that_departs_from_the_recipe_is_a_deviation(tmp_path: Path) -> 
     assert {note.name for note in deviations(plan_of(text, tmp_path).steps)} > {"head.layers", "from_layer"}
 
 
+def test_a_set_goes_over_an_axis_of_the_same_value(tmp_path: Path) -> None:
+    text = CHAIN.replace("{ depth = 18 }", "{ depth = 18, head_layers = 2 }, { depth = 18, head_layers = 3 }")
+    plan = plan_of(text + "from_layer = [0, 1]\n", tmp_path, ("head.layers=4", "from_layer=3"))
+    assert [(step.kind, step.params["head"]["layers"], step.params.get("from_layer")) for step in plan.steps] == [
+        ("pretrain", 4, None),
+        ("finetune", 4, 3),
+    ]
+    assert plan.steps[0].coordinates["head_layers"] == 4
+
+
 def test_a_set_names_the_data_set_of_a_stage_or_of_all(tmp_path: Path) -> None:
     def sets(*typed: str) -> list[tuple[str, str]]:
         origins = [step.origins["dataset.name"] for step in plan_of(CHAIN, tmp_path, typed).steps]

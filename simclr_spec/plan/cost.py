@@ -202,17 +202,6 @@ def _but_seeds(step: Step) -> tuple[Any, ...]:
     return (id(step.shared), *((name, setting.value) for name, setting in step.own.items() if not name.endswith("seed")))
 
 
-def one_by_one(plan: Plan, seconds: Mapping[str, float]) -> float:
-    """Seconds if every Step but the pretrainings were run alone, with everything it needs."""
-    chain: dict[str, float] = {}
-    total = 0.0
-    for step in plan.steps:
-        chain[step.fingerprint] = seconds[step.fingerprint] + sum(chain[parent] for parent in step.needs.values())
-        if step.kind != "pretrain":
-            total += chain[step.fingerprint]
-    return total or sum(seconds.values())
-
-
 def calibrated(plan: Plan, costs: Mapping[str, Cost], ratios: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Seconds of every Step, corrected by the median over finished Steps of its kind: `ratios` are measured / estimated."""
     factor = {kind: sorted(found)[len(found) // 2] for kind, found in ratios.items() if found}

@@ -145,9 +145,8 @@ class _Expansion:
         self._lists = label_lists(facts["dataset.classes"].document) if facts["dataset.classes"].document else {}
         self._axis: dict[tuple[Any, ...], Setting] = {}
         self._checked: set[tuple[Any, ...]] = set()
-        self._from_layers = stage.from_layers
-        if any(o.field == "from_layer" and o.target in (None, stage.kind, stage.name) for o in resolver.overrides):
-            self._from_layers = ()
+        self._typed = {override.field for override in resolver.overrides_of(stage)}
+        self._from_layers = () if "from_layer" in self._typed else stage.from_layers
         if stage.kind in LABELLED:
             self._labels: list[tuple[str, Any]] = [("labels_per_class", n) for n in stage.per_class]
             self._labels += [("label_fraction", share) for share in stage.fractions or (() if stage.per_class else (1.0,))]
@@ -163,7 +162,8 @@ class _Expansion:
                     yield from self._labelled(encoder, self._path_of(parent), {"from": parent}, {})
         elif self.stage.parent is None:
             for row, path in self.spec.rows:
-                coordinates = row.coordinates()
+                said = row.coordinates()
+                coordinates = {key: said[key] for key in said if COORDINATE_FIELDS.get(key) not in self._typed}
                 if self.stage.kind != "pretrain":
                     coordinates = {key: coordinates[key] for key in ("depth", "width", "sk")}
                 if self._wanted(coordinates):

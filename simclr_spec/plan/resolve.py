@@ -100,7 +100,7 @@ class Resolver:
     def dataset_name(self, stage: Stage) -> tuple[Setting | None, Any]:
         """The name as it was written, and the folder from which its path starts."""
         document = self.spec.document
-        if typed := [one for one in self._overrides(stage) if one.field == "dataset"]:
+        if typed := [one for one in self.overrides_of(stage) if one.field == "dataset"]:
             return typed[-1].setting, None
         if stage.dataset is not None:
             return Setting(stage.dataset, "spec", document, (*stage.path, "dataset")), document.folder
@@ -112,7 +112,7 @@ class Resolver:
             return Setting(self.recipe.dataset, "recipe", self.recipe.document, ("dataset",)), self.recipe.document.folder
         return None, None
 
-    def _overrides(self, stage: Stage) -> Iterator[Override]:
+    def overrides_of(self, stage: Stage) -> Iterator[Override]:
         return (one for one in self.overrides if one.target in (None, stage.kind, stage.name))
 
     def values(self, stage: Stage, coordinates: dict[str, Any], fixed: frozenset[str]) -> Values:
@@ -162,7 +162,7 @@ class Resolver:
         if self.scale is not None:
             later += _of_layer(self.scale, stage.kind, matching[1])
         later += stage.settings.items()
-        later += ((override.field, override.setting) for override in self._overrides(stage))
+        later += ((override.field, override.setting) for override in self.overrides_of(stage))
         for name, setting in later:
             if name in known:
                 settings[name] = beside(said.get(name), setting)
