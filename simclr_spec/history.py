@@ -41,12 +41,12 @@ def absolute(name: str) -> str:
 
 
 def _absolute_set(text: str) -> str:
-    """--set dataset=FILE is the only one that can name a file."""
+    """--set dataset=FILE and --set STAGE.dataset=FILE are the only ones that can name a file."""
     key, _, written = text.partition("=")
     value = written_value(written.strip())
-    if key.strip() != "dataset" or not is_path(str(value)):
+    if key.strip().rpartition(".")[2] != "dataset" or not is_path(str(value)):
         return text
-    return f"dataset={json.dumps(absolute(value), ensure_ascii=False)}"
+    return f"{key.strip()}={json.dumps(absolute(value), ensure_ascii=False)}"
 
 
 def _file(store: Store, spec: str) -> Path:
