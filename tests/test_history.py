@@ -72,7 +72,8 @@ def test_specs_of_one_run_keep_each_its_own_scale(tmp_path: Path, monkeypatch: p
 
 def test_paths_are_remembered_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    record_plan(Store(Path("runs")), ["a/x.toml"], "../big.toml", ["pretrain.dataset = 'my.toml'", "dataset=digits", "epochs=2"])
+    sets = ["pretrain.dataset = 'my.toml'", "dataset=digits", "epochs=2"]
+    record_plan(Store(Path("runs")), ["a/x.toml"], "../big.toml", sets)
     (plan,) = all_plans(Store(tmp_path / "runs"))
     assert plan.specs == (f"{tmp_path}/a/x.toml",)
     assert plan.scale == f"{tmp_path.parent}/big.toml"
