@@ -1,6 +1,8 @@
 """The command line: `simclr-spec`, or `python -m simclr_spec`."""
 
 import gc
+import io
+import sys
 
 
 def run() -> None:
@@ -8,6 +10,9 @@ def run() -> None:
     from simclr_spec.cli import main
 
     gc.enable()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal knows ± and –
     main(prog_name="simclr-spec")
 
 

@@ -35,9 +35,8 @@ class Cli(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         except OSError as error:
-            if error.filename is None:
-                raise
-            click.echo(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}", err=True)
+            what = "go on" if error.filename is None else f"use {os.fsdecode(error.filename)}"
+            click.echo(f"cannot {what}: {error.strerror or error}", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             ctx.exit(130)
@@ -235,7 +234,7 @@ def _run(view: View, store: str, runner: str, data_root: Sequence[str]) -> None:
 
     place, shelf, asked = runners.read(runner), Store(Path(store)), {step.fingerprint for step in (*view.steps, *view.running)}
     data_roots.check((step.params for step in view.running), data_root)
-    history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets)
+    history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector)
     steps = [step for step in view.plan.steps if step.fingerprint in asked]
     with watcher() as screen:
         outcome = dispatch.run(view.plan, steps, shelf, place, screen, seconds=view.seconds, data_roots=data_root)

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from simclr_spec.coordinates import Selector
 from simclr_spec.errors import SimclrSpecError
 from simclr_spec.library import is_path
 from simclr_spec.plan.resolve import written_value
@@ -27,6 +28,7 @@ class Recorded:
     specs: tuple[str, ...]
     scale: str | None
     sets: tuple[str, ...]
+    selector: Selector | None
     time: str
 
 
@@ -56,14 +58,18 @@ def _file(store: Store, spec: str) -> Path:
     return store.path / ".plans" / f"{name}.json"
 
 
-def record_plan(store: Store, specs: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
+def record_plan(
+    store: Store, specs: Sequence[str], scale: str | None, sets: Sequence[str], selector: Selector | None = None
+) -> None:
     """Remember, for every spec of it, the plan that is being run; `scale` None = each spec's own."""
     store.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     (store.path / ".plans").mkdir(exist_ok=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    plan = Recorded(tuple(map(absolute, specs)), scale and absolute(scale), tuple(map(_absolute_set, sets)), now)
-    with record(store).open("a") as file:
-        file.write(json.dumps(asdict(plan)) + "\n")
+    plan = Recorded(tuple(map(absolute, specs)), scale and absolute(scale), tuple(map(_absolute_set, sets)), selector, now)
+    with record(store).open("a+b") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        torn = file.read() not in (b"", b"\n")  # by a crash: it stays a line of its own
+        file.write(b"\n" * torn + json.dumps(asdict(plan)).encode() + b"\n")
     for spec in specs:
         write_json(_file(store, spec), asdict(plan))
 
@@ -91,4 +97,6 @@ def all_plans(store: Store) -> list[Recorded]:
 
 
 def _recorded(value: dict[str, Any]) -> Recorded:
-    return Recorded(tuple(value["specs"]), value["scale"], tuple(value["sets"]), value["time"])
+    specs, scale, sets, time = tuple(value["specs"]), value["scale"], tuple(value["sets"]), value["time"]
+    selector = value.get("selector")
+    return Recorded(specs, scale, sets, selector and Selector(**selector), time)

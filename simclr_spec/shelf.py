@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,10 @@ def _parents_first(found: Sequence[Entry]) -> list[Entry]:
 
 
 def survey_again(store: str, names: Sequence[str], selector: Selector | None, machine: str | None = None) -> View:
-    """The plan that ran last (of the specs `names`, if any), narrowed to what failed or was interrupted and its descendants."""
+    """The plan that ran last (of the specs `names`, if any), narrowed to what failed or was interrupted and its descendants.
+
+    A plan that ran in part goes on with that part.
+    """
     plans = [plan for plan in all_plans(Store(Path(store))) if not names or _names(names) <= set(plan.specs)]
     if not plans:
         raise UsageError(
@@ -114,9 +117,11 @@ def survey_again(store: str, names: Sequence[str], selector: Selector | None, ma
         entry.state in _UNFINISHED for entry in _planned(Store(Path(store)), last.specs, last.scale, last.sets)
     ):
         raise UsageError(f"nothing failed or was interrupted in the plan that ran last: {' '.join(last.specs)}")
-    table = selector.table if selector else {"state": _UNFINISHED}
-    chosen = Selector(table, ancestors=bool(selector and selector.ancestors), descendants=True)
-    return survey(last.specs, chosen, scale=last.scale, sets=last.sets, store=store, machine=machine)
+    chosen = last.selector or Selector({"state": _UNFINISHED}, descendants=True)
+    if selector is not None:
+        chosen = replace(selector, descendants=True)
+    view = survey(last.specs, chosen, scale=last.scale, sets=last.sets, store=store, machine=machine)
+    return replace(view, selector=last.selector)
 
 
 def _names(names: Sequence[str]) -> set[str]:

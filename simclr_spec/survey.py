@@ -26,6 +26,7 @@ class View:
     """A plan with all that is known of it before anything starts; `steps` are the selected ones."""
 
     plan: Plan
+    selector: Selector | None
     steps: tuple[Step, ...]
     verdicts: Mapping[str, Verdict]
     """by fingerprint, like costs and seconds"""
@@ -69,7 +70,7 @@ def survey(
     device = read_machine(machine or plan.machine)
     priced = costs(plan, device)
     seconds = calibrated(plan, priced, _ratios(plan, shelf, verdicts, priced, device))
-    view = View(plan, steps, verdicts, priced, seconds, device)
+    view = View(plan, selector, steps, verdicts, priced, seconds, device)
     hours = view.hours(view.running)
     if max_hours is not None and hours > max_hours:
         raise UsageError(

@@ -57,6 +57,16 @@ def test_a_second_run_trains_nothing_in_two_seconds(again: Path) -> None:
     assert seconds < 2.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
+def test_a_run_that_nobody_listens_to_goes_on(tmp_path: Path) -> None:
+    """As in `simclr-spec run ... | head -1`."""
+    process = runs.start(tmp_path, "stage=supervised")
+    assert process.stdout is not None
+    assert "begins" in process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(runs.PATIENCE) == 0
+    assert [folder.state() for folder in Store(tmp_path / "runs").folders()] == ["done"]
+
+
 def _interrupted(folder: Path) -> None:
     (run_folder,) = [one for one in Store(folder / "runs").folders() if one.path.parent.name == "pretrain"]
     attempt = run_folder.attempts()[-1]

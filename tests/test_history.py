@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,12 @@ from click.testing import CliRunner
 
 from simclr_spec import shelf
 from simclr_spec.cli import main
+from simclr_spec.coordinates import parse
 from simclr_spec.errors import SimclrSpecError
 from simclr_spec.history import all_plans, last_plan, record_plan
 from simclr_spec.plan import compile
 from simclr_spec.store import Store
-from tests.finished import finish_all
+from tests.finished import FEW, fail, finish_all
 
 ONE = """
 title = "One training"
@@ -68,6 +70,26 @@ def test_specs_of_one_run_keep_each_its_own_scale(tmp_path: Path, monkeypatch: p
     assert shelf.waste(Store(tmp_path / "runs")) == [], "gc would delete runs that the plan needs"
     (again,) = all_plans(Store(tmp_path / "runs"))
     assert compile(again.specs, scale=again.scale, sets=again.sets).digest == plan.digest
+
+
+def test_a_line_that_a_crash_tore_stays_a_line_of_its_own(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    record_plan(store, ["table1"], None, [])
+    file = tmp_path / ".plans" / "all.jsonl"
+    file.write_bytes(file.read_bytes()[:-20])
+    record_plan(store, ["quickstart"], None, [])
+    torn, whole = file.read_text().splitlines()
+    assert json.loads(whole)["specs"] == ["quickstart"]
+    assert "table1" in torn
+
+
+def test_retry_goes_on_with_the_part_that_ran(tmp_path: Path) -> None:
+    selector = parse(["stage=pretrain,supervised", "width=1"])
+    record_plan(Store(tmp_path), [FEW], None, [], selector)
+    fail(Store(tmp_path), compile([FEW]).steps[0])
+    view = shelf.survey_again(str(tmp_path), [], None)
+    assert {step.fingerprint for step in view.running} == {step.fingerprint for step in compile([FEW]).select(selector)}
+    assert view.selector == selector
 
 
 def test_paths_are_remembered_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def make(
         for row in selected
     )
     arguments = " ".join(
-        [quote(report.spec), *([f"--scale {scale}"] if scale else []), *(f"--set {quote(one)}" for one in sets)]
+        [quote(report.spec), *([f"--scale {quote(scale)}"] if scale else []), *(f"--set {quote(one)}" for one in sets)]
     )
     below = [
         notes.deviations(steps),

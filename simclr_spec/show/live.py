@@ -5,6 +5,7 @@ Drawing costs time that the training needs, so the screen changes twice a second
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
@@ -81,7 +82,10 @@ class Plain:
     def _tell(self, board: Board, text: str) -> None:
         self.told = time.monotonic()
         done = len(board.in_state("done"))
-        print(f"[{done}/{len(board.tasks)} {duration(self.told - board.began)}] {text}", file=self.out, flush=True)
+        try:
+            print(f"[{done}/{len(board.tasks)} {duration(self.told - board.began)}] {text}", file=self.out, flush=True)
+        except BrokenPipeError:  # nobody reads any more, as in `run ... | head`: the training goes on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
 
 class Live:
