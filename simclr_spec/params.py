@@ -41,7 +41,7 @@ class Encoder:
     sk: bool = _p("selective kernels, which bring ResNet-D")
     base_width: int = _p("channels of the first group at width 1", minimum=2)
     stem: Literal["imagenet", "cifar"] = _p("7x7 (or 3x3 thrice with SK) stride 2 and max-pool, or one 3x3 stride 1")
-    sk_ratio: float = _p("squeeze ratio of selective kernels", _positive, maximum=1e3)
+    sk_ratio: float = _p("squeeze ratio of selective kernels", _positive, maximum=1000)
     sk_min_width: int = _p("least squeeze width of selective kernels", minimum=1)
     bn_decay: float = _p("decay of BN's moving statistics per train step", _share)
     bn_epsilon: float = _p("added to BN's variance", _positive)
@@ -121,7 +121,7 @@ class Training:
     dataset: Dataset
     encoder: Encoder
     augment: Augment
-    epochs: float = _p("passes over the training images", _positive, maximum=1e9)
+    epochs: float = _p("passes over the training images", _positive, maximum=10**9)
     train_steps: int | None = _p("stop after this many train steps instead of by epochs (schedule included)", minimum=1)
     batch: int = _p("images per train step, over all devices", minimum=2)
     batch_at_most_examples: bool = _p("with fewer training examples than `batch`, use them all in every train step")

@@ -12,7 +12,7 @@ from typing import Any
 
 from simclr_spec.errors import UsageError
 from simclr_spec.library import is_path
-from simclr_spec.plan import Step
+from simclr_spec.plan import UNSCALED_TITLE, Step
 from simclr_spec.plan.cost import batch, cost
 from simclr_spec.spec.settings import Setting
 from simclr_spec.survey import View
@@ -24,7 +24,7 @@ _REASONS = 12
 def as_table(view: View) -> str:
     """Steps by stage, what is known of them, and what the whole costs."""
     plan, machine = view.plan, view.machine
-    scale = plan.scale_title or "the recipe's own scale"
+    scale = plan.scale_title or UNSCALED_TITLE
     encoders = {tuple(step.coordinates.get(key) for key in ("depth", "width", "sk")) for step in view.steps}
     lines = [f"{' + '.join(plan.titles)} · {_count(len(view.steps), 'Step')} · {_count(len(encoders), 'encoder')} · {scale}"]
     rows = [["stage", "steps", "done", "ready", "waits", f"{machine.unit}-hours", f"{machine.unit}s for a batch"]]
