@@ -33,15 +33,17 @@ class Counter:
         return calls
 
 
-def in_processes(world: int, work: Callable[[int, int, Counter], Any], folder: Path) -> list[Any]:
-    """What `work(rank, world, counter)`, a function of a module, returns in each process."""
+def in_processes(world: int, work: Callable[[int, int, Counter], Any], folder: Path, backend: str = "gloo") -> list[Any]:
+    """What `work(rank, world, counter)`, a function of a module, returns in each process; with nccl on a GPU each."""
     folder.mkdir()
-    spawn(_child, (world, work, str(folder)), nprocs=world)  # type: ignore[no-untyped-call]
+    spawn(_child, (world, work, str(folder), backend), nprocs=world)  # type: ignore[no-untyped-call]
     return [torch.load(folder / str(rank), weights_only=False) for rank in range(world)]
 
 
-def _child(rank: int, world: int, work: Callable[[int, int, Counter], Any], folder: str) -> None:
+def _child(rank: int, world: int, work: Callable[[int, int, Counter], Any], folder: str, backend: str) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
+    if backend == "nccl":
+        torch.cuda.set_device(rank)
+    dist.init_process_group(backend, init_method=f"file://{folder}/meet", rank=rank, world_size=world)
     torch.save(work(rank, world, Counter()), f"{folder}/{rank}")
     dist.destroy_process_group()

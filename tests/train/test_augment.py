@@ -188,6 +188,14 @@ def test_views_equal_a_slow_reference(images: Tensor, blur_sigma: str) -> None:
         close(found[i].permute(1, 2, 0).double(), torch.from_numpy(expected), 2e-6)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("size", [32, 96])
+def test_a_gpu_shows_the_same_views(size: int) -> None:
+    images = pictures(40, 64)
+    found = training_view(images.cuda(), official(), size, **arguments(40))
+    close(found.cpu(), training_view(images, official(), size, **arguments(40)), 1e-5)
+
+
 def test_views_stay_in_range_and_keep_colour_neutral_images_neutral() -> None:
     images = digit_images()[0][:256]
     found = training_view(images, official(), 8, **arguments(256))

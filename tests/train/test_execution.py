@@ -21,7 +21,7 @@ from simclr_spec import params
 from simclr_spec.store import Store
 from simclr_spec.train import data, execute
 from simclr_spec.train.loop import STAGES
-from simclr_spec.train.run import Run, train_step
+from simclr_spec.train.run import Run
 from tests.steps import prepare, step
 
 KINDS: list[tuple[str, dict[str, Any]]] = [
@@ -123,10 +123,9 @@ def test_encoders_are_compiled_where_the_step_asks_for_it(
 @pytest.mark.parametrize("optimizer", ["lars", "sgd"])
 def test_a_train_step_never_waits_for_the_device(kind: str, overrides: dict[str, Any], optimizer: str) -> None:
     run = started(kind, "cuda", optimizer=optimizer, **overrides)
-    train_step(run.stage, run.optimizer, run.make_batch(0), run.rate())  # libraries set themselves up
-    shown = run.make_batch(1)
+    run.advance()  # libraries set themselves up
     torch.cuda.set_sync_debug_mode("error")
     try:
-        train_step(run.stage, run.optimizer, shown, run.rate())
+        run.advance()
     finally:
         torch.cuda.set_sync_debug_mode("default")

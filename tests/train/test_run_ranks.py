@@ -32,7 +32,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def trained(case: str, world: int = 1) -> dict[str, Any]:
+def trained(case: str, world: int = 1, device: str = "cpu") -> dict[str, Any]:
     """What the first train steps of a Step show and leave behind."""
     kind, overrides = CASES[case]
     config = params.build(params.KINDS[kind], step(kind, batch=24, train_steps=TRAIN_STEPS, **STRONG, **overrides))
@@ -41,24 +41,28 @@ def trained(case: str, world: int = 1) -> dict[str, Any]:
     for name, module in stage.named_modules():
         if name.rpartition(".")[2] == "encoder":
             module.register_forward_pre_hook(lambda _m, x: (x[0].double(),))  # images come as float32
-    run = Run(config, stage, data.load(config.dataset), torch.device("cpu"))
+    run = Run(config, stage, data.load(config.dataset).to(device), torch.device(device))
     found: dict[str, Any] = {"images": [], "losses": [], "gradients": []}
     for t in range(TRAIN_STEPS):
         shown = run.make_batch(t)
-        rows = zip(*(view.numpy() for view in shown.views), shown.labels.tolist(), strict=True)
+        rows = zip(*(view.cpu().numpy() for view in shown.views), shown.labels.tolist(), strict=True)
         found["images"].append([(*(view.tobytes() for view in views), label) for *views, label in rows])
         measured = train_step(stage, run.optimizer, shown, run.rate(), run.micro_batch // world)
         # Not the accuracies: images with equal outputs tie, and a tie falls to either side.
-        found["losses"].append(measured[[i for i, name in enumerate(stage.measures) if name.endswith("loss")]])
-        found["gradients"].append(torch.cat([p.grad.flatten() for p in stage.parameters() if p.grad is not None]).clone())
+        found["losses"].append(measured[[i for i, name in enumerate(stage.measures) if name.endswith("loss")]].cpu())
+        found["gradients"].append(torch.cat([p.grad.flatten().cpu() for p in stage.parameters() if p.grad is not None]))
         run.done += 1
-    found["statistics"] = torch.cat([b.double().flatten() for name, b in stage.named_buffers() if "running" in name])
-    found["state"] = {name: tensor.double() for name, tensor in stage.state().items()}
+    found["statistics"] = torch.cat([b.double().flatten().cpu() for name, b in stage.named_buffers() if "running" in name])
+    found["state"] = {name: tensor.double().cpu() for name, tensor in stage.state().items()}
     return found
 
 
 def work(_rank: int, world: int, _counter: Counter) -> dict[str, Any]:
     return {case: trained(case, world) for case in CASES}
+
+
+def work_on_gpus(rank: int, world: int, _counter: Counter) -> dict[str, Any]:
+    return {case: trained(case, world, f"cuda:{rank}") for case in CASES}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +76,16 @@ def close(ours: Tensor, whole: Tensor) -> None:
 
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_ranks_train_as_one_process(world: int, alone: dict[str, Any], tmp_path: Path) -> None:
-    ranks = in_processes(world, work, tmp_path / "meeting")
+    _compare(in_processes(world, work, tmp_path / "meeting"), alone)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_train_as_one(tmp_path: Path) -> None:
+    alone = {case: trained(case, device="cuda") for case in CASES}
+    _compare(in_processes(2, work_on_gpus, tmp_path / "meeting", "nccl"), alone)
+
+
+def _compare(ranks: list[dict[str, Any]], alone: dict[str, Any]) -> None:
     for case, whole in alone.items():
         for t in range(TRAIN_STEPS):
             shown = [image for rank in ranks for image in rank[case]["images"][t]]
