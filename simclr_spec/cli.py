@@ -176,6 +176,8 @@ def report(
     from simclr_spec.report.table import make
     from simclr_spec.store import Store
 
+    if output is not None and Path(output).resolve() == Path(name).resolve():
+        raise UsageError(f"{output} is the report itself: name another file for the table")
     form = format_of(form, output)
     table = make(name, Store(Path(store)), scale, sets, parse(words))
     write(table, form, output)

@@ -23,6 +23,7 @@ from simclr_spec.report.text import note_lines
 from simclr_spec.store import Store
 from tests.finished import FEW, finish, finish_all
 from tests.reports import EIGHT, SMALL, everything, of, write
+from tests.typed import run
 
 SUPERVISED = '  { title = "supervised", where = { stage = "supervised", width = 1, depth = 50, sk = false } },\n'
 
@@ -246,3 +247,11 @@ def test_the_format_asked_for_wins_over_the_extension(form: str | None, output: 
 def test_an_unknown_extension_is_told() -> None:
     with pytest.raises(UsageError, match=r"^table\.xls: name one of \.txt \.md \.csv \.json \.tex \.html, or say --format$"):
         format_of(None, "table.xls")
+
+
+def test_a_report_is_never_overwritten_by_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.json").write_text("{}")
+    done = run("report", "mine.json", "-o", "./mine.json")
+    assert (done.exit_code, done.output) == (2, "./mine.json is the report itself: name another file for the table\n")
+    assert Path("mine.json").read_text() == "{}"
