@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -286,7 +287,9 @@ def test_two_processes_learn_what_one_learns(store: Store, tmp_path: Path, start
     """Shares of the batch, global BN and one packed average of gradients: only the order of sums differs."""
     options: dict[str, Any] = {"train_steps": 3, "memory__enabled": True, "linear_head": True, "batch": 32}
     alone, together = done(prepare(Store(tmp_path / "one"), "pretrain", **options)), prepare(store, "pretrain", **options)
-    with_port = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(29500 + os.getpid() % 1000)}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with_port = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     processes = [start(together, RANK=str(rank), **with_port) for rank in range(2)]
     assert [process.wait(120) for process in processes] == [0, 0]
     assert len(together.attempts()) == 1
