@@ -291,7 +291,8 @@ def test_two_processes_learn_what_one_learns(store: Store, tmp_path: Path, start
         free.bind(("127.0.0.1", 0))
         with_port = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     processes = [start(together, RANK=str(rank), **with_port) for rank in range(2)]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    ended = [(process.communicate(timeout=120)[1], process.returncode) for process in processes]
+    assert [code for _, code in ended] == [0, 0], ended
     assert len(together.attempts()) == 1
     assert read_json(together.result)["environment"]["world_size"] == 2
     one, two = load_file(alone.weights), load_file(together.weights)
