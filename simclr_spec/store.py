@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from simclr_spec.errors import SimclrSpecError
+from simclr_spec.errors import SimclrSpecError, UsageError
 
 State = Literal["done", "running", "failed", "interrupted", "new"]
 
@@ -43,6 +43,19 @@ def write_atomic(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Atomic, indented, keys in the given order; NaN is refused."""
     write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_output(name: str, text: str) -> None:
+    """A user's file, all of it or nothing; what is no regular file, such as /dev/stdout, is written to. Raises UsageError."""
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            write_atomic(path.resolve(), text.encode())
+    except OSError as error:
+        raise UsageError(f"cannot write {name}: {error.strerror}") from None
 
 
 def read_json(path: Path, *keys: str) -> Any:

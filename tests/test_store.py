@@ -1,4 +1,4 @@
-"""Atomic writes."""
+"""Writes: all or nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from simclr_spec.store import write_atomic
+import pytest
+
+from simclr_spec.errors import UsageError
+from simclr_spec.store import write_atomic, write_output
 
 TOO_LARGE = """
 import pathlib, resource, sys
@@ -35,3 +38,23 @@ def test_files_are_as_readable_as_the_user_lets_new_files_be(tmp_path: Path) -> 
     finally:
         os.umask(before)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_a_user_asks_for_goes_where_the_name_leads(tmp_path: Path) -> None:
+    link, target = tmp_path / "link", tmp_path / "new" / "target"
+    link.symlink_to(target)
+    write_output(str(target), "old")
+    write_output(str(link), "±")
+    assert link.is_symlink()
+    assert target.read_text(encoding="utf-8") == "±"
+
+
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        write_output(str(pipe), "a plan")
+        assert reader.communicate()[0] == "a plan"
+    assert pipe.is_fifo()
+    with pytest.raises(UsageError, match=r"cannot write .*: Is a directory"):
+        write_output(str(tmp_path), "a plan")

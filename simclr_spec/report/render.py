@@ -11,7 +11,7 @@ from simclr_spec.report import terminal
 from simclr_spec.report.markup import html, latex
 from simclr_spec.report.table import Table
 from simclr_spec.report.text import as_csv, as_json, markdown, plain
-from simclr_spec.store import write_atomic
+from simclr_spec.store import write_output
 
 FORMATS: dict[str, Callable[[Table], str]] = {
     "table": plain,
@@ -36,12 +36,7 @@ def format_of(form: str | None, output: str | None) -> str:
 def write(table: Table, form: str, output: str | None) -> None:
     """To the file, or to standard output: in colour where that is a terminal."""
     if output is not None:
-        path = Path(output)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, FORMATS[form](table).encode())
-        except OSError as error:
-            raise UsageError(f"cannot write {output}: {error.strerror}") from None
+        write_output(output, FORMATS[form](table))
     elif form == "table" and sys.stdout.isatty():
         terminal.show(table, sys.stdout)
     else:

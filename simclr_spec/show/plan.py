@@ -15,6 +15,7 @@ from simclr_spec.library import is_path
 from simclr_spec.plan import UNSCALED_TITLE, Step
 from simclr_spec.plan.cost import batch, cost
 from simclr_spec.spec.settings import Setting
+from simclr_spec.store import write_output
 from simclr_spec.survey import View
 
 _REASONS = 12
@@ -275,10 +276,7 @@ def write(view: View, file: str) -> None:
     """The plan as JSON; `run --expect` compares its digest."""
     if Path(file).resolve() in {Path(one).resolve() for one in _made_from(view) if is_path(one)}:
         raise UsageError(f"{file} is one of the files that this plan is made from: name another for the plan")
-    try:
-        Path(file).write_text(as_json(view) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from None
+    write_output(file, as_json(view) + "\n")
 
 
 def _made_from(view: View) -> set[str]:
