@@ -128,6 +128,97 @@ def test_faults_of_all_stages_at_once(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in told(text, tmp_path)] == ["x.toml:10:14", "x.toml:13:20"]
 
 
+LABELS = '[stages.labels]\nkind = "finetune"\nfrom = "pretrain"\nlabel_fraction = 0.001\n'
+LAYER = '[stages.layer]\nkind = "finetune"\nfrom = "pretrain"\nfrom_layer = 3\n'
+LOST = '[stages.lost]\nkind = "finetune"\nfrom = "q"\n[stages.child]\nkind = "distill"\nteacher = "lost"\n'
+WRONG = '[stages.wrong]\nkind = "distill"\nteacher = { stage = "pretrain", depth = 18 }\n'
+CIRCLE = "".join(
+    f'[stages.{name}]\nkind = "distill"\nteacher = "{of}"\n' for name, of in [("outside", "a"), ("a", "b"), ("b", "a")]
+)
+PRETRAIN = CHAIN[: CHAIN.index("[stages.finetune]")]
+TOLD_OF_LABELS = "label_fraction 0.001 leaves 1 images for the 10 classes of digits; use at least 0.00696"
+SK = "SK needs bottleneck blocks; depth 18 has none; use depth ≥ 50 or sk = false"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            PRETRAIN.replace("18", "18, sk = true") + LOST + LABELS + WRONG + LAYER + CIRCLE,
+            [
+                f"x.toml:4:32: {SK}",
+                "x.toml:9:8: from 'q' is not a stage here",
+                f"x.toml:16:18: {TOLD_OF_LABELS}",
+                "x.toml:19:21: a distill starts from a finetune or distill stage; 'pretrain' is a pretrain",
+                "x.toml:23:14: from_layer 3, but the head has 3 layers (specs/recipes/simclrv2.toml:",
+                "x.toml:29:11: these stages need each other: a → b → a",
+            ],
+        ),
+        (
+            PRETRAIN.replace("{ depth = 18 }", "{ depth = 18 }, { depth = 18 }, { depth = 18, sk = true }") + LOST + LABELS,
+            [
+                "x.toml:4:29: this encoder stands twice; first at 4:13; keep one",
+                f"x.toml:4:64: {SK}",
+                "x.toml:9:8: from 'q' is not a stage here",
+                f"x.toml:16:18: {TOLD_OF_LABELS}",
+            ],
+        ),
+        (
+            PRETRAIN.replace("[{ depth = 18 }]", "{ zip = [{ width = [1, 2], sk = [true] }, { width = [3] }] }")
+            + LOST
+            + LABELS,
+            [
+                "x.toml:4:1: the grid lacks 'depth'; add it to product or to a zip group",
+                "x.toml:4:1: width is in two factors of the grid; keep one",
+                "x.toml:4:21: the lists of a zip group must be equally long, not width 2, sk 1",
+                "x.toml:9:8: from 'q' is not a stage here",
+            ],
+        ),
+        (
+            PRETRAIN.replace("digits", "digit").replace("18", "18, sk = true") + LOST,
+            [
+                "x.toml:3:9: no scale is named 'digit'; did you mean 'digits'?",
+                f"x.toml:4:32: {SK}",
+                "x.toml:9:8: from 'q' is not a stage here",
+            ],
+        ),
+        (
+            PRETRAIN
+            + "micro_batch = 5\nbatch = 64\n"
+            + LABELS.replace("0.001", "[0.001, 0.5, 0.002]")
+            + "encoder.base_width = 4\n",
+            [
+                "x.toml:7:15: micro_batch 5 does not divide batch 64 (",
+                f"x.toml:12:19: {TOLD_OF_LABELS}",
+                f"x.toml:12:31: {TOLD_OF_LABELS}".replace("0.001 leaves 1", "0.002 leaves 2"),
+                "x.toml:13:22: encoder.base_width 4, but 'pretrain', where this stage starts, has 8 (specs/scales/digits.toml:",
+            ],
+        ),
+        (
+            CHAIN + "from_layer = 4\nhead.layers = 5\n",
+            ["x.toml:11:15: head.layers 5, but 'pretrain', where this stage starts, has 3 (specs/recipes/simclrv2.toml:"],
+        ),
+    ],
+)
+def test_no_fault_hides_another_nor_makes_one(text: str, expected: list[str], tmp_path: Path) -> None:
+    lines = told(text, tmp_path)
+    assert [line[: len(start)] for line, start in zip(lines, expected, strict=True)] == expected
+
+
+def test_a_value_that_contradicts_many_is_told_once(tmp_path: Path) -> None:
+    scale = library.read("scale", "digits").text.replace("batch_at_most_examples = true", "")
+    (tmp_path / "mine.toml").write_text(scale)
+    text = CHAIN.replace("digits", "mine.toml") + "label_fraction = [0.01, 0.1, 1.0]\n" + LABELS.replace("0.001", "0.02")
+    (line,) = told(text, tmp_path, ("batch=4096",))
+    assert line.startswith("--set batch=4096: batch 4,096 is more than the 1,437 images of digits")
+
+
+def test_faults_of_very_many_encoders_are_told_100_times(tmp_path: Path) -> None:
+    rows = ", ".join(f"{{ depth = 50, width = {width}, head_layers = 1 }}" for width in range(1, 101))
+    text = CHAIN.replace("{ depth = 18 }", f"{rows}, {{ depth = 18, sk = true }}") + "label_fraction = 0.1\n"
+    assert len(told(text, tmp_path)) == 100
+
+
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
@@ -210,7 +301,7 @@ def test_what_a_step_takes_over_is_not_silently_ignored(
 ) -> None:
     scale = library.read("scale", "digits").text.replace("[finetune]", "[finetune]\nhead = { width = 1, layers = 2 }\n")
     (tmp_path / "mine.toml").write_text(scale)
-    (found,) = told(text, tmp_path, sets)
+    lines = told(text, tmp_path, sets)
     line = 2 + scale.split("\n").index("[finetune]")
-    assert found.startswith(sentence.replace("mine.toml:2", f"mine.toml:{line}"))
-    assert found.endswith("; change it there, or leave it out here")
+    assert lines[0].startswith(sentence.replace("mine.toml:2", f"mine.toml:{line}"))
+    assert all(line.endswith("; change it there, or leave it out here") for line in lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from simclr_spec.document import MOST_FAULTS
 from simclr_spec.errors import Fault, SpecError
 from simclr_spec.plan.expand import expand
 from simclr_spec.plan.resolve import UNSCALED, Resolver, concerns
@@ -38,17 +39,18 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
         except SpecError as error:
             faults += error.faults
     for spec in specs:
+        found = [*spec.faults]
         mine = [text for text in sets if concerns(text, spec) or not any(concerns(text, other) for other in specs)]
         try:
             resolver = Resolver(spec, scale, mine)
+            titles.append(spec.title)
+            scales.append(resolver.scale)
             for step in expand(spec, resolver):
                 asked += 1
                 merged[step.fingerprint] = _merge(merged.get(step.fingerprint), step)
         except SpecError as error:
-            faults += error.faults
-            continue
-        titles.append(spec.title)
-        scales.append(resolver.scale)
+            found += error.faults
+        faults += sorted(set(found))[:MOST_FAULTS]
     if faults:
         raise SpecError(faults)
     steps = tuple(merged.values())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from simclr_spec.coordinates import KEYS, matches, show, show_value
-from simclr_spec.document import Document, Path
-from simclr_spec.errors import Fault, SpecError, did_you_mean
+from simclr_spec.document import Path
+from simclr_spec.errors import Fault, SpecError
 from simclr_spec.fingerprint import fingerprint
 from simclr_spec.plan.checks import check
 from simclr_spec.plan.resolve import COORDINATE_FIELDS, Resolver, Values, beside
@@ -28,46 +29,53 @@ INHERITED = (
     "encoder.sk_min_width",
     "encoder.bn_epsilon",
     "encoder.max_pool",
+    "encoder.stride",
+    "encoder.sk_dilation",
+    "encoder.shortcut_pool",
     "head.layers",
     "head.width",
     "head.out_dim",
+    "head.last_beta",
 )
 """Fields of the network that a Step takes over from the Step it starts from."""
 
 _ENCODER = ("depth", "width", "sk", "head_layers", "head_width")
 _LABELS = ("label_fraction", "labels_per_class")
-_MISSING = object()
+_Place = tuple[str, int, int]
+"""File, line and column."""
 
 
 def expand(spec: Spec, resolver: Resolver) -> Iterator[Step]:
-    """Every Step of the spec, parents before children. Raises SpecError with the faults of all stages."""
+    """Every Step of the sound stages, parents before children. Raises SpecError with the faults of all of them."""
     faults: list[Fault] = []
+    contradictions: dict[_Place, Fault] = {}
     made: dict[str, list[Step]] = {}
     count = compared = 0
-    for stage in _ordered(spec):
+    for stage in spec.sound:
         if stage.parent is not None and stage.parent.stage not in made:
-            continue  # its parent's stage has faults of its own
-        steps: list[Step] = []
-        candidates = made[stage.parent.stage] if stage.parent is not None else spec.rows
-        compared += len(candidates) * max(1, len(stage.encoders))
+            continue  # its parent's stage has no Steps, which is told already
+        parents = made[stage.parent.stage] if stage.parent is not None else []
+        compared += len(parents or spec.rows) * max(1, len(stage.encoders))
         if compared > MOST_COMPARISONS:
             sentence = f"the selectors of this spec need more than {MOST_COMPARISONS:,} comparisons; use fewer, or split it"
-            raise SpecError([*faults, spec.document.fault(stage.path, sentence, key=True)])
+            faults.append(spec.document.fault(stage.path, sentence, key=True))
+            break
         try:
-            expansion = _Expansion(spec, resolver, stage, made[stage.parent.stage] if stage.parent else [])
-            for step in expansion.steps():
-                steps.append(step)
-                count += 1
-                if count > MOST_STEPS:
-                    sentence = f"this spec has more than {MOST_STEPS:,} Steps; split it"
-                    raise SpecError([spec.document.fault(stage.path, sentence, key=True)])
-            if not steps:
-                raise SpecError([spec.document.fault(stage.path, _empty(stage), key=True)])
-            made[stage.name] = steps
+            expansion = _Expansion(spec, resolver, stage, parents, contradictions)
+            steps = list(islice(expansion.steps(), MOST_STEPS - count + 1))
         except SpecError as error:
             faults += error.faults
-    if faults:
-        raise SpecError(faults)
+            continue
+        count += len(steps)
+        if count > MOST_STEPS:
+            faults.append(spec.document.fault(stage.path, f"this spec has more than {MOST_STEPS:,} Steps; split it", key=True))
+            break
+        if steps:
+            made[stage.name] = steps
+        elif spec.rows:
+            faults.append(spec.document.fault(stage.path, _empty(stage), key=True))
+    if faults or contradictions:
+        raise SpecError([*faults, *contradictions.values()])
     for steps in made.values():
         yield from steps
 
@@ -77,57 +85,6 @@ def _empty(stage: Stage) -> str:
     return f"[stages.{stage.name}] has no Steps: {why}"
 
 
-def _ordered(spec: Spec) -> list[Stage]:
-    """Parents before children; raises SpecError on a stage that is missing or needs itself."""
-    faults = []
-    for stage in spec.stages.values():
-        parent = stage.parent
-        if parent is None:
-            continue
-        path = parent.path if isinstance(_at(spec.document, parent.path), str) else (*parent.path, "stage")
-        if parent.stage not in spec.stages:
-            role = parent.path[-1]
-            sentence = (
-                f"{role} {parent.stage!r} is not a stage here{did_you_mean(parent.stage, set(spec.stages) - {stage.name})}"
-            )
-            faults.append(spec.document.fault(path, sentence))
-            continue
-        kind, allowed = spec.stages[parent.stage].kind, _PARENTS[stage.kind]
-        if parent.stage == stage.name:
-            faults.append(spec.document.fault(path, f"[stages.{stage.name}] needs itself"))
-        elif kind not in allowed:
-            sentence = f"a {stage.kind} starts from a {' or '.join(allowed)} stage; {parent.stage!r} is a {kind}"
-            faults.append(spec.document.fault(path, sentence))
-    if faults:
-        raise SpecError(faults)
-    ordered: dict[str, Stage] = {}
-    for stage in spec.stages.values():
-        chain: dict[str, Stage] = {}
-        while stage.name not in ordered:
-            if stage.name in chain:
-                circle = " → ".join([*list(chain)[list(chain).index(stage.name) :], stage.name])
-                where = spec.stages[stage.name].parent
-                raise SpecError(
-                    [spec.document.fault(where.path if where else stage.path, f"these stages need each other: {circle}")]
-                )
-            chain[stage.name] = stage
-            if stage.parent is None:
-                break
-            stage = spec.stages[stage.parent.stage]
-        ordered.update((one.name, one) for one in reversed(chain.values()))
-    return list(ordered.values())
-
-
-_PARENTS = {"finetune": ("pretrain",), "linear_eval": ("pretrain",), "distill": ("finetune", "distill")}
-
-
-def _at(document: Document, path: Path) -> Any:
-    value: Any = document.data
-    for part in path:
-        value = value[part]
-    return value
-
-
 def _head_of(teacher: Step) -> dict[str, Any]:
     """Coordinates of the head that a teacher, or the teacher's own teacher, was fine-tuned with."""
     known = {key if key.startswith("teacher_") else f"teacher_{key}": value for key, value in teacher.coordinates.items()}
@@ -135,18 +92,27 @@ def _head_of(teacher: Step) -> dict[str, Any]:
 
 
 class _Expansion:
-    """The Steps of one stage."""
+    """The Steps of one stage; a contradiction between values is noted, and ends nothing."""
 
-    def __init__(self, spec: Spec, resolver: Resolver, stage: Stage, parents: list[Step]) -> None:
-        self.spec, self.resolver, self.stage, self.parents = spec, resolver, stage, parents
+    def __init__(
+        self, spec: Spec, resolver: Resolver, stage: Stage, parents: list[Step], contradictions: dict[_Place, Fault]
+    ) -> None:
+        self.spec, self.resolver, self.stage, self.parents, self.contradictions = spec, resolver, stage, parents, contradictions
         self.document = spec.document
         facts = resolver.dataset(stage)
         self._dataset = facts["dataset.name"].value
         self._lists = label_lists(facts["dataset.classes"].document) if facts["dataset.classes"].document else {}
         self._axis: dict[tuple[Any, ...], Setting] = {}
-        self._checked: set[tuple[Any, ...]] = set()
+        self._agreeing: set[tuple[Any, ...]] = set()
         self._typed = {override.field for override in resolver.overrides_of(stage)}
         self._from_layers = () if "from_layer" in self._typed else stage.from_layers
+        said = self.document.data["stages"][stage.name]
+        self._entries = {
+            (name, value): (*stage.path, name, i)
+            for name in (*_LABELS, "from_layer")
+            if isinstance(said.get(name), list)
+            for i, value in enumerate(said[name])
+        }
         if stage.kind in LABELLED:
             self._labels: list[tuple[str, Any]] = [("labels_per_class", n) for n in stage.per_class]
             self._labels += [("label_fraction", share) for share in stage.fractions or (() if stage.per_class else (1.0,))]
@@ -263,7 +229,7 @@ class _Expansion:
             if "from" in needs and name != "from_layer":
                 continue  # the parent's head
             if (own := values.settings.get(COORDINATE_FIELDS[name])) is not None:
-                where = (*self.stage.path, name) if name == "from_layer" else (*path, name)
+                where = self._written(name, coordinates[name]) if name == "from_layer" else (*path, name)
                 settings[COORDINATE_FIELDS[name]] = self._setting(coordinates[name], where, own.recipe or own)
         if "from" in needs:
             self._inherit(values, needs["from"], settings)
@@ -275,7 +241,7 @@ class _Expansion:
             for name in ("fraction", "per_class", "sampler", "list_digest", "seed"):
                 settings[f"labels.{name}"] = needs["teacher"].origins[f"labels.{name}"]
             for name in ("labels.sampler", "labels.list_digest"):
-                self._check_taken_over(name, values, needs["teacher"])
+                self._contradicts(name, values, needs["teacher"])
         elif self.stage.kind in LABELLED:
             self._label_settings(values, coordinates, settings)
         return settings
@@ -294,7 +260,7 @@ class _Expansion:
 
     def _label_settings(self, values: Values, coordinates: dict[str, Any], settings: dict[str, Setting]) -> None:
         fraction, per_class = coordinates.get("label_fraction"), coordinates.get("labels_per_class")
-        at = (*self.stage.path, "label_fraction" if per_class is None else "labels_per_class")
+        at = self._written("label_fraction", fraction) if per_class is None else self._written("labels_per_class", per_class)
         settings["labels.fraction"] = self._setting(fraction, at)
         settings["labels.per_class"] = self._setting(per_class, at)
         settings.update(self._published(values, fraction))
@@ -318,17 +284,25 @@ class _Expansion:
     def _inherit(self, values: Values, parent: Step, settings: dict[str, Setting]) -> None:
         """The network of the parent."""
         for name in INHERITED:
-            if name in values.settings and name in parent.origins and values.settings[name].value != parent.origins[name].value:
-                self._check_taken_over(name, values, parent)
-                settings[name] = parent.origins[name]
+            if name not in values.settings or name not in parent.origins:
+                continue
+            theirs = parent.origins[name]
+            if values.settings[name].value != theirs.value and not self._contradicts(name, values, parent):
+                settings[name] = theirs
 
-    def _check_taken_over(self, name: str, values: Values, parent: Step) -> None:
-        """Another value than the parent's, written for this stage or its kind, is a contradiction."""
+    def _contradicts(self, name: str, values: Values, parent: Step) -> bool:
+        """Whether another value than the parent's was written for this stage or its kind; if so, notes it."""
         own, theirs = values.settings[name], parent.origins[name]
-        if own.value != theirs.value and _is_for_some(own, name):
-            role = "which teaches" if self.stage.kind == "distill" else "where this stage starts"
-            sentence = f"{name} {show_value(own.value)}, but {parent.stage!r}, {role}, has {show_value(theirs.value)}"
-            raise SpecError([fault_at(own, f"{sentence} ({theirs.origin}); change it there, or leave it out here")])
+        if own.value == theirs.value or not _is_for_some(own, name):
+            return False
+        role = "which teaches" if self.stage.kind == "distill" else "where this stage starts"
+        sentence = f"{name} {show_value(own.value)}, but {parent.stage!r}, {role}, has {show_value(theirs.value)}"
+        self._note(fault_at(own, f"{sentence} ({theirs.origin}); change it there, or leave it out here"))
+        return True
+
+    def _written(self, name: str, value: Any) -> Path:
+        """Where the stage says so: of a list, the entry."""
+        return self._entries.get((name, value), (*self.stage.path, name))
 
     def _setting(self, value: Any, path: Path, said: Setting | None = None) -> Setting:
         """An axis's value; `said` is what the recipe says."""
@@ -338,12 +312,18 @@ class _Expansion:
         return self._axis[key]
 
     def _check(self, values: Values, settings: dict[str, Setting], axes: dict[str, Any], coordinates: dict[str, Any]) -> None:
-        """Contradictions between values; once per combination that matters."""
+        """Contradictions between values; a combination without any is looked at once."""
         key = (id(values), *(axes.get(name) for name in (*_LABELS, "from_layer")), coordinates.get("head_layers"))
-        if key not in self._checked:
-            self._checked.add(key)
-            if found := list(check(self.stage, {**values.settings, **settings})):
-                raise SpecError(found)
+        if key not in self._agreeing:
+            found = list(check(self.stage, {**values.settings, **settings}))
+            for fault in found:
+                self._note(fault)
+            if not found:
+                self._agreeing.add(key)
+
+    def _note(self, fault: Fault) -> None:
+        """One per place: the same value contradicts others in several Steps."""
+        self.contradictions.setdefault(fault[:3], fault)
 
 
 def _is_for_some(setting: Setting, name: str) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 from simclr_spec.coordinates import matches
 from simclr_spec.document import Document, Path, load
-from simclr_spec.errors import Fault, SpecError
+from simclr_spec.errors import Fault, SpecError, did_you_mean
 from simclr_spec.spec import schema
 from simclr_spec.spec.settings import Setting, leaves
 
@@ -19,6 +20,7 @@ __all__ = ["MOST_ENCODERS", "Encoder", "Reference", "Spec", "Stage", "read_spec"
 MOST_ENCODERS = 10_000
 
 _GRID: Path = ("encoders",)
+_PARENTS = {"finetune": ("pretrain",), "linear_eval": ("pretrain",), "distill": ("finetune", "distill")}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Reference:
     stage: str
     where: Mapping[str, Any]
     path: Path
+    at: Path
+    """of the stage's name"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Spec:
-    """A whole spec; `rows` pairs every encoder with its place in the document."""
+    """A whole spec; `rows` pairs every encoder with its place in the document.
+
+    `faults` are those of encoders and references: `rows` and `sound` leave out what cannot be planned because of them.
+    """
 
     document: Document
     title: str
@@ -75,6 +82,9 @@ class Spec:
     rows: tuple[tuple[Encoder, Path], ...]
     seeds: tuple[int, ...]
     stages: Mapping[str, Stage]
+    sound: tuple[Stage, ...]
+    """parents before children"""
+    faults: tuple[Fault, ...]
 
     @property
     def name(self) -> str:
@@ -82,12 +92,11 @@ class Spec:
 
 
 def read_spec(name: str, folder: FilePath | None = None) -> Spec:
-    """Read, validate and expand the encoders. Raises SpecError with every fault of the file, or UsageError."""
+    """Read, validate, expand the encoders, order the stages. Raises SpecError when the schema is not met, or UsageError."""
     document = load("spec", name, schema.spec, folder)
     data = document.data
-    rows = tuple(_rows(document))
-    if found := _row_faults(document, rows):
-        raise SpecError(found)
+    faults: list[Fault] = []
+    stages = {name: _stage(document, name, table) for name, table in data["stages"].items()}
     return Spec(
         document,
         data["title"],
@@ -95,9 +104,11 @@ def read_spec(name: str, folder: FilePath | None = None) -> Spec:
         data["recipe"],
         data.get("dataset"),
         data.get("scale"),
-        tuple((row.encoder, row.path) for row in rows),
+        tuple((row.encoder, row.path) for row in _encoders(document, faults)),
         tuple(data.get("seeds", (0,))),
-        {name: _stage(document, name, table) for name, table in data["stages"].items()},
+        stages,
+        tuple(_ordered(document, stages, faults)),
+        tuple(faults),
     )
 
 
@@ -127,8 +138,49 @@ def _listed(value: Any) -> list[Any]:
 
 def _reference(value: str | dict[str, Any], path: Path) -> Reference:
     if isinstance(value, str):
-        return Reference(value, {}, path)
-    return Reference(value["stage"], {key: wanted for key, wanted in value.items() if key != "stage"}, path)
+        return Reference(value, {}, path, path)
+    where = {key: wanted for key, wanted in value.items() if key != "stage"}
+    return Reference(value["stage"], where, path, (*path, "stage"))
+
+
+def _ordered(document: Document, stages: Mapping[str, Stage], faults: list[Fault]) -> Iterable[Stage]:
+    """Parents before children, without those that come from a wrong reference or a circle; each of these is told once."""
+    wrong = {stage.name: fault for stage in stages.values() for fault in _misled(document, stage, stages)}
+    ordered: dict[str, Stage] = {}
+    for stage in stages.values():
+        chain: dict[str, Stage] = {}
+        one: Stage | None = stage
+        while one is not None and one.name not in ordered:
+            if one.name in chain:
+                wrong[one.name] = _circle(document, one, [*chain])
+            if one.name in wrong:
+                break
+            chain[one.name] = one
+            one = stages[one.parent.stage] if one.parent else None
+        else:
+            ordered.update((one.name, one) for one in reversed(chain.values()))
+    faults += wrong.values()
+    return ordered.values()
+
+
+def _misled(document: Document, stage: Stage, stages: Mapping[str, Stage]) -> Iterator[Fault]:
+    """The fault of a stage that starts from none, from itself, or from one of a wrong kind."""
+    parent = stage.parent
+    if parent is None:
+        return
+    if parent.stage not in stages:
+        hint = did_you_mean(parent.stage, stages.keys() - {stage.name})
+        yield document.fault(parent.at, f"{parent.path[-1]} {parent.stage!r} is not a stage here{hint}")
+    elif parent.stage == stage.name:
+        yield document.fault(parent.at, f"[stages.{stage.name}] needs itself")
+    elif (kind := stages[parent.stage].kind) not in _PARENTS[stage.kind]:
+        allowed = " or ".join(_PARENTS[stage.kind])
+        yield document.fault(parent.at, f"a {stage.kind} starts from a {allowed} stage; {parent.stage!r} is a {kind}")
+
+
+def _circle(document: Document, stage: Stage, chain: list[str]) -> Fault:
+    circle = " → ".join([*chain[chain.index(stage.name) :], stage.name])
+    return document.fault(stage.parent.at if stage.parent else stage.path, f"these stages need each other: {circle}")
 
 
 class _Row(NamedTuple):
@@ -163,54 +215,62 @@ def _grid(document: Document, encoders: dict[str, Any]) -> Iterator[dict[str, tu
         [{key: (value, ("encoders", "product", key, i))} for i, value in enumerate(values)]
         for key, values in encoders.get("product", {}).items()
     ]
-    for i, group in enumerate(encoders.get("zip", [])):
-        lengths = {key: len(values) for key, values in group.items()}
-        if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{key} {length}" for key, length in lengths.items())
-            raise SpecError(
-                [document.fault(("encoders", "zip", i), f"the lists of a zip group must be equally long, not {told}")]
-            )
+    groups = encoders.get("zip", [])
+    for i, group in enumerate(groups):
         factors.append(
-            [{key: (group[key][k], ("encoders", "zip", i, key, k)) for key in group} for k in range(max(lengths.values()))]
+            [
+                {key: (values[k], ("encoders", "zip", i, key, k)) for key, values in group.items()}
+                for k in range(min(map(len, group.values())))
+            ]
         )
     if not factors:
         return
-    count = 1
-    for factor in factors:
-        count *= len(factor)
-    if count > MOST_ENCODERS:
-        raise SpecError(
-            [document.fault(("encoders",), f"this grid has {count:,} encoders; at most {MOST_ENCODERS:,} are read", key=True)]
-        )
-    seen: dict[str, int] = {}
-    for number, factor in enumerate(factors):
-        for key in factor[0]:
-            if seen.setdefault(key, number) != number:
-                raise SpecError([document.fault(("encoders",), f"{key} is in two factors of the grid; keep one", key=True)])
-    if "depth" not in seen:
-        raise SpecError(
-            [document.fault(("encoders",), "the grid lacks 'depth'; add it to product or to a zip group", key=True)]
-        )
+    if found := [*_unequal(document, groups), *_misshapen(document, factors)]:
+        raise SpecError(found)
     for combination in itertools.product(*factors):
         yield {key: value for part in combination for key, value in part.items()}
+
+
+def _unequal(document: Document, groups: list[dict[str, list[Any]]]) -> Iterator[Fault]:
+    for i, group in enumerate(groups):
+        lengths = {key: len(values) for key, values in group.items()}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{key} {length}" for key, length in lengths.items())
+            yield document.fault(("encoders", "zip", i), f"the lists of a zip group must be equally long, not {told}")
+
+
+def _misshapen(document: Document, factors: list[list[dict[str, Any]]]) -> Iterator[Fault]:
+    """Of a grid as a whole."""
+    keys = [key for factor in factors for key in factor[0]]
+    count = math.prod(map(len, factors))
+    if count > MOST_ENCODERS:
+        yield document.fault(_GRID, f"this grid has {count:,} encoders; at most {MOST_ENCODERS:,} are read", key=True)
+    for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
+        yield document.fault(_GRID, f"{key} is in two factors of the grid; keep one", key=True)
+    if "depth" not in keys:
+        yield document.fault(_GRID, "the grid lacks 'depth'; add it to product or to a zip group", key=True)
 
 
 def _encoder(row: dict[str, Any]) -> Encoder:
     return Encoder(**{"width": 1, "sk": False, **row})
 
 
-def _row_faults(document: Document, rows: tuple[_Row, ...]) -> list[Fault]:
-    found: list[Fault] = []
+def _encoders(document: Document, faults: list[Fault]) -> Iterable[_Row]:
+    """Every encoder once; one with SK on basic blocks stays, for the faults of the stages that need it."""
+    rows: dict[Encoder, _Row] = {}
+    try:
+        for row in _rows(document):
+            if (same := rows.setdefault(row.encoder, row)) is not row:
+                faults.append(_twice(document, same, row))
+            elif row.encoder.sk and row.encoder.depth < 50:
+                sentence = f"SK needs bottleneck blocks; depth {row.encoder.depth} has none; use depth ≥ 50 or sk = false"
+                faults.append(document.fault(row.values["sk"], sentence))
+    except SpecError as error:
+        faults += error.faults
+        return ()
     if not rows:
-        found.append(document.fault(("encoders",), "this grid has no encoders; loosen `exclude` or add `include`", key=True))
-    first: dict[Encoder, _Row] = {}
-    for row in rows:
-        if (same := first.setdefault(row.encoder, row)) is not row:
-            found.append(_twice(document, same, row))
-        if row.encoder.sk and row.encoder.depth < 50:
-            sentence = f"SK needs bottleneck blocks; depth {row.encoder.depth} has none; use depth ≥ 50 or sk = false"
-            found.append(document.fault(row.values["sk"], sentence))
-    return found
+        faults.append(document.fault(_GRID, "this grid has no encoders; loosen `exclude` or add `include`", key=True))
+    return rows.values()
 
 
 def _twice(document: Document, one: _Row, two: _Row) -> Fault:
