@@ -47,6 +47,11 @@ class Encoder:
     bn_epsilon: float = _p("added to BN's variance", _positive)
     bn_variance: Literal["biased", "unbiased"] = _p("which batch variance moves the moving variance")
     max_pool: Literal["tensorflow", "torchvision"] = _p("padding of the stem's max-pool: at the end, or on both sides")
+    stride: Literal["3x3", "1x1"] = _p("convolution of a bottleneck that strides")
+    sk_dilation: int = _p("dilation of the second stream of selective kernels", minimum=1, maximum=8)
+    shortcut_pool: Literal["all", "strided"] = _p(
+        "shortcuts that ResNet-D's mean pooling precedes: all, or those with a stride"
+    )
     init: Literal["tensorflow", "he"] = _p("truncated normal of variance 1/fan_in, or He's normal of variance 2/fan_out")
 
 
@@ -57,6 +62,7 @@ class Head:
     layers: int = _p("fully connected layers, the output included", minimum=1, maximum=8)
     width: int = _p("multiplier of the hidden layers' width", minimum=1)
     out_dim: int = _p("size of the output", minimum=2)
+    last_beta: bool = _p("β in the last layer's BN")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +79,8 @@ class Augment:
         "bicubic without antialias as the official code does, or torch's antialiased"
     )
     flip: float = _p("probability of a horizontal flip", _share)
-    colour: Literal["simclrv2", "torchvision"] = _p(
-        "colour operations: clipped after each, per-channel contrast; or torchvision's"
+    colour: Literal["simclrv2", "simclr", "torchvision"] = _p(
+        "colour operations: clipped after each, per-channel contrast; with SimCLR's additive brightness; or torchvision's"
     )
     colour_probability: float = _p("probability of colour distortion", _share)
     colour_strength: float = _p("brightness, contrast, saturation 0.8 and hue 0.2 times this", minimum=0)
@@ -84,6 +90,7 @@ class Augment:
     blur_sigma_max: float = _p("largest sigma of the blur, in pixels", _positive)
     blur_sigma: Literal["per_view", "per_sample"] = _p("one sigma per view and train step, or one per image")
     blur_kernel: float = _p("blur kernel as a share of the image side", _share)
+    blur_border: Literal["zero", "reflect"] = _p("what the blur sees beyond the border: black, or the image mirrored")
     autoaugment: bool = _p("AutoAugment's ImageNet policy after crop and flip (library code)")
     test_crop: float = _p("central share of the shorter side at evaluation; 1 = the whole image", exclusiveMinimum=0, maximum=1)
 
@@ -111,6 +118,8 @@ class Memory:
     )
     enqueue: Literal["both", "first"] = _p("views whose keys enter the queue")
     in_batch: Literal["momentum", "online"] = _p("network that makes the in-batch contrast examples")
+    queries: Literal["both"] = _p("views that are compared with keys and queue")
+    handed_on: Literal["momentum", "online"] = _p("network that later stages start from")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +144,12 @@ class Training:
     momentum: float = _p("momentum", _share)
     weight_decay: float = _p("weight decay", minimum=0)
     trust_coefficient: float = _p("LARS's eta", _positive)
+    lars_scope: Literal["kernels", "all"] = _p("what LARS adapts and decays: kernels but the classifier's, or everything")
+    decay_classifier: bool = _p("weight decay reaches the classifier's kernel (and, with SGD, its bias)")
     precision: Literal["fp32", "bf16"] = _p("arithmetic of the forward pass: float32, or bfloat16 autocast")
     channels_last: bool = _p("channels_last memory format")
     compile: bool = _p("torch.compile the network")
-    test_images: int | None = _p("evaluate on this many class-balanced test images; null = all", minimum=1)
+    test_images: int | None = _p("evaluate on this many class-balanced test images; none = all", minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +159,7 @@ class Pretrain(Training):
     head: Head
     memory: Memory
     loss: Literal["nt_xent"] = _p("contrastive loss, Eq. 1")
+    loss_mean: Literal["images", "examples"] = _p("over N images, the losses of both views added; or over the 2N views")
     temperature: float = _p("temperature of the contrastive loss", _positive)
     linear_head: bool = _p("also train a linear classifier on stop-gradient features: an extra metric")
     knn_neighbours: int = _p("neighbours of the cosine k-NN monitor", minimum=1)

@@ -36,6 +36,9 @@ TRAINING: dict[str, Any] = {
         "bn_epsilon": 1e-5,
         "bn_variance": "biased",
         "max_pool": "tensorflow",
+        "stride": "3x3",
+        "sk_dilation": 1,
+        "shortcut_pool": "all",
         "init": "tensorflow",
     },
     "augment": {
@@ -56,6 +59,7 @@ TRAINING: dict[str, Any] = {
         "blur_sigma_max": 2.0,
         "blur_sigma": "per_view",
         "blur_kernel": 0.1,
+        "blur_border": "zero",
         "autoaugment": False,
         "test_crop": 1.0,
     },
@@ -73,13 +77,15 @@ TRAINING: dict[str, Any] = {
     "momentum": 0.9,
     "weight_decay": 1e-4,
     "trust_coefficient": 0.001,
+    "lars_scope": "kernels",
+    "decay_classifier": True,
     "precision": "fp32",
     "channels_last": False,
     "compile": False,
     "test_images": None,
     "revision": 1,
 }
-HEAD = {"layers": 3, "width": 1, "out_dim": 16}
+HEAD = {"layers": 3, "width": 1, "out_dim": 16, "last_beta": False}
 LABELS = {"fraction": 0.1, "per_class": None, "sampler": "balanced", "list_digest": "", "seed": 0}
 SGD = {"optimizer": "sgd", "nesterov": True, "learning_rate_scaling": "linear"}
 KINDS: dict[str, dict[str, Any]] = {
@@ -92,8 +98,11 @@ KINDS: dict[str, dict[str, Any]] = {
             "bn_statistics": "forward",
             "enqueue": "both",
             "in_batch": "momentum",
+            "queries": "both",
+            "handed_on": "momentum",
         },
         "loss": "nt_xent",
+        "loss_mean": "images",
         "temperature": 0.2,
         "linear_head": False,
         "knn_neighbours": 20,

@@ -207,16 +207,25 @@ def test_steps_that_no_single_machine_holds_are_named_with_a_remedy() -> None:
     assert "✗ 41 Steps (13 pretrain, 15 finetune, 13 supervised) need more than one GPU (139 GiB) for a batch;\n" in output
     advice = "--set pretrain.micro_batch=128 --set finetune.micro_batch=256 --set supervised.micro_batch=256"
     assert f"({advice})\n" in output
-    assert "✗" not in run("plan", "table1", *advice.split()).output
+    assert "✗" not in run("plan", "table1", "--set", "precision=bf16", *advice.split()).output
+
+
+@pytest.mark.usefixtures("store")
+def test_a_price_in_another_precision_is_told() -> None:
+    sentence = "✗ priced in bf16, but 52 Steps will run in fp32, which takes more time and up to twice the memory;\n"
+    assert sentence in run("plan", "table1", "stage=finetune").output
+    assert "priced in" not in run("plan", "table1", "stage=finetune", "--set", "precision=bf16").output
+    assert "priced in" not in run("plan", "quickstart").output
 
 
 @pytest.mark.usefixtures("store")
 def test_a_micro_batch_is_advised_only_where_it_helps(tmp_path: Path) -> None:
     small = library.read("machine", "h200").text.replace("memory_gib = 139", "memory_gib = 1")
     (tmp_path / "small.toml").write_text(small)
-    output = run("plan", "table1", "stage=pretrain", "depth=152", "width=3", "--machine", str(tmp_path / "small.toml")).output
+    selected = ("stage=pretrain", "depth=152", "width=3")
+    output = run("plan", "table1", *selected, "--machine", str(tmp_path / "small.toml")).output
     assert "  no micro_batch makes pretrain fit: a machine with more memory is needed\n" in output
-    assert "--set" not in output
+    assert "--set pretrain" not in output
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,16 @@ from simclr_spec.store import Store
 from simclr_spec.survey import survey
 from tests.finished import FEW, finish
 
-PAPER = {"base_width": 64, "stem": "imagenet", "sk_ratio": 0.0625, "sk_min_width": 32}
-BN = {"bn_decay": 0.9, "bn_epsilon": 1e-5, "bn_variance": "biased", "max_pool": "tensorflow", "init": "he"}
+PAPER = {"base_width": 64, "stem": "imagenet", "sk_ratio": 0.0625, "sk_min_width": 32, "stride": "3x3"}
+REST = {
+    "sk_dilation": 1,
+    "shortcut_pool": "all",
+    "bn_decay": 0.9,
+    "bn_epsilon": 1e-5,
+    "bn_variance": "biased",
+    "max_pool": "tensorflow",
+    "init": "he",
+}
 
 
 def test_parameters_of_the_13_encoders_and_9_heads_exactly(golden: Path) -> None:
@@ -27,7 +35,7 @@ def test_parameters_of_the_13_encoders_and_9_heads_exactly(golden: Path) -> None
         ours = network.encoder({**PAPER, "depth": row["depth"], "width": row["width"], "sk": row["sk_ratio"] > 0}, 224)
         assert (ours.trainable, ours.total, ours.features) == (row["trainable"], row["total"], row["feature_dim"])
     for row in counts["projection_heads"]:
-        config = {"width": 1, "layers": row["num_proj_layers"], "out_dim": row["proj_out_dim"]}
+        config = {"width": 1, "layers": row["num_proj_layers"], "out_dim": row["proj_out_dim"], "last_beta": False}
         head = network.head(row["input_dim"], config)
         assert (head.trainable, head.total - head.trainable) == (row["trainable"], row["non_trainable"])
 
@@ -38,6 +46,8 @@ CASES: list[tuple[dict[str, Any], int]] = [
     ({"depth": 50, "width": 1, "sk": False, "base_width": 16, "stem": "imagenet"}, 96),
     ({"depth": 50, "width": 1, "sk": True, "base_width": 16, "stem": "imagenet"}, 75),
     ({"depth": 101, "width": 2, "sk": True, "base_width": 8, "stem": "cifar"}, 17),
+    ({"depth": 50, "width": 1, "sk": False, "base_width": 8, "stem": "imagenet", "stride": "1x1"}, 63),
+    ({"depth": 50, "width": 1, "sk": True, "base_width": 8, "stem": "cifar", "stride": "1x1", "sk_dilation": 2}, 32),
 ]
 
 
@@ -48,7 +58,7 @@ def test_parameters_and_flops_are_those_of_the_network(shape: dict[str, Any], si
 
     from simclr_spec.train.encoder import Encoder
 
-    config = {**PAPER, **BN, **shape}
+    config = {**PAPER, **REST, **shape}
     ours = network.encoder(config, size)
     encoder = Encoder(params.build(params.Encoder, config))
     assert ours.trainable == sum(p.numel() for p in encoder.parameters())
@@ -137,8 +147,8 @@ def test_parameters_and_flops_of_heads_and_classifiers(kept: int) -> None:
 
     from simclr_spec.train.heads import Classifier, ProjectionHead
 
-    config = {"layers": 3, "width": 2, "out_dim": 16}
-    encoder = params.build(params.Encoder, {**PAPER, **BN, "depth": 18, "width": 1, "sk": False})
+    config = {"layers": 3, "width": 2, "out_dim": 16, "last_beta": False}
+    encoder = params.build(params.Encoder, {**PAPER, **REST, "depth": 18, "width": 1, "sk": False})
     head = ProjectionHead(32, params.build(params.Head, config), encoder)
     ours = network.head(32, config, kept)
     last = network.classifier(ours.features, 10)

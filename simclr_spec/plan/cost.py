@@ -32,6 +32,7 @@ _FIELDS = {
     "sk_traffic": _number("traffic of selective kernels relative to plain convolutions", 1),
     "step_milliseconds": _number("overhead of one train step"),
     "memory_gib": _number("memory of one, in GiB", 1e-3),
+    "precision": {"enum": ["fp32", "bf16"], "description": "arithmetic of which the numbers above are"},
     "source": {"type": "string", "description": "where the numbers come from"},
 }
 
@@ -61,6 +62,7 @@ class Machine:
     sk_traffic: float
     step_milliseconds: float
     memory_gib: float
+    precision: str
     source: str
 
     def fits(self, environment: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
-_SHAPE = ("depth", "width", "sk", "base_width", "stem", "sk_ratio", "sk_min_width")
+_SHAPE = ("depth", "width", "sk", "base_width", "stem", "sk_ratio", "sk_min_width", "stride")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,15 @@ def encoder(config: Mapping[str, Any], image_size: int) -> Network:
 
 @lru_cache(maxsize=1024)
 def _encoder(
-    depth: int, width: int, sk: bool, base_width: int, stem: str, sk_ratio: float, sk_min_width: int, image_size: int
+    depth: int,
+    width: int,
+    sk: bool,
+    base_width: int,
+    stem: str,
+    sk_ratio: float,
+    sk_min_width: int,
+    stride: str,
+    image_size: int,
 ) -> Network:
     base = base_width * width
     convs = list(_stem(base, sk, stem, image_size))
@@ -65,7 +73,9 @@ def _encoder(
             before, size = size, _half(size) if block == 0 and number else size
             if block == 0:
                 convs.append(_Conv(channels, outer, 1, size))
-            convs += _block(channels, inner, outer, before, size, (sk_ratio, sk_min_width) if sk else None)
+            convs += _block(
+                channels, inner, outer, size if stride == "1x1" else before, size, (sk_ratio, sk_min_width) if sk else None
+            )
             channels = outer
     norms = sum(conv.outputs for conv in convs if conv.norm)
     weights = sum(conv.weights for conv in convs)
@@ -107,7 +117,7 @@ def _block(inputs: int, inner: int, outer: int, before: int, size: int, sk: tupl
 
 
 def head(features: int, config: Mapping[str, Any], layers: int | None = None) -> Network:
-    """The projection head, or only its first `layers`: BN in every layer, without beta in the last."""
+    """The projection head, or only its first `layers`: BN in every layer, without beta in the last unless `last_beta`."""
     hidden, whole = features * config["width"], config["layers"]
     kept = whole if layers is None else layers
     trainable = moving = forward = inputs = 0
@@ -116,7 +126,7 @@ def head(features: int, config: Mapping[str, Any], layers: int | None = None) ->
         last = number == whole - 1
         out = config["out_dim"] if last else hidden
         forward += 2 * inputs * out
-        trainable += inputs * out + (out if last else 2 * out)
+        trainable += inputs * out + (out if last and not config["last_beta"] else 2 * out)
         moving += 2 * out
         inputs = out
     return Network(inputs, trainable, trainable + moving, forward, 2 * forward, 0)

@@ -109,6 +109,7 @@ def _bill(view: View) -> Iterator[str]:
     if running:
         hours, weights = f"{number(view.hours(running))} {unit}-hours", size(kept)
         yield f"{_count(len(running), 'Step')} will run: {hours} ({view.machine.title}), {flops:.3g} FLOP, {weights} of weights"
+        yield from _other_precision(view)
         yield from _sharing(view)
         yield from _crowded(view)
     else:
@@ -117,6 +118,17 @@ def _bill(view: View) -> Iterator[str]:
     scale = ["--scale", view.plan.asked_scale] if view.plan.asked_scale else []
     names = shlex.join([*view.plan.specs, *scale, *(word for one in view.plan.sets for word in ("--set", one))])
     yield f"{_count(len(assumed), 'assumption')}, {_count(len(deviating), 'deviation')} (simclr-spec explain {names})"
+
+
+def _other_precision(view: View) -> Iterator[str]:
+    """Steps whose arithmetic is not that of the machine's numbers."""
+    priced = view.machine.precision
+    other = [step for step in view.running if step.params["precision"] != priced]
+    if other:
+        asked = str(other[0].params["precision"])
+        cost = "more time and up to twice the memory" if priced == "bf16" else "another time and memory"
+        yield f"✗ priced in {priced}, but {_count(len(other), 'Step')} will run in {asked}, which takes {cost};"
+        yield f"  --set precision={priced} runs them as priced, as a deviation"
 
 
 def _sharing(view: View) -> Iterator[str]:

@@ -108,7 +108,7 @@ def render(images: Tensor | Sequence[Tensor], p: Parameters, config: Augment, si
     if kernel_size > 1 and (chosen := p.blur.nonzero()[:, 0]).numel():
         sigma = sent(p.sigma if len(p.sigma) == 1 else p.sigma[chosen], x.device)
         chosen = sent(chosen, x.device)
-        x.index_copy_(0, chosen, colour.blur(x.index_select(0, chosen), sigma, kernel_size).clamp_(0, 1))
+        x.index_copy_(0, chosen, colour.blur(x.index_select(0, chosen), sigma, kernel_size, config.blur_border).clamp_(0, 1))
     return x
 
 

@@ -1,8 +1,8 @@
 """Colour operations and blur, in place on batches of RGB images (n, 3, H, W) in float32.
 
 `simclrv2` follows the official code: multiplicative brightness, contrast about each channel's mean, saturation and hue
-through HSV. `torchvision` follows torchvision: contrast about the mean of the greyscale image, saturation as a
-blend with it.
+through HSV. `simclr` adds the brightness, as SimCLR's first version did. `torchvision` follows torchvision: contrast about the
+mean of the greyscale image, saturation as a blend with it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ def grey(x: Tensor) -> Tensor:
 def brightness_(x: Tensor, factor: Tensor) -> Tensor:
     """factor (n, 1, 1, 1), as everywhere below."""
     return x.mul_(factor)
+
+
+def brightness_simclr_(x: Tensor, factor: Tensor) -> Tensor:
+    """Added, not multiplied."""
+    return x.add_(factor - 1)
 
 
 def contrast_(x: Tensor, factor: Tensor) -> Tensor:
@@ -78,6 +83,7 @@ def hue_(x: Tensor, delta: Tensor) -> Tensor:
 
 OPERATIONS = {
     "simclrv2": (brightness_, contrast_, saturation_, hue_),
+    "simclr": (brightness_simclr_, contrast_, saturation_, hue_),
     "torchvision": (brightness_, contrast_torchvision_, saturation_torchvision_, hue_),
 }
 
@@ -89,13 +95,31 @@ def blur_taps(sigma: Tensor, kernel_size: int) -> Tensor:
     return taps / taps.sum(1, keepdim=True)
 
 
-def blur(x: Tensor, sigma: Tensor, kernel_size: int) -> Tensor:
-    """Gaussian blur with zero padding; sigma (1,) for all images or (n,). As a band matrix from the left and from the right."""
+def blur(x: Tensor, sigma: Tensor, kernel_size: int, border: str = "zero") -> Tensor:
+    """Gaussian blur; sigma (1,) for all images or (n,). As a band matrix from the left and from the right.
+
+    Beyond the border lies black ("zero"), or the image mirrored at its outermost pixels ("reflect").
+    """
     size, radius = x.shape[-1], kernel_size // 2
     taps = blur_taps(sigma, kernel_size)
     place = torch.arange(size, device=x.device)
     distance = (place[:, None] - place).abs()
     band = torch.where(distance <= radius, taps[:, (distance + radius).clamp_(max=2 * radius)], 0.0)  # (1 or n, size, size)
+    right = band  # it is symmetric
+    if border == "reflect":
+        band = band + _mirrored(taps, size)
+        right = band.mT
     if len(sigma) == 1:
-        return torch.matmul(band[0], torch.matmul(x, band[0]))
-    return torch.matmul(band[:, None], torch.matmul(x, band[:, None]))
+        return torch.matmul(band[0], torch.matmul(x, right[0]))
+    return torch.matmul(band[:, None], torch.matmul(x, right[:, None]))
+
+
+def _mirrored(taps: Tensor, size: int) -> Tensor:
+    """(n, 2 radius + 1) -> (n, size, size): what each pixel takes from beyond the border, at the mirrored place."""
+    radius = taps.shape[1] // 2
+    source = torch.arange(size, device=taps.device)[:, None] + torch.arange(-radius, radius + 1, device=taps.device)
+    beyond = (source < 0) | (source >= size)
+    source = source.abs() % (2 * size - 2)
+    source = torch.minimum(source, 2 * size - 2 - source)
+    weight = torch.where(beyond, taps[:, None], 0.0)  # (n, size, 2 radius + 1)
+    return torch.zeros(len(taps), size, size, device=taps.device).scatter_add_(2, source.expand_as(weight), weight)

@@ -94,6 +94,8 @@ class SelectiveKernel(nn.Module):
         super().__init__()
         middle = max(int(width * config.sk_ratio), config.sk_min_width)
         self.streams = ConvNorm(inputs, 2 * width, 3, stride, config)
+        if config.sk_dilation > 1:
+            self.streams.conv = _TwoDilations(inputs, 2 * width, stride, config.sk_dilation)
         self.squeeze = nn.Linear(width, middle, bias=False)
         self.norm = GlobalBatchNorm(middle, config)
         self.expand = nn.Linear(middle, 2 * width, bias=False)
@@ -106,6 +108,19 @@ class SelectiveKernel(nn.Module):
         return torch.lerp(second, first, torch.sigmoid(one - two)[:, :, None, None])
 
 
+class _TwoDilations(nn.Conv2d):
+    """A 3x3 convolution whose second half of outputs is dilated."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, dilation: int) -> None:
+        super().__init__(inputs, outputs, 3, stride, 1, bias=False)
+        self.second = dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, two = self.weight.chunk(2)
+        plain = F.conv2d(x, one, stride=self.stride, padding=1)
+        return torch.cat([plain, F.conv2d(x, two, stride=self.stride, padding=self.second, dilation=self.second)], 1)
+
+
 class Block(nn.Module):
     """A basic (two 3x3) or bottleneck (1x1, 3x3 or SK, 1x1) residual block; `out` = `width` means basic."""
 
@@ -116,12 +131,13 @@ class Block(nn.Module):
         if out == width:
             layers: list[nn.Module] = [ConvNorm(inputs, width, 3, stride, config)]
         else:
-            kernel3 = SelectiveKernel(width, width, stride, config) if config.sk else ConvNorm(width, width, 3, stride, config)
-            layers = [ConvNorm(inputs, width, 1, 1, config), kernel3]
+            first, second = (stride, 1) if config.stride == "1x1" else (1, stride)
+            kernel3 = SelectiveKernel(width, width, second, config) if config.sk else ConvNorm(width, width, 3, second, config)
+            layers = [ConvNorm(inputs, width, 1, first, config), kernel3]
         kernel = 3 if out == width else 1
         self.layers = nn.Sequential(*layers, ConvNorm(width, out, kernel, 1, config, relu=False, zero=True))
         self.shortcut = ConvNorm(inputs, out, 1, 1 if config.sk else stride, config, relu=False) if shortcut else None
-        self.pool_stride = stride if config.sk else None
+        self.pool_stride = stride if config.sk and (stride == 2 or config.shortcut_pool == "all") else None
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layers(x)

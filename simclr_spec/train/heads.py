@@ -16,15 +16,17 @@ class ProjectionHead(nn.Module):
     """(B, features) -> [h, output of layer 0, ..., z]; element k is where fine-tuning from layer k starts.
 
     Dense layers have no bias. Hidden layers are features x config.width wide, with BN and ReLU; the last is config.out_dim
-    wide, with BN that has no beta, and no ReLU. Deleting the upper end of `layers` leaves a head that ends there.
+    wide, with BN (whose beta is there if config.last_beta) and no ReLU. Deleting the upper end of `layers` leaves a head that
+    ends there.
     """
 
     def __init__(self, features: int, config: params.Head, bn: params.Encoder) -> None:
         super().__init__()
         hidden = features * config.width
         widths = [features, *[hidden] * (config.layers - 1)]
-        layers = [_Layer(inputs, hidden, bn, last=False) for inputs in widths[:-1]]
-        self.layers = nn.ModuleList([*layers, _Layer(widths[-1], config.out_dim, bn, last=True)])
+        layers = [_Layer(inputs, hidden, bn) for inputs in widths[:-1]]
+        last = _Layer(widths[-1], config.out_dim, bn, relu=False, beta=config.last_beta)
+        self.layers = nn.ModuleList([*layers, last])
 
     def forward(self, h: Tensor) -> list[Tensor]:
         outputs = [h]
@@ -34,16 +36,16 @@ class ProjectionHead(nn.Module):
 
 
 class _Layer(nn.Module):
-    def __init__(self, inputs: int, outputs: int, bn: params.Encoder, *, last: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, bn: params.Encoder, *, relu: bool = True, beta: bool = True) -> None:
         super().__init__()
         self.dense = nn.Linear(inputs, outputs, bias=False)
         nn.init.normal_(self.dense.weight, std=INITIAL_STD)
-        self.norm = GlobalBatchNorm(outputs, bn, center=not last)
-        self.last = last
+        self.norm = GlobalBatchNorm(outputs, bn, center=beta)
+        self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(self.dense(x))
-        return x if self.last else x.relu_()
+        return x.relu_() if self.relu else x
 
 
 class Classifier(nn.Linear):

@@ -169,15 +169,19 @@ def optimizer(network: nn.Module, config: params.Training) -> Optimizer:
     """The official exclusions, over the parameters that require gradients.
 
     LARS: BN, biases and classifiers are neither adapted nor decayed, but a classifier's kernel is decayed as by wd/2 |w|^2 in
-    the loss. SGD: everything but BN is decayed.
+    the loss; with `lars_scope` all, everything is adapted and decayed. SGD: everything but BN is decayed.
     """
     rules = []
     lars = config.optimizer == "lars"
+    everything = lars and config.lars_scope == "all"
     for prefix, module in network.named_modules():
+        classifier = isinstance(module, Classifier)
         for name, p in module.named_parameters(prefix, recurse=False):
             if p.requires_grad:
                 decayed = not (isinstance(module, GlobalBatchNorm) or (lars and name.endswith("bias")))
-                rules.append(Rule(name, p, decayed, adapted=lars and decayed and not isinstance(module, Classifier)))
+                adapted = lars and decayed and not classifier
+                decayed = decayed and not (classifier and not config.decay_classifier)
+                rules.append(Rule(name, p, decayed or everything, adapted or everything))
     return Optimizer(rules, Update(config.momentum, config.nesterov, config.weight_decay, config.trust_coefficient))
 
 

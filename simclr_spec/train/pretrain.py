@@ -24,7 +24,7 @@ BANK_NUMBERS = 2**26
 
 
 class Pretrain(Stage[params.Pretrain]):
-    """Hands on encoder and head: of the momentum encoder where there is a memory, else the trained ones."""
+    """Hands on encoder and head: the trained ones, or those of the momentum encoder where `memory.handed_on` says so."""
 
     views = 2
 
@@ -52,6 +52,8 @@ class Pretrain(Stage[params.Pretrain]):
             loss, accuracy = nt_xent(wide(z), self.config.temperature)
         else:
             loss, accuracy = self.memory.loss(wide(z), keys, self.config.temperature)
+        if self.config.loss_mean == "examples":
+            loss = loss / 2
         if logits is None:
             return torch.stack([loss, 100 * accuracy])
         linear = classification(logits, batch.labels.repeat(2))
@@ -84,7 +86,7 @@ class Pretrain(Stage[params.Pretrain]):
         return top1(votes, images.test_labels[samples.to(images.test_labels.device)]).item()
 
     def handed_on_modules(self) -> dict[str, nn.Module]:
-        source = self if self.memory is None else self.memory
+        source = self.memory if self.memory is not None and self.config.memory.handed_on == "momentum" else self
         return {"encoder": source.encoder, "head": source.head}
 
     def handed_on(self) -> dict[str, Tensor]:

@@ -28,6 +28,7 @@ _OFFICIAL = Augment(
     blur_sigma_max=2.0,
     blur_sigma="per_view",
     blur_kernel=0.1,
+    blur_border="zero",
     autoaugment=False,
     test_crop=0.875,
 )

@@ -100,6 +100,9 @@ def encoder_params(
         bn_decay=0.9,
         bn_epsilon=1e-5,
         bn_variance="biased",
+        stride="3x3",
+        sk_dilation=1,
+        shortcut_pool="all",
         max_pool="tensorflow",
         init="tensorflow",
     )

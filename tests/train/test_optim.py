@@ -29,6 +29,8 @@ def config(**changes: Any) -> Any:
         "momentum": 0.9,
         "weight_decay": 1e-4,
         "trust_coefficient": 0.001,
+        "lars_scope": "kernels",
+        "decay_classifier": True,
         "nesterov": False,
         "learning_rate": 0.1,
         "learning_rate_scaling": "sqrt",
@@ -73,7 +75,7 @@ def test_every_parameter_of_a_network_moves_by_its_rule(memory_format: Any) -> N
     network = (
         nn.ModuleDict({"encoder": Encoder(bn), "classifier": Classifier(256, 10)}).double().to(memory_format=memory_format)
     )
-    network["head"] = ProjectionHead(256, params.Head(layers=2, width=1, out_dim=16), bn).double()
+    network["head"] = ProjectionHead(256, params.Head(layers=2, width=1, out_dim=16, last_beta=False), bn).double()
     for p in network.parameters():
         nn.init.normal_(p)
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
@@ -102,7 +104,10 @@ def test_nesterov_sgd_is_kerass_and_spares_bn_from_decay() -> None:
     torch.manual_seed(0)
     bn = encoder_params(18)
     network = nn.ModuleDict(
-        {"head": ProjectionHead(6, params.Head(layers=2, width=1, out_dim=4), bn), "classifier": Classifier(6, 3)}
+        {
+            "head": ProjectionHead(6, params.Head(layers=2, width=1, out_dim=4, last_beta=False), bn),
+            "classifier": Classifier(6, 3),
+        }
     ).double()
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     ours = optim.optimizer(network, config(optimizer="sgd", nesterov=True, weight_decay=0.1))

@@ -92,7 +92,9 @@ def network(images: slice) -> dict[str, Any]:
     torch.manual_seed(4)
     bn = encoder_params(50, base_width=2, sk=True, stem="cifar")
     encoder = Encoder(bn)
-    model = nn.Sequential(encoder, ProjectionHead(encoder.features, params.Head(layers=2, width=1, out_dim=6), bn)).double()
+    model = nn.Sequential(
+        encoder, ProjectionHead(encoder.features, params.Head(layers=2, width=1, out_dim=6, last_beta=False), bn)
+    ).double()
     for p in model.parameters():
         nn.init.normal_(p, std=0.5)
     x = torch.rand(2 * IMAGES, 3, 8, 8, dtype=torch.float64)

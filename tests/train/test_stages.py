@@ -247,9 +247,11 @@ def test_fine_tuning_from_layer_1_is_an_encoder_with_one_fully_connected_layer_m
 
 
 def test_the_classifier_sits_on_a_wide_head_layer(tmp_path: Path) -> None:
-    source = Pretrain(config("pretrain", head={"layers": 3, "width": 2, "out_dim": 16}), {})
-    parent = finished(Store(tmp_path), "pretrain", source.handed_on(), head={"layers": 3, "width": 2, "out_dim": 16})
-    stage = Finetune(config("finetune", head={"layers": 3, "width": 2, "out_dim": 16}), {"from": parent})
+    source = Pretrain(config("pretrain", head={"layers": 3, "width": 2, "out_dim": 16, "last_beta": False}), {})
+    parent = finished(
+        Store(tmp_path), "pretrain", source.handed_on(), head={"layers": 3, "width": 2, "out_dim": 16, "last_beta": False}
+    )
+    stage = Finetune(config("finetune", head={"layers": 3, "width": 2, "out_dim": 16, "last_beta": False}), {"from": parent})
     assert stage.classifier.in_features == 2 * stage.encoder.features
     assert stage(batch(3, 0).views[0].float()).shape == (3, 10)
 
