@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
+from collections import Counter
 from pathlib import Path
 
 from simclr_spec import library, runner
 from simclr_spec.document import load
 from simclr_spec.errors import Fault, SpecError
 from simclr_spec.plan import compile
+from simclr_spec.report import cells
 from simclr_spec.schemas import schema_of
-from tests.faults import Seeded, seeded
+from tests.faults import WAYS, Seeded, seeded
 
 COUNT = 500
+EVERY_KIND = """
+title = "Every kind of training, at no scale: nothing stands for what the recipe lacks"
+recipe = "recipe.toml"
+encoders = [{ depth = 50 }]
+stages.pretrain.kind = "pretrain"
+stages.finetune = { kind = "finetune", from = "pretrain", label_fraction = 0.1 }
+stages.linear_eval = { kind = "linear_eval", from = "pretrain" }
+stages.supervised.kind = "supervised"
+stages.distill = { kind = "distill", teacher = "finetune" }
+"""
 
 
 def faults_of(fault: Seeded, folder: Path) -> list[Fault]:
@@ -25,7 +38,7 @@ def faults_of(fault: Seeded, folder: Path) -> list[Fault]:
             compile([str(file)])
         elif fault.kind == "recipe":
             spec = folder / "uses.toml"
-            spec.write_text(library.read("spec", "quickstart").text.replace('recipe = "simclrv2"', 'recipe = "recipe.toml"'))
+            spec.write_text(EVERY_KIND)
             compile([str(spec)])
         elif fault.kind == "scale":
             compile(["quickstart"], scale=str(file))
@@ -33,6 +46,8 @@ def faults_of(fault: Seeded, folder: Path) -> list[Fault]:
             compile(["quickstart"], sets=[f'dataset="{file}"'])
         elif fault.kind == "runner":
             runner.read(str(file))
+        elif fault.kind == "report":
+            cells.check(str(file))
         else:
             load(fault.kind, str(file), lambda: schema_of(fault.kind))
     except SpecError as error:
@@ -65,8 +80,18 @@ def test_seeded_faults_are_found_at_their_token_with_the_right_suggestion(tmp_pa
     assert slowest <= 0.5, f"{slowest:.2f} s"
 
 
+IMPOSSIBLE = {
+    ("dataset", "misreference"): "a data set names no other file",
+    ("machine", "misreference"): "a machine names no other file",
+}
+
+
 def test_the_generator_makes_every_kind_of_fault_in_every_kind_of_file() -> None:
     made = list(seeded(COUNT, seed=1))
-    assert {fault.kind for fault in made} == set(library.FOLDERS)
-    assert len({fault.what for fault in made}) == 7
+    assert {(fault.kind, fault.what) for fault in made} == {*itertools.product(library.FOLDERS, WAYS)} - IMPOSSIBLE.keys()
+    assert {(fault.kind, fault.name) for fault in made} == {
+        (kind, name) for kind in library.FOLDERS for name in library.names(kind)
+    }
+    assert min(Counter(fault.kind for fault in made).values()) >= COUNT / 10
+    assert len({(fault.kind, fault.name, fault.text) for fault in made}) == COUNT
     assert all(re.sub(r"\s", "", fault.text) != re.sub(r"\s", "", library.read(fault.kind, fault.name).text) for fault in made)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from simclr_spec import library, runner
+from simclr_spec import library, params, runner
 from simclr_spec.cli import main
 from simclr_spec.document import DEEPEST, MOST_ENTRIES, MOST_KEYS, MOST_VALUES, load
 from simclr_spec.plan import compile
@@ -70,7 +70,37 @@ def test_the_limits_are_those_of_the_code() -> None:
         assert f"{number:,}" in PAGE.partition("## Limits")[2].partition("##")[0]
 
 
+PROSE = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
+
+
+def described(heading: str) -> set[str]:
+    """The words in backticks below a heading, alone or as `[WORD]` or `WORD = VALUE`; of a table only its rows' heads."""
+    section = PROSE.partition(f"\n{heading}\n")[2].partition("\n#")[0]
+    section = re.sub(r"^(\|[^|]*\|).*", r"\1", section, flags=re.MULTILINE)
+    return set(re.findall(r"`\[{0,2}([\w.]+)\]{0,2}(?: = [^`]*)?`", section))
+
+
 def test_every_key_of_a_spec_is_described() -> None:
-    before_reference = PAGE.partition("## Reference")[0]
-    keys = [*schema.spec()["properties"], *schema.ROLES.values(), *schema.recipe()["properties"], *schema.scale()["properties"]]
-    assert [key for key in keys if key != "$schema" and f"{key}" not in before_reference] == []
+    spec = schema.spec()["properties"]
+    assert spec.keys() - {"$schema"} <= {word.removesuffix(".NAME") for word in described("## A spec")}
+    row, grid = spec["encoders"]["anyOf"][0]["items"], spec["encoders"]["anyOf"][1]
+    assert {*row["properties"], *grid["properties"]} <= described("### Encoders")
+
+
+def test_every_key_of_a_stage_is_described() -> None:
+    """Of a stage alone: any other parameter is a row, and the description is for people as a spec's is."""
+    (stage,) = schema.spec()["properties"]["stages"]["patternProperties"].values()
+    keys = {"dataset", "from_layer"}  # a recipe has these too, with another meaning
+    for kind, one in zip(params.KINDS, stage["oneOf"], strict=True):
+        keys |= one["properties"].keys() - schema.recipe()["properties"][kind]["properties"].keys()
+    assert keys >= {"kind", *schema.ROLES.values(), "label_fraction"}
+    assert keys | params.KINDS.keys() <= described("### Stages") | {"description"}
+
+
+def test_every_key_of_recipes_and_scales_is_described() -> None:
+    """`KIND` stands for the kinds; title, description and data set are described as a spec's."""
+    keys = (schema.recipe()["properties"].keys() | schema.scale()["properties"].keys()) - {"$schema", *params.KINDS}
+    assert keys >= {"common", "machine"}
+    assert keys - {"title", "description", "dataset"} | {"KIND", "KIND.rules", "when"} <= described(
+        "## Where a value comes from"
+    )

@@ -71,6 +71,14 @@ def compare(facts: dict[str, Any], arrays: Any, found: tuple[list[float], dict[s
                 torch.testing.assert_close(mine[name], golden, rtol=1e-6, atol=1e-8)
                 compared += 1
     assert compared >= 20
+    for norms in facts["per_variable"]:
+        name = tensor_name(facts["variables"][norms["index"]]["role"])
+        assert float(tensors[name].norm()) == pytest.approx(norms["float64_final_l2"], rel=1e-7, abs=0), name
+        if norms["float64_momentum_l2"] is None:
+            assert name not in momentum
+        else:
+            assert float(momentum[name].norm()) == pytest.approx(norms["float64_momentum_l2"], rel=1e-9, abs=0), name
+    assert len(facts["per_variable"]) == len(tensors) == len(facts["variables"])
 
 
 def pretrain_config(facts: dict[str, Any], *, linear_head: bool) -> params.Pretrain:
