@@ -116,6 +116,8 @@ def plan(
         machine = machine or runners.read(runner).machine
     view = survey(names, selector, scale=scale, sets=sets, store=store, machine=machine, max_hours=max_gpu_hours)
     if output:
+        if form == "dot":
+            raise UsageError("-o writes JSON; to keep the graph write `--format dot > FILE`")
         shown.write(view, output)
         click.echo(f"{output}: {len(view.steps)} Steps, digest {view.digest}")
         return
@@ -315,7 +317,7 @@ def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
 @runner_option
 @data_root_option
 def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str]) -> None:
-    """Run again what failed or was interrupted in the plan that ran last, or what is selected, and all that waits for it."""
+    """Run again what failed or was interrupted in the last plan, or what is selected of that, and all that waits for it."""
     from simclr_spec import runner as runners
     from simclr_spec.shelf import survey_again
 

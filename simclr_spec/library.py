@@ -92,6 +92,8 @@ def read(kind: Kind, name: str, folder: Path | None = None) -> File:
 
 
 def _read_path(kind: Kind, path: Path) -> File:
+    if path.is_fifo():
+        raise UsageError(f"cannot read the {kind} {str(path)!r}: it is a pipe")
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)

@@ -54,8 +54,19 @@ def scaled(command: Command) -> Command:
 
 def stored(command: Command) -> Command:
     """--store, alike on everything that reads or writes run folders."""
+
+    def named(_ctx: click.Context, _param: click.Parameter, folder: str) -> str:
+        if not folder:
+            raise UsageError("--store wants the name of a folder")
+        return folder
+
     option = click.option(
-        "--store", envvar="SIMCLR_SPEC_STORE", default="runs", show_default=True, help="Folder of the run folders."
+        "--store",
+        envvar="SIMCLR_SPEC_STORE",
+        default="runs",
+        show_default=True,
+        callback=named,
+        help="Folder of the run folders.",
     )
     return option(command)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from simclr_spec.errors import SimclrSpecError
 from simclr_spec.store import RunFolder, read_json
 
 PROVENANCE = ("seconds", "train_steps", "images_per_second", "parameters", "finished")
@@ -31,6 +32,8 @@ def _row(folder: RunFolder) -> dict[str, Any] | None:
     step = read_json(folder.step, "kind", "label", "coordinates")
     if result is None or step is None:
         return None
+    if not all(isinstance(number, (int, float)) for number in result["metrics"].values()):
+        raise SimclrSpecError(f"{folder.result} is damaged: not all of its metrics are numbers. Delete it, and run its spec")
     return {
         "fingerprint": result["fingerprint"],
         **step["coordinates"],

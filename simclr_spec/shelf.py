@@ -105,7 +105,7 @@ def _parents_first(found: Sequence[Entry]) -> list[Entry]:
 def survey_again(store: str, names: Sequence[str], selector: Selector | None, machine: str | None = None) -> View:
     """The plan that ran last (of the specs `names`, if any), narrowed to what failed or was interrupted and its descendants.
 
-    A plan that ran in part goes on with that part.
+    A plan that ran in part goes on with that part. A `selector` narrows both.
     """
     plans = [plan for plan in all_plans(Store(Path(store))) if not names or _names(names) <= set(plan.specs)]
     if not plans:
@@ -119,8 +119,8 @@ def survey_again(store: str, names: Sequence[str], selector: Selector | None, ma
         raise UsageError(f"nothing failed or was interrupted in the plan that ran last: {' '.join(last.specs)}")
     chosen = last.selector or Selector({"state": _UNFINISHED}, descendants=True)
     if selector is not None:
-        chosen = replace(selector, descendants=True)
-    view = survey(last.specs, chosen, scale=last.scale, sets=last.sets, store=store, machine=machine)
+        chosen = replace(selector, table={"state": _UNFINISHED, **selector.table}, descendants=True)
+    view = survey(last.specs, chosen, scale=last.scale, sets=last.sets, store=store, machine=machine, within=last.selector)
     return replace(view, selector=last.selector)
 
 

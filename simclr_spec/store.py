@@ -67,9 +67,9 @@ def read_json(path: Path, *keys: str) -> Any:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise SimclrSpecError(f"{path} is damaged: it holds no JSON table. Delete it to go on")
+        raise SimclrSpecError(f"{path} is damaged: it holds no JSON table. Delete it, and run its spec")
     if lacking := [key for key in keys if key not in value]:
-        raise SimclrSpecError(f"{path} is damaged: it lacks {', '.join(lacking)}. Delete it to go on")
+        raise SimclrSpecError(f"{path} is damaged: it lacks {', '.join(lacking)}. Delete it, and run its spec")
     return value
 
 

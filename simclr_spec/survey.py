@@ -59,12 +59,20 @@ def survey(
     store: str = "runs",
     machine: str | None = None,
     max_hours: float | None = None,
+    within: Selector | None = None,
 ) -> View:
-    """Compile, look at the store, price. Raises UsageError when the plan costs more than `max_hours`."""
+    """Compile, look at the store, price. Raises UsageError when the plan costs more than `max_hours`.
+
+    Of the Steps that `selector` selects only those are taken that `within` selects, too.
+    """
     plan = compile(names, scale=scale, sets=sets)
     shelf = Store(Path(store))
     verdicts = verdicts_of(plan, shelf)
-    steps = plan.select(selector, {key: verdict.state for key, verdict in verdicts.items()})
+    states = {key: verdict.state for key, verdict in verdicts.items()}
+    steps = plan.select(selector, states)
+    if within is not None:
+        asked = set(plan.select(within, states))
+        steps = tuple(step for step in steps if step in asked)
     if selector is not None:
         verdicts = verdicts_of(plan, shelf, steps)
     device = read_machine(machine or plan.machine)

@@ -193,11 +193,11 @@ def test_a_damaged_file_in_a_run_folder_is_named(store: Store) -> None:
         done = run(*command)
         assert (done.exit_code, done.output) == (
             1,
-            f"{folder.path}/{damaged} is damaged: it holds no JSON table. Delete it to go on\n",
+            f"{folder.path}/{damaged} is damaged: it holds no JSON table. Delete it, and run its spec\n",
         )
     (folder.path / "step.json").write_text('{"kind": "pretrain"}')
     done = run("status")
-    told = f"{folder.path}/step.json is damaged: it lacks fingerprint, label, coordinates, needs. Delete it to go on\n"
+    told = f"{folder.path}/step.json is damaged: it lacks fingerprint, label, coordinates, needs. Delete it, and run its spec\n"
     assert (done.exit_code, done.output) == (1, told)
 
 
@@ -266,3 +266,15 @@ def test_json_tells_the_scale_that_is_used_and_the_one_that_was_typed() -> None:
     assert scales("quickstart") == ("digits", None)
     assert scales("quickstart", "--scale", "cifar10") == ("cifar10", "cifar10")
     assert scales("table1", "--scale", "paper") == (None, "paper")
+
+
+@pytest.mark.usefixtures("store")
+def test_a_graph_is_not_written_as_json(tmp_path: Path) -> None:
+    done = run("plan", "quickstart", "--format", "dot", "-o", str(tmp_path / "plan.dot"))
+    assert (done.exit_code, done.output) == (2, "-o writes JSON; to keep the graph write `--format dot > FILE`\n")
+    assert not (tmp_path / "plan.dot").exists()
+
+
+def test_a_store_without_a_name_is_refused() -> None:
+    done = run("status", "--store", "")
+    assert (done.exit_code, done.output) == (2, "--store wants the name of a folder\n")

@@ -131,7 +131,7 @@ def test_cancel_stops_one_step_and_retry_takes_it_up(tmp_path: Path) -> None:
     said, _ = process.communicate(timeout=runs.PATIENCE)
     assert process.returncode == 1
     assert "supervised r18-1x-digits-2pc-s0: stopped: cancelled" in said
-    assert "4 done, 1 not run" in said
+    assert "4 done, 1 stopped" in said
     retried = runs.run(tmp_path, name="retry")
     assert retried.returncode == 0, retried.stdout + retried.stderr
     (folder,) = [one for one in Store(tmp_path / "runs").folders() if one.path.parent.name == "supervised"]
@@ -213,3 +213,22 @@ def test_a_taste_of_cifar10_on_the_cpu(tmp_path: Path, shared: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].endswith(": 2 done.")
     assert time.monotonic() - begun < 40 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def test_a_lost_step_json_comes_back_and_costs_no_result(again: Path) -> None:
+    (folder,) = [one for one in Store(again / "runs").folders() if one.path.parent.name == "distill"]
+    before, result = folder.step.read_bytes(), folder.result.read_bytes()
+    folder.step.write_bytes(before[:50])
+    told = runs.run(again, name="status").stderr
+    folder.step.unlink()
+    done = runs.run(again)
+    assert (done.returncode, done.stdout) == (0, "5 Steps, all done before: nothing to run.\n")
+    assert (folder.step.read_bytes(), folder.result.read_bytes()) == (before, result)
+    assert told in ("", f"{folder.step} is damaged: it holds no JSON table. Delete it, and run its spec\n")
+
+
+def test_a_run_without_standard_output_trains(tmp_path: Path) -> None:
+    words = [*runs.command(tmp_path), "--set", "train_steps=2", "kind=supervised"]
+    closed = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *words], env=runs.environment(), timeout=120, check=False)
+    assert closed.returncode == 0
+    assert [folder.state() for folder in Store(tmp_path / "runs").folders()] == ["done"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from simclr_spec.document import DEEPEST, Document, parse
 from simclr_spec.document.accept import accepts
 from simclr_spec.document.positions import scan
 from simclr_spec.document.validation import faults
-from simclr_spec.errors import SpecError
+from simclr_spec.errors import SpecError, UsageError
 from simclr_spec.schemas import published, schema_of
 
 SCHEMA: dict[str, Any] = {
@@ -220,3 +221,9 @@ def test_a_users_file_is_named_as_typed(tmp_path: Path) -> None:
     file.write_text("titel = 1")
     found = faults(parse(library.read("spec", str(file))), SCHEMA)
     assert str(found[0]) == f"{file}:1:1: unknown key 'titel' at the top level; did you mean 'title'?"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mine.toml")
+    with pytest.raises(UsageError, match=r"cannot read the spec '.*mine.toml': it is a pipe"):
+        library.read("spec", str(tmp_path / "mine.toml"))

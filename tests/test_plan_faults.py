@@ -8,6 +8,7 @@ import pytest
 
 from simclr_spec import library
 from simclr_spec.errors import SpecError
+from simclr_spec.plan import compile
 from tests.test_plan import CHAIN, STUDENT, plan_of
 
 
@@ -227,6 +228,7 @@ def test_faults_of_very_many_encoders_are_told_100_times(tmp_path: Path) -> None
         ("epochs=nan", "--set epochs=nan: epochs must be a finite number, not nan"),
         ("finetune.flip=2", "--set finetune.flip=2: unknown key 'flip' in finetune"),
         ("augment.flip=2", "--set augment.flip=2: augment.flip 2 is outside [0, 1]; for 2 % write 0.02"),
+        ("pretain.epochs=2", "--set pretain.epochs=2: unknown key 'pretain.epochs'; did you mean 'pretrain.epochs'?"),
         ("labels.fractoin=1", "--set labels.fractoin=1: unknown key 'labels.fractoin'"),
         (
             "label_fraction=0.5",
@@ -305,3 +307,14 @@ def test_what_a_step_takes_over_is_not_silently_ignored(
     line = 2 + scale.split("\n").index("[finetune]")
     assert lines[0].startswith(sentence.replace("mine.toml:2", f"mine.toml:{line}"))
     assert all(line.endswith("; change it there, or leave it out here") for line in lines)
+
+
+def test_a_data_set_that_the_specs_own_scale_replaces_is_a_fault(tmp_path: Path) -> None:
+    text = CHAIN.replace("encoders", 'dataset = "cifar10"\nencoders', 1) + "label_fraction = 0.1\n"
+    faults = told(text, tmp_path)
+    assert len(faults) == 1
+    assert faults[0].endswith(": dataset 'cifar10', but the scale 'digits' brings 'digits'; name another scale, or none")
+    (tmp_path / "asked.toml").write_text(text)
+    assert {step.params["dataset"]["name"] for step in compile([str(tmp_path / "asked.toml")], scale="digits").steps} == {
+        "digits"
+    }

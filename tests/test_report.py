@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from simclr_spec import library
 from simclr_spec.cli import main
+from simclr_spec.coordinates import parse
 from simclr_spec.errors import SpecError
 from simclr_spec.history import last_plan, record_plan
 from simclr_spec.plan import compile
@@ -99,13 +100,37 @@ def test_table_1_shows_every_step_once() -> None:
 
 
 def test_a_cell_without_a_step_is_told_with_its_place_and_what_there_is(tmp_path: Path) -> None:
-    faults = _faults(tmp_path, SMALL.replace('"supervised", width = 1', '"supervised", width = 3'))
+    faults = _faults(tmp_path, SMALL.replace('"supervised", width = 1', '"self_distill", width = 1'))
     assert faults == [
-        "mine.toml:10:35: row 'supervised', column '1 per class': no Step has stage=supervised width=3 labels_per_class=1; "
-        "with the rest, width is 1 or 2",
-        "mine.toml:10:35: row 'supervised', column 'all': no Step has stage=supervised width=3 label_fraction=1.0; "
-        "with the rest, width is 1 or 2",
+        "mine.toml:10:35: row 'supervised', column '1 per class': no Step has stage=self_distill width=1 labels_per_class=1; "
+        "with the rest, stage is linear or finetune or supervised or distill",
+        "mine.toml:10:35: row 'supervised', column 'all': no Step has stage=self_distill width=1 label_fraction=1.0; "
+        "with the rest, stage is linear or finetune or supervised or distill",
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('"supervised", width = 1', '"supervised", width = 3', "10:67: no Step has width=3; width is 1 or 2"),
+        ("labels_per_class = 1", 'stage = "fintune"', "6:46: no Step has stage=fintune; did you mean 'finetune'?"),
+        ('stage = "finetune"', 'stage = "fintune"', "11:40: no Step has stage=fintune; did you mean 'finetune'?"),
+    ],
+)
+def test_a_coordinate_that_no_step_has_is_told_once_where_it_stands(old: str, new: str, fault: str, tmp_path: Path) -> None:
+    assert _faults(tmp_path, SMALL.replace(old, new)) == [f"mine.toml:{fault}"]
+
+
+def test_a_selector_leaves_only_its_steps_in_a_cell(store: Store, tmp_path: Path) -> None:
+    file = write(tmp_path, SMALL)
+    plan = compile([FEW])
+    for seed, top1 in enumerate((10.0, 20.0, 30.0, 40.0)):
+        (step,) = of(plan, stage="supervised", width=1, labels_per_class=1, seed=seed)
+        finish(store, step, {"top1": top1})
+    assert "  25.0 ± 12.9 (4)" in FORMATS["table"](make(file, store))
+    alone = FORMATS["table"](make(file, store, selector=parse(["stage=supervised", "seed=0,1"])))
+    assert "  15.0 ± 7.1 (2)" in alone
+    assert "tuned" not in alone
 
 
 def test_a_cell_of_two_kinds_of_steps_is_told_with_what_tells_them_apart(tmp_path: Path) -> None:

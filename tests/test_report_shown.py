@@ -255,3 +255,22 @@ def test_a_report_is_never_overwritten_by_its_table(tmp_path: Path, monkeypatch:
     done = run("report", "mine.json", "-o", "./mine.json")
     assert (done.exit_code, done.output) == (2, "./mine.json is the report itself: name another file for the table\n")
     assert Path("mine.json").read_text() == "{}"
+
+
+def test_a_narrow_terminal_cuts_no_title_and_no_number(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish_all(store, compile([FEW]), 12.345)
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = everything(make(write(tmp_path, EIGHT), store))["terminal"]
+    assert "…" not in shown.partition("Deviations")[0]
+    assert "distilled, bigger to small" in shown
+    assert shown.count("12.3 ± 0.0 (4)") == 16
+
+
+def test_a_command_keeps_its_dashes_in_latex(store: Store, tmp_path: Path) -> None:
+    assert "-{}-scale" in FORMATS["latex"](make(write(tmp_path, SMALL), store, scale="digits"))
+
+
+def test_losses_have_three_decimals(store: Store, tmp_path: Path) -> None:
+    for step in of(compile([FEW]), stage="supervised", width=1):
+        finish(store, step, {"loss": 2.2957 + 0.0015 * step.coordinates["seed"]})
+    assert "2.298 ± 0.002 (4)" in FORMATS["table"](make(write(tmp_path, SMALL.replace("top1", "loss")), store))

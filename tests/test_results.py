@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from simclr_spec.errors import SimclrSpecError
 from simclr_spec.params import METRICS
 from simclr_spec.plan import compile
 from simclr_spec.results import frame
@@ -44,3 +45,11 @@ def test_a_store_without_finished_steps_gives_an_empty_frame(tmp_path: Path, tou
     table = frame(store.folders())
     assert len(table) == 0
     assert table.index.name == "fingerprint"
+
+
+def test_a_metric_that_is_no_number_is_damage(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    folder = finish(store, compile(["quickstart"]).steps[0], {"loss": 1.0})
+    folder.result.write_text(folder.result.read_text().replace("1.0", '"abc"', 1))
+    with pytest.raises(SimclrSpecError, match=r"result\.json is damaged: not all of its metrics are numbers"):
+        frame(store.folders())

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from simclr_spec import library, runner, shelf
 from simclr_spec.cli import main
+from simclr_spec.coordinates import parse
 from simclr_spec.errors import SpecError
 from simclr_spec.history import record_plan
 from simclr_spec.plan import compile
@@ -159,6 +160,26 @@ def test_retry_says_that_nothing_failed(store: Store) -> None:
     record_plan(store, [FEW], None, [])
     done = run("retry")
     assert (done.exit_code, done.output) == (2, f"nothing failed or was interrupted in the plan that ran last: {FEW}\n")
+
+
+def test_retry_begins_nothing_that_never_ran_but_for_what_waits(store: Store) -> None:
+    steps = compile([FEW]).steps
+    pretrain, tuned, alone = (
+        next(s for s in steps if s.stage == stage and s.coordinates["width"] == 1)
+        for stage in ("pretrain", "finetune", "supervised")
+    )
+    record_plan(store, [FEW], None, [])
+    finish(store, pretrain, {"loss": 1.0})
+    for step in (tuned, alone):
+        fail(store, step)
+    again = shelf.survey_again(str(store.path), [], parse(["width=1", "stage=finetune,supervised"]))
+    assert {step.fingerprint for step in again.running} == {tuned.fingerprint, alone.fingerprint}
+    fail(store, other := next(s for s in steps if s.stage == "pretrain" and s.coordinates["width"] == 2))
+    again = shelf.survey_again(str(store.path), [], parse(["width=2"]))
+    assert {step.fingerprint for step in again.running} == again.plan.descendants([other.fingerprint])
+    record_plan(store, [FEW], None, [], parse(["stage=pretrain"]))
+    again = shelf.survey_again(str(store.path), [], parse(["width=2"]))
+    assert [step.fingerprint for step in again.running] == [other.fingerprint]
 
 
 def test_cancel_tells_what_it_stops_and_marks_nothing_else(store: Store) -> None:

@@ -51,16 +51,17 @@ def run(
     seconds: Mapping[str, float],
     data_roots: Sequence[str] = (),
 ) -> Outcome:
-    """Bring `steps` of the plan to their ends; what is done already is left alone. Signals stop it in order.
+    """Bring `steps` of the plan to their ends. What is done is left alone, but gets back a lost step.json.
 
-    A Step's parents are among them, or done. `seconds` are estimates by fingerprint. Raises SimclrSpecError where no worker
-    can start.
+    Signals stop it in order. A Step's parents are among them, or done. `seconds` are estimates by fingerprint. Raises
+    SimclrSpecError where no worker can start.
     """
     board = Board.of(steps, store, seconds)
+    for task in board.tasks.values():
+        if not task.folder.step.exists():  # new, or deleted because it was damaged
+            _prepare(plan, store, task.step)
     if not board.in_state("waiting", "elsewhere"):
         return Outcome(board)
-    for task in board.in_state("waiting", "elsewhere"):
-        _prepare(plan, store, task.step)
     run_with = run_here if isinstance(runner, Debug) else run_local
     return Outcome(board, stopped=run_with(board, store, runner, _environment(runner, data_roots), watcher))
 

@@ -61,6 +61,7 @@ class Resolver:
             self.scale = read_layer("scale", scale, None)
         elif scale is None and spec.scale is not None and spec.scale != UNSCALED:
             self.scale = self._named("scale", spec.scale)
+            self._check_one_dataset(self.scale)
         for document in (self.recipe.document, spec.document, *([self.scale.document] if self.scale else [])):
             _check_dataset_name(document)
         self.overrides = [_override(text, spec) for text in sets]
@@ -69,6 +70,12 @@ class Resolver:
         self._answers: dict[tuple[Any, ...], Values] = {}
         self._asked: dict[str, tuple[str, ...]] = {}
         self._layers = [self.recipe] + ([self.scale] if self.scale else [])
+
+    def _check_one_dataset(self, scale: Layer) -> None:
+        """A scale's data set stands before the spec's, which would never be seen when both are the spec's own choice."""
+        if None not in (scale.dataset, self.spec.dataset) and scale.dataset != self.spec.dataset:
+            sentence = f"dataset {self.spec.dataset!r}, but the scale {self.spec.scale!r} brings {scale.dataset!r}"
+            raise SpecError([self.spec.document.fault(("dataset",), f"{sentence}; name another scale, or none")])
 
     def _named(self, kind: Literal["recipe", "scale"], name: str) -> Layer:
         """The recipe or scale that the spec names; a wrong name is the spec's fault."""
@@ -271,8 +278,9 @@ def _known(name: str, target: str | None, spec: Spec, shown: str) -> schema.Sche
         return {"type": "string"}
     if name not in known:
         where = f" in {target}" if target else ""
-        targets = [*spec.stages, *params.KINDS] if "." in name and not target else []
         fields = {"dataset", *known} - schema.AXES - schema.FIXED
-        hint = did_you_mean(name, fields) or did_you_mean(name.split(".", maxsplit=1)[0], targets)
+        _, dot, rest = name.partition(".")
+        targets = [f"{one}.{rest}" for one in (*spec.stages, *params.KINDS) if rest in _fields(one, spec)] if dot else []
+        hint = (did_you_mean(name, targets) if not target else "") or did_you_mean(name, fields)
         raise SpecError([Fault(shown, 0, 0, f"unknown key {name!r}{where}{hint}")])
     return known[name]

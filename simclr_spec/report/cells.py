@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 from simclr_spec import coordinates
 from simclr_spec.document import MOST_FAULTS, Document
+from simclr_spec.document.positions import Path
 from simclr_spec.errors import Fault, SpecError, did_you_mean
 from simclr_spec.params import METRICS
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.report.language import Column, Report, Row, load
 
+_FEW = 10
 Verdict = Literal["match", "off", "deviates", "missing"]
 Numbers = Mapping[str, Mapping[Any, float]]
 """Metric -> fingerprint -> what a finished Step measured."""
@@ -90,8 +92,10 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
     table: list[list[Cell | None]] = []
     index = _Index(plan)
     in_column = [index.places(column.where) for column in report.columns]
+    lost = {j for j, column in enumerate(report.columns) if _unheard_of(column.where, ("columns", j), source, index, faults)}
     for i, row in enumerate(report.rows):
         cells: list[Cell | None] = []
+        row_is_lost = row.where is not None and _unheard_of(row.where, ("rows", i), source, index, faults)
         in_row = index.places(row.where) if row.where is not None else set()
         names = row.columns or tuple(column.title for column in report.columns)
         for j, column in enumerate(report.columns):
@@ -101,7 +105,8 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
             at = names.index(column.title)
             found = index.steps(in_row & in_column[j])
             cell = Cell(row, column, column.metric or report.metric, tuple(found), tolerance=report.tolerance)
-            if row.where is not None and (sentence := _fault(cell, list(found.values()), index)):
+            told = row_is_lost or j in lost
+            if row.where is not None and not told and (sentence := _fault(cell, list(found.values()), index)):
                 faults.append(source.fault(("rows", i, "columns", at) if row.columns else ("rows", i, "where"), sentence))
             if sentence := _metric_fault(cell):
                 faults.append(source.fault((*(("columns", j) if column.metric else ()), "metric"), sentence))
@@ -116,6 +121,21 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
 
 def _with_numbers(cell: Cell, row: Row, at: int) -> Cell:
     return replace(cell, paper=row.paper[at] if row.paper else None, adopted=row.adopted[at] if row.adopted else None)
+
+
+def _unheard_of(where: Mapping[str, Any], at: Path, source: Document, index: _Index, faults: list[Fault]) -> bool:
+    """Whether no Step at all has one of these coordinates; adds the faults."""
+    found = [key for key, value in where.items() if not index.places({key: value})]
+    for key in found:
+        known = {have for name, have in index.having if name == key}
+        hint = did_you_mean(coordinates.show_value(where[key]), map(coordinates.show_value, known))
+        told = f"no Step has {coordinates.show({key: where[key]})}"
+        faults.append(source.fault((*at, "where", key), told + (hint or _choices(key, known))))
+    return bool(found)
+
+
+def _choices(key: str, known: AbstractSet[Any]) -> str:
+    return f"; {key} is {' or '.join(map(coordinates.show_value, sorted(known)))}" if 0 < len(known) <= _FEW else ""
 
 
 class _Index:

@@ -124,6 +124,8 @@ def _row_faults(source: Document, i: int, row: dict[str, Any], titles: list[str]
             faults.append(
                 source.fault(("rows", i, "columns", j), f"no column is titled {title!r}{did_you_mean(title, titles)}")
             )
+        elif title in row["columns"][:j]:
+            faults.append(source.fault(("rows", i, "columns", j), f"column {title!r} stands twice in this row"))
     cells = len(row.get("columns", titles))
     faults += [
         source.fault(("rows", i, key), f"{len(row[key])} values, but this row has {cells} cells")

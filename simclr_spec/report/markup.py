@@ -46,7 +46,7 @@ tr > th:first-child { text-align: left }
 
 
 def tex(text: str) -> str:
-    return "".join(_TEX.get(sign, sign) for sign in text)
+    return "".join(_TEX.get(sign, sign) for sign in text).replace("--", "-{}-")  # which would be a dash
 
 
 def latex(table: Table) -> str:

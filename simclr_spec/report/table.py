@@ -46,7 +46,7 @@ def make(
 ) -> Table:
     """The report `name` over the plan of these options; over the plan that ran last when there are none. Raises SpecError.
 
-    A `selector` leaves the cells of the Steps that it selects, and the rows that have such cells."""
+    A `selector` leaves the Steps that it selects, and the cells and rows that have such Steps."""
     report, source = language.load(name)
     recorded = None if scale or sets else last_plan(store, report.spec)
     if recorded is not None:
@@ -89,14 +89,20 @@ def make(
 def _narrowed(
     report: language.Report, rows: list[list[Cell | None]], plan: Plan, store: Store, selector: Selector
 ) -> tuple[language.Report, list[list[Cell | None]]]:
-    """The cells that show selected Steps, and the rows that still have one."""
+    """Cells of selected Steps alone, and the rows that still have one."""
     states = {step.fingerprint: _folder(store, step).state() for step in plan.steps}
     asked = {step.fingerprint for step in plan.select(selector, states)}
-    narrow = [[cell if cell and any(s.fingerprint in asked for s in cell.steps) else None for cell in row] for row in rows]
+    narrow = [[cell and _of(cell, asked) for cell in row] for row in rows]
     kept = [i for i, row in enumerate(narrow) if any(row)]
     if not kept:
         raise UsageError(f"no cell of this report shows a Step with {show(selector.table)}")
     return replace(report, rows=tuple(report.rows[i] for i in kept)), [narrow[i] for i in kept]
+
+
+def _of(cell: Cell, asked: set[str]) -> Cell | None:
+    """The cell with the asked Steps only; None where there is none."""
+    steps = tuple(step for step in cell.steps if step.fingerprint in asked)
+    return replace(cell, steps=steps) if steps else None
 
 
 def _folder(store: Store, step: Step) -> RunFolder:

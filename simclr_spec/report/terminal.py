@@ -12,6 +12,7 @@ from simclr_spec.report.cells import Cell
 from simclr_spec.report.table import Table
 from simclr_spec.report.text import heading, lines, note_lines
 
+WIDEST = 10_000
 STYLES = {"match": "green", "off": "red", "deviates": "yellow", "missing": ""}
 
 
@@ -24,7 +25,9 @@ def show(table: Table, file: IO[str]) -> None:
         grid.add_column(Text(column.title), justify="right", no_wrap=True)
     for i, cells in enumerate(table.rows):
         grid.add_row(Text("\n".join(heading(table, i))), *map(_cell, cells))
-    console.print(grid)
+    needed = console.measure(grid, options=console.options.update(max_width=WIDEST)).maximum
+    # A terminal that is too narrow breaks lines; no title and no number is cut.
+    Console(file=file, highlight=False, width=max(needed, console.width)).print(grid)
     below = RichTable.grid(padding=(0, 2, 0, 0))
     width = console.width - max(len(note.name) for note in table.notes) - 2
     for note in table.notes:

@@ -20,15 +20,20 @@ SIGNS = {"match": "✓", "off": "off", "deviates": "deviates", "missing": ""}
 def number(cell: Cell) -> str:
     """`61.2 ± 5.0 (4)`: mean, sample sd and n over seeds; what is missing is told by its state, never by a number."""
     if cell.adopted is not None:
-        return f"{cell.adopted:.1f} adopted"
+        return f"{cell.adopted:.{decimals(cell)}f} adopted"
     if not cell.steps:
         return "–"
     states = ", ".join(state if count == 1 else f"{count} {state}" for state, count in missing(cell).items())
     if cell.mean is None:
         return states
-    spread = "" if cell.sd is None else f" ± {cell.sd:.1f}"
+    spread = "" if cell.sd is None else f" ± {cell.sd:.{decimals(cell)}f}"
     n = str(len(cell.numbers)) if cell.complete else f"{len(cell.numbers)} of {len(cell.steps)}, {states}"
-    return f"{cell.mean:.1f}{spread} ({n})"
+    return f"{cell.mean:.{decimals(cell)}f}{spread} ({n})"
+
+
+def decimals(cell: Cell) -> int:
+    """Percentages have one, losses three."""
+    return 3 if "loss" in cell.metric else 1
 
 
 def missing(cell: Cell) -> Counter[str]:
@@ -40,9 +45,9 @@ def beside(cell: Cell) -> str:
     """`paper 57.9 +0.3 ✓`, or nothing without a paper's value."""
     if cell.paper is None:
         return ""
-    delta = "" if cell.delta is None else f" {cell.delta:+.1f}"
+    delta = "" if cell.delta is None else f" {cell.delta:+.{decimals(cell)}f}"
     sign = SIGNS[cell.verdict] if cell.verdict else ""
-    return f"paper {cell.paper:.1f}{delta} {sign}".rstrip()
+    return f"paper {cell.paper:.{decimals(cell)}f}{delta} {sign}".rstrip()
 
 
 def lines(cell: Cell | None) -> list[str]:

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from simclr_spec.dispatch.board import Board, Task
+from simclr_spec.dispatch.board import OPEN, Board, Task
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -126,12 +126,12 @@ class Live:
             metrics = task.look()
             share = f"{task.fraction:4.0%}" if metrics else ""
             running.add_row(f"  {name}", share, *describe(metrics), duration(task.elapsed()))
-        if not running.rows and not board.in_state("done", "failed"):
+        if not running.rows and not board.in_state("done", "failed", "stopped"):
             running.add_row("  workers start: importing torch takes some seconds")
         done, total = len(board.in_state("done")), len(board.tasks)
         left = board.remaining_seconds()
         told = [f"{done} of {total} Steps", duration(time.monotonic() - board.began)]
-        told.append("estimating" if left is None else f"about {duration(left)} left")
+        told.append("ending" if not board.in_state(*OPEN) else "estimating" if left is None else f"about {duration(left)} left")
         failed, blocked = len(board.in_state("failed")), len(board.in_state("blocked"))
         told += [f"{failed} failed"] * bool(failed) + [f"{blocked} will not run"] * bool(blocked)
         top = Table.grid(padding=(0, 1))
@@ -160,9 +160,9 @@ def ending(outcome: Outcome, command: str) -> str:
     if already == total:
         return f"{_steps(total)}, all done before: nothing to run."
     counts = [f"{done} done" + (f" ({already} before)" if already else "")]
-    counts += [f"{len(outcome.failed)} failed"] * bool(outcome.failed) + [f"{len(outcome.not_run)} not run"] * bool(
-        outcome.not_run
-    )
+    stopped = len(board.in_state("stopped"))
+    others = {"failed": len(outcome.failed), "stopped": stopped, "not run": len(outcome.not_run) - stopped}
+    counts += [f"{count} {what}" for what, count in others.items() if count]
     lines = [f"{_steps(total)} in {duration(time.monotonic() - board.began)}: {', '.join(counts)}."]
     for task in outcome.failed:
         lines += [f"✗ {task.name}: {task.why}", f"    {task.log or task.folder.path}"]

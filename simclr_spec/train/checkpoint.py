@@ -57,7 +57,7 @@ def checkpoints(folder: RunFolder, fingerprint: str) -> list[Checkpoint]:
 def delete_checkpoints(folder: RunFolder) -> None:
     """Of all attempts, with what writers killed half-way left behind."""
     for attempt in folder.attempts():
-        for path in [attempt.checkpoint, *attempt.path.glob(f".{attempt.checkpoint.name}.*")]:
+        for path in [attempt.checkpoint, *attempt.path.glob(".*")]:
             path.unlink(missing_ok=True)
 
 

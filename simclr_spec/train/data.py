@@ -47,8 +47,11 @@ def _decode(path: Path) -> Tensor:
     """-> uint8 (3, h, w). Pillow reads what ImageNet holds: greyscale, CMYK and one PNG named JPEG included."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+    try:
+        with Image.open(path) as image:
+            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+    except OSError as error:
+        raise DataError(f"cannot read the image {path}: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True)

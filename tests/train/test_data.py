@@ -145,6 +145,14 @@ def test_image_folder(folder: Path) -> None:
     assert data.digest(images) != found
 
 
+def test_an_image_that_cannot_be_read_is_named(folder: Path) -> None:
+    images = data.load(TINY, [str(folder)])
+    broken = folder / "tiny" / "train" / "n00000001" / "n00000001_0.JPEG"
+    broken.write_bytes(b"no image")
+    with pytest.raises(DataError, match=rf"cannot read the image {broken}: cannot identify"):
+        images.pick(torch.tensor([3]))
+
+
 def test_real_photos_decode(shared: Path) -> None:
     photos = sorted((shared / "data" / "imagenet1000_one_each").glob("n0151*/*.JPEG"))
     files = data.Files(photos)
