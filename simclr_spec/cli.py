@@ -329,7 +329,7 @@ def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str
 @stored
 @click.option("--delete", is_flag=True, help="Delete it; without this nothing is touched.")
 def gc(store: str, delete: bool) -> None:
-    """Run folders that no declared spec and no plan that was run needs any more, and attempts that did not win."""
+    """Run folders that no declared spec and no spec that was run needs as it stands now, and attempts that did not win."""
     from pathlib import Path
 
     from simclr_spec import shelf

@@ -160,7 +160,7 @@ def waste(store: Store) -> list[Waste]:
         if step is None or folder.is_leased():
             continue
         if step["fingerprint"] not in needed:
-            found.append(Waste(folder.path, "in no spec", _size(folder.path)))
+            found.append(Waste(folder.path, "in no spec as it stands now", _size(folder.path)))
         elif folder.done:
             winner = folder.weights.parent
             found += [Waste(a.path, "did not win", _size(a.path)) for a in folder.attempts() if a.path != winner]

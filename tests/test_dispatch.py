@@ -207,6 +207,19 @@ def test_the_debug_runner_leaves_out_what_waits_for_another_process(tmp_path: Pa
     assert states == {"pretrain": "elsewhere", "supervised": "done", **others}
 
 
+def test_steps_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(
+        runs.SPEC.replace("labels_per_class = [1]", "labels_per_class = [1]\nfrom_layer = [0, 1]")
+    )
+    plan = compile([str(tmp_path / "tiny.toml")])
+    board = Board.of(plan.steps, Store(tmp_path), {step.fingerprint: 1.0 for step in plan.steps})
+    names = [task.name for task in board.tasks.values()]
+    assert len(set(names)) == len(names)
+    assert "pretrain r18-1x-digits-s0" in names
+    tuned = [step.fingerprint[:8] for step in plan.steps if step.kind == "finetune"]
+    assert [name.rpartition(" ")[2] for name in names if name.startswith("finetune")] == tuned
+
+
 def test_the_longest_chain_begins_first(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(runs.SPEC)
     plan = compile([str(tmp_path / "tiny.toml")])

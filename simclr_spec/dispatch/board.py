@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,11 +52,13 @@ class Task:
     urgency: float = 0.0
     """work on the longest chain that begins here"""
     place: str = ""
+    has_namesake: bool = False
 
     @property
     def name(self) -> str:
-        """As a person reads it: `finetune r18-2x-digits-1pc-s0`."""
-        return f"{self.step.kind} {self.step.label}"
+        """As a person reads it: `finetune r18-2x-digits-1pc-s0`, and the fingerprint's beginning where another is called so."""
+        told = f"{self.step.kind} {self.step.label}"
+        return f"{told} {self.step.fingerprint[:8]}" if self.has_namesake else told
 
     def attempt(self) -> Attempt | None:
         """The attempt that this run began, as soon as it is there."""
@@ -99,7 +102,9 @@ class Board:
         for step in steps:
             folder = store.folder(step.kind, step.label, step.fingerprint)
             tasks[step.fingerprint] = Task(step, folder, work=seconds[step.fingerprint])
+        names = Counter(task.name for task in tasks.values())
         for task in tasks.values():
+            task.has_namesake = names[task.name] > 1
             if task.folder.done:
                 task.state = "done"
             elif task.folder.is_leased():
