@@ -33,6 +33,7 @@ RATE, MOMENTUM, DECAY, ETA = 0.1, 0.9, 1e-4, 0.001
 def network(depth: int, base_width: int) -> Encoder:
     values: dict[str, Any] = {"depth": depth, "width": 1, "sk": False, "base_width": base_width, "stem": "cifar"}
     values |= {"sk_ratio": 0.0625, "sk_min_width": 32, "bn_decay": 0.9, "bn_epsilon": 1e-5, "bn_variance": "biased"}
+    values |= {"stride": "3x3", "sk_dilation": 1, "shortcut_pool": "all"}
     made = Encoder(Config(**values, max_pool="tensorflow", init="tensorflow"))
     for p in made.parameters():
         p.grad = torch.randn_like(p)
@@ -75,7 +76,13 @@ def main() -> None:
     print(setting("lightly"))
     print(f"{'network':<20} {'tensors':>8}  form        ms  form/ours")
     config: Any = SimpleNamespace(
-        optimizer="lars", momentum=MOMENTUM, weight_decay=DECAY, trust_coefficient=ETA, nesterov=False
+        optimizer="lars",
+        momentum=MOMENTUM,
+        weight_decay=DECAY,
+        trust_coefficient=ETA,
+        nesterov=False,
+        lars_scope="kernels",
+        decay_classifier=True,
     )
     for name, depth, base_width, repeats in CASES:
         flat = optim.optimizer(network(depth, base_width), config)
