@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simclr_spec import params
+from simclr_spec import listing, params
 from simclr_spec.data_roots import data_roots, find, label_list
 from simclr_spec.errors import DataError
 from simclr_spec.train.device import sent
@@ -149,22 +149,11 @@ def _cifar10_batch(path: Path, md5: str) -> tuple[Tensor, Tensor]:
 
 
 def image_folder(folder: Path) -> Images:
-    """ImageNet's layout: train/CLASS/FILE and val/CLASS/FILE; classes and files in the order of their names."""
-    classes = sorted(entry.name for entry in os.scandir(folder / "train") if entry.is_dir())
-    train, train_labels = _class_files(folder / "train", classes)
-    test, test_labels = _class_files(folder / "val", classes)
-    return Images(Files(train), train_labels, Files(test), test_labels, tuple(path.name for path in train))
-
-
-def _class_files(folder: Path, classes: Sequence[str]) -> tuple[list[Path], Tensor]:
-    paths, labels = [], []
-    for label, name in enumerate(classes):
-        if not (folder / name).is_dir():
-            raise DataError(f"{folder} has no folder '{name}', a class of the training split")
-        files = sorted(os.listdir(folder / name))
-        paths += [folder / name / file for file in files]
-        labels += [label] * len(files)
-    return paths, torch.tensor(labels)
+    """ImageNet's layout; see listing.py."""
+    found = listing.read(folder)
+    train, test = found.train, found.test
+    names = tuple(file.rpartition("/")[2] for file in train.files)
+    return Images(Files(train.paths()), torch.tensor(train.labels), Files(test.paths()), torch.tensor(test.labels), names)
 
 
 _LOADERS = {"cifar10": cifar10, "image_folder": image_folder}
