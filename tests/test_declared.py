@@ -152,7 +152,7 @@ def test_a_number_of_the_paper_with_a_typo_in_it_is_a_fault(tmp_path: Path) -> N
         language.load(str(path))
 
 
-# Facts: the author's CIFAR-10 setting in issue #166, all of it: rate 0.2 by the square root of the batch, 2 layers, 64 outputs, 0.2.
+# The author's CIFAR-10 setting, issue #166, all of it: rate 0.2 by the square root of the batch, two layers, 64 outputs, 0.2.
 def test_the_cifar10_scale_takes_the_authors_setting_whole() -> None:
     steps = [step for step in compile(["table1"], scale="cifar10").steps if step.kind == "pretrain"]
     named = ("learning_rate", "learning_rate_scaling", "temperature", "head.layers", "head.out_dim")
