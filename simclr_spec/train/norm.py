@@ -103,7 +103,7 @@ class _Synchronised(torch.autograd.Function):
         gain = ones * inverse
         slope = gain * inverse * all_along
         offset = slope * mean - gain * all_plain
-        # dx = gain dy - slope x + offset, in the statistics' precision whatever that of x: the terms are large where the mean is.
+        # dx = gain dy - slope x + offset, summed in the precision of the statistics and rounded once: the terms may be large.
         gain, slope, offset = (t.view([1, -1] + [1] * (x.dim() - 2)) for t in (gain, slope, offset))
         dx = torch.addcmul(offset, gradient, gain).addcmul_(x, slope, value=-1).to(x.dtype)
         return dx, along if ctx.needs_input_grad[1] else None, plain if ctx.needs_input_grad[2] else None, None, None

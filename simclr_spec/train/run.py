@@ -1,7 +1,8 @@
 """A Step's training as an object: batches, train steps, and all the state there is.
 
 Nothing here carries random state: the batch of train step t is a function of (seed, t), so a Step that is killed at any instant
-goes on from its newest checkpoint and ends with the weights it would have had.
+goes on from its newest checkpoint and ends with the weights it would have had. To the bit on a CPU, with as many threads and
+processes; on GPUs to the bit where the runner is `deterministic`, else up to the order of sums, which they choose anew.
 """
 
 from __future__ import annotations
