@@ -105,6 +105,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "loss_mean": "images",
         "temperature": 0.2,
         "linear_head": False,
+        "linear_layer": 0,
         "knn_neighbours": 20,
         "knn_temperature": 0.1,
         "knn_every": 0,

@@ -70,6 +70,10 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = ()) -> list[str]:
             "x.toml:10:14: from_layer 3, but the head has 3 layers (specs/recipes/simclrv2.toml:{head}); use 0 to 2",
         ),
         (
+            CHAIN.replace('kind = "pretrain"\n', 'kind = "pretrain"\nlinear_layer = 3\n'),
+            "x.toml:7:16: linear_layer 3, but the head has 3 layers (specs/recipes/simclrv2.toml:{head}); use 0 to 2",
+        ),
+        (
             CHAIN + "batch_at_most_examples = false\nbatch = 4096\n",
             "x.toml:11:9: batch 4,096 is more than the 1,437 labelled images of digits; "
             "use a smaller batch or batch_at_most_examples = true",

@@ -34,6 +34,7 @@ TRANSCRIBED = {
     "pretrain": """
         epochs 800.0 paper | batch 4096 paper | learning_rate 0.1 paper | warmup 0.05 paper | weight_decay 0.0001 paper
         decay cosine paper | loss nt_xent paper | loss_mean images code | temperature 0.1 code | linear_head True code
+        linear_layer 0 code
         augment.colour_probability 0.8 code | augment.greyscale 0.2 code | augment.blur 0.5 code
         augment.autoaugment False paper
         memory.enabled True paper | memory.keys 65536 assumed | memory.decay 0.999 paper | memory.bn_statistics forward assumed

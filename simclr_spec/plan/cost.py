@@ -163,6 +163,9 @@ def _work(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | Non
     last = network.classifier(encoder.features, data["classes"])
     if kind == "pretrain":
         head = network.head(encoder.features, params["head"])
+        last = network.classifier(
+            network.head(encoder.features, params["head"], params["linear_layer"]).features, data["classes"]
+        )
         keys = 2 * (encoder.forward + head.forward) if params["memory"]["enabled"] else 0
         trained = encoder.trainable + head.trainable + (last.trainable if params["linear_head"] else 0)
         forward = 2 * (encoder.forward + head.forward) + keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -19,11 +20,14 @@ import torch
 from safetensors.torch import load_file
 
 from simclr_spec.errors import TrainingError, UsageError
+from simclr_spec.show.live import describe
 from simclr_spec.store import RunFolder, Store, read_json
 from simclr_spec.train import execute
+from simclr_spec.train import pretrain as module
 from simclr_spec.train.__main__ import main
 from simclr_spec.train.checkpoint import checkpoints
 from simclr_spec.train.evaluate import Neighbours
+from simclr_spec.train.stage import classification
 from tests.steps import prepare
 
 
@@ -76,6 +80,10 @@ def test_the_chain_of_stages(store: Store) -> None:
     assert (curve[0]["train_step"], curve[-1]["train_step"]) == (0, 50)
     assert curve[0].keys() >= {"train_steps", "epoch", "loss", "learning_rate", "images_per_second", "time"}
     assert any("knn_top1" in line for line in curve)
+    for told in (result["metrics"], curve[-1]):  # what people see is the contrastive loss alone
+        assert told["linear_loss"] > 0.1
+        assert told["total_loss"] == pytest.approx(told["loss"] + told["linear_loss"])
+    assert describe(curve[-1])[1] == f"loss {curve[-1]['loss']:.3f}"
     assert [a.checkpoint.exists() for a in pretrain.attempts()] == [False]
 
 
@@ -183,6 +191,14 @@ def test_a_loss_that_is_not_finite_names_its_train_step(store: Store) -> None:
     record = read_json(folder.attempts()[0].record)
     assert record["error"].startswith("the loss became")
     assert "Traceback" in folder.attempts()[0].log.read_text()
+
+
+def test_a_linear_head_that_diverges_is_told_although_its_loss_is_not_shown(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "classification", lambda logits, labels: classification(logits * math.nan, labels))
+    with pytest.raises(TrainingError, match="the loss became nan at train step 1 of 12"):
+        execute(prepare(store, "pretrain", linear_head=True).path)
 
 
 def test_a_failed_step_does_not_stop_the_next(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
