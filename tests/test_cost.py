@@ -40,6 +40,14 @@ def test_parameters_of_the_13_encoders_and_9_heads_exactly(golden: Path) -> None
         assert (head.trainable, head.total - head.trainable) == (row["trainable"], row["non_trainable"])
 
 
+def test_sk_on_basic_blocks_would_bring_the_stem_alone() -> None:
+    """As in the official TF2 code; a plan refuses it (docs/fidelity.md, row 30)."""
+    plain, sk = (network.encoder({**PAPER, "depth": 18, "width": 1, "sk": sk}, 224).trainable for sk in (False, True))
+    assert (plain, sk) == (11_180_736, 11_199_968)
+    stem = sum(inputs * outputs * 9 + 2 * outputs for inputs, outputs in ((3, 32), (32, 32), (32, 64)))
+    assert sk - plain == stem - (3 * 64 * 49 + 2 * 64)
+
+
 CASES: list[tuple[dict[str, Any], int]] = [
     ({"depth": 18, "width": 1, "sk": False, "base_width": 8, "stem": "cifar"}, 8),
     ({"depth": 34, "width": 2, "sk": False, "base_width": 4, "stem": "imagenet"}, 63),

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from simclr_spec.store import RunFolder, Store, read_json
 from tests.steps import prepare
 
-STRONG = {
+STRONG: dict[str, Any] = {
     "augment__colour_probability": 0.8,
     "augment__greyscale": 0.2,
     "augment__blur": 0.5,
@@ -67,13 +67,13 @@ def test_float32_on_a_gpu_is_not_tf32() -> None:
 
 def chain(store: Store) -> list[RunFolder]:
     """A Step of every kind, with all that could sum in an order of its own."""
-    memory = {
+    memory: dict[str, Any] = {
         "memory__enabled": True,
         "linear_head": True,
         "augment__blur_border": "reflect",
         "augment__blur_sigma": "per_sample",
     }
-    deep = {"encoder__depth": 50, "encoder__sk": True, "encoder__stem": "imagenet"}
+    deep: dict[str, Any] = {"encoder__depth": 50, "encoder__sk": True, "encoder__stem": "imagenet"}
     short: dict[str, Any] = {"train_steps": 3, "test_images": 40}
     pretrain = prepare(store, "pretrain", **short, **STRONG, **memory)
     tuned = prepare(store, "finetune", {"from": pretrain}, **short, optimizer="sgd")

@@ -89,11 +89,11 @@ def norm(rows: slice, variance: str, dims: int, counter: Counter | None = None) 
     }
 
 
-class Backwards(TorchDispatchMode):
+class Backwards(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Which of its tensors the native backward of batch norm was given."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.given: list[list[bool]] = []
 
     def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
