@@ -208,9 +208,8 @@ def run(
     expect: str | None,
 ) -> None:
     """Train what is not done yet. The same command again goes on where it stopped, and retries what failed."""
-    from simclr_spec import data_roots
     from simclr_spec import runner as runners
-    from simclr_spec.survey import survey
+    from simclr_spec.survey import check_data, survey
 
     names, selector = divided(words)
     machine = runners.read(runner).machine
@@ -221,7 +220,7 @@ def run(
         from simclr_spec.show.plan import as_table
 
         click.echo(as_table(view))
-        data_roots.check((step.params for step in view.running), data_root)
+        check_data(view, data_root)
         return
     _run(view, store, runner, data_root)
 
@@ -231,13 +230,14 @@ def _run(view: View, store: str, runner: str, data_root: Sequence[str]) -> None:
     import shlex
     from pathlib import Path
 
-    from simclr_spec import data_roots, dispatch, history
+    from simclr_spec import dispatch, history
     from simclr_spec import runner as runners
     from simclr_spec.show.live import ending, watcher
     from simclr_spec.store import Store
+    from simclr_spec.survey import check_data
 
     place, shelf, asked = runners.read(runner), Store(Path(store)), {step.fingerprint for step in (*view.steps, *view.running)}
-    data_roots.check((step.params for step in view.running), data_root)
+    check_data(view, data_root)
     history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector)
     steps = [step for step in view.plan.steps if step.fingerprint in asked]
     with watcher() as screen:

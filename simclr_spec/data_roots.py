@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from simclr_spec.errors import DataError
+from simclr_spec.errors import MissingDataError
 
 ENVIRONMENT = "SIMCLR_SPEC_DATA"
-HINT = f"say where it is with --data-root or {ENVIRONMENT}; --scale digits needs no data"
+HINT = f"say where it is with --data-root or {ENVIRONMENT}"
 LISTS = "imagenet_subsets"
 """Folder of the published label lists under a root."""
 CIFAR10_FOLDER = "cifar-10-batches-py"
@@ -56,7 +56,7 @@ def find(loader: str, name: str, roots: Sequence[str]) -> Path | None:
             raise missing(f"data set '{name}' (folder {CIFAR10_FOLDER})", places)
         for file in CIFAR10_FILES:
             if not (found / file).is_file():
-                raise DataError(f"{found / file} is missing: {HINT}")
+                raise MissingDataError(f"{found / file} is missing: {HINT}")
         return found
     found = next((place for place in places if (place / "train").is_dir() and (place / "val").is_dir()), None)
     if found is None:
@@ -74,16 +74,16 @@ def label_list(digest: str, roots: Sequence[str]) -> Path:
     if found is None:
         others = f" among {', '.join(path.name for path in files[:5])}" if files else ""
         looked = ", ".join(str(place.absolute()) for place in places)
-        raise DataError(
+        raise MissingDataError(
             f"the published label list of SHA-256 {digest[:12]}… not found{others} (looked in {looked}): "
             f"`simclr-spec fetch-lists` gets it, or {HINT}"
         )
     return found
 
 
-def missing(what: str, places: Sequence[Path]) -> DataError:
+def missing(what: str, places: Sequence[Path]) -> MissingDataError:
     looked = ", ".join(str(place.absolute()) for place in places) or "no root for this data set"
-    return DataError(f"{what} not found (looked in {looked}): {HINT}")
+    return MissingDataError(f"{what} not found (looked in {looked}): {HINT}")
 
 
 def check(steps: Iterable[Mapping[str, Any]], roots: Sequence[str] = ()) -> None:

@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from simclr_spec import params
+from simclr_spec import data_roots, params
 from simclr_spec.coordinates import Selector
-from simclr_spec.errors import UsageError
+from simclr_spec.errors import MissingDataError, UsageError
 from simclr_spec.fingerprint import digest
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.cost import Cost, Machine, calibrated, cost, costs, read_machine
@@ -85,6 +85,16 @@ def survey(
             f"this plan costs {hours:,.4g} {device.unit}-hours, more than the {max_hours:g} of --max-gpu-hours; nothing started"
         )
     return view
+
+
+def check_data(view: View, roots: Sequence[str]) -> None:
+    """Raises DataError where what the running Steps read is not there; names the rehearsal where a scale brings its images."""
+    try:
+        data_roots.check((step.params for step in view.running), roots)
+    except MissingDataError as error:
+        if not view.plan.may_rehearse:
+            raise
+        raise MissingDataError(f"{error}; --scale digits needs no data") from None
 
 
 def _ratios(

@@ -149,6 +149,18 @@ def test_missing_data_is_found_before_anything_starts(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+def test_missing_data_of_ones_own_leads_nobody_to_a_scale_with_other_images(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(runs.SPEC.replace('scale = "digits"', 'dataset = "cifar10"'))
+    for more in ((), ("--dry-run",)):
+        done = runs.run(tmp_path, "--set", "batch=2", "--data-root", str(tmp_path / "nowhere"), *more)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.endswith("say where it is with --data-root or SIMCLR_SPEC_DATA\n")
+    done = runs.run(tmp_path, "--scale", "digits")
+    assert done.returncode == 2
+    assert "tiny.toml:4:11: dataset 'cifar10', but the scale 'digits' brings 'digits'; " in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_refusals(tmp_path: Path) -> None:
     assert "nothing started" in runs.run(tmp_path, "--max-gpu-hours", "0").stderr
     assert "nothing started" in runs.run(tmp_path, "--expect", "0" * 64).stderr

@@ -106,7 +106,7 @@ def test_missing_data_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
         data.load(declared("cifar10"))
     assert str(caught.value) == (
         f"data set 'cifar10' (folder cifar-10-batches-py) not found (looked in {tmp_path / 'cifar10'}, {tmp_path}): "
-        "say where it is with --data-root or SIMCLR_SPEC_DATA; --scale digits needs no data"
+        "say where it is with --data-root or SIMCLR_SPEC_DATA"
     )
 
 
