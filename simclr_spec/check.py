@@ -17,7 +17,7 @@ _TELLING: dict[str, Kind] = {
     **dict.fromkeys(("stages", "encoders", "recipe"), "spec"),
     **dict.fromkeys(("rows", "columns"), "report"),
     **dict.fromkeys(("loader", "classes"), "dataset"),
-    **dict.fromkeys(("device", "tflops"), "machine"),
+    **dict.fromkeys(("device", "memory_gib"), "machine"),
     **dict.fromkeys(("kind", "slots"), "runner"),
     **dict.fromkeys(("common", *params.KINDS, "machine"), "scale"),
 }

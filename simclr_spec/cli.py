@@ -11,7 +11,17 @@ import click
 
 from simclr_spec import __version__
 from simclr_spec.errors import SimclrSpecError, SpecError, UsageError
-from simclr_spec.options import budget, completed, data_root_option, divided, runner_option, scaled, stored, words_argument
+from simclr_spec.options import (
+    budget,
+    completed,
+    data_root_option,
+    divided,
+    keyed,
+    runner_option,
+    scaled,
+    stored,
+    words_argument,
+)
 
 if TYPE_CHECKING:
     from simclr_spec.shelf import Entry
@@ -88,6 +98,7 @@ def check(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
 @scaled
 @stored
 @click.option("--format", "form", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
+@click.option("--steps", is_flag=True, help="List every Step with its coordinates, instead of the table.")
 @click.option("--runner", metavar="NAME", shell_complete=completed("runner"), help="Tell costs on this runner's machine.")
 @click.option(
     "--machine", metavar="NAME", shell_complete=completed("machine"), help="On this machine: h200, h100, a100, cpu or a file."
@@ -100,6 +111,7 @@ def plan(
     sets: Sequence[str],
     store: str,
     form: str,
+    steps: bool,
     runner: str | None,
     machine: str | None,
     max_gpu_hours: float | None,
@@ -107,6 +119,7 @@ def plan(
 ) -> None:
     """Show what would run, why, and what it costs. Starts nothing."""
     from simclr_spec.show import plan as shown
+    from simclr_spec.show.width import fitted
     from simclr_spec.survey import survey
 
     names, selector = divided(words)
@@ -121,20 +134,26 @@ def plan(
         shown.write(view, output)
         click.echo(f"{output}: {len(view.steps)} Steps, digest {view.digest}")
         return
-    click.echo({"table": shown.as_table, "json": shown.as_json, "dot": shown.as_dot}[form](view))
+    if form == "table":
+        click.echo(fitted(shown.as_list(view) if steps else shown.as_table(view)))
+    else:
+        click.echo(shown.as_json(view) if form == "json" else shown.as_dot(view))
 
 
 @main.command()
 @words_argument
 @scaled
 def explain(words: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
-    """Every hyper-parameter with value, status, source, origin; deviations, assumptions. Or one Step, by its coordinates."""
-    from simclr_spec.plan import compile
-    from simclr_spec.show.explain import explain_step, explain_steps
+    """Every hyper-parameter with value, status, source, origin; deviations, assumptions. Or one Step, by its coordinates.
 
-    names, selector = divided(words)
-    steps = compile(names, scale=scale, sets=sets).select(selector)
-    click.echo(explain_step(steps[0]) if len(steps) == 1 else explain_steps(steps))
+    WORDS may name parameters, too: explain table1 learning_rate pretrain.memory."""
+    from simclr_spec.plan import compile
+    from simclr_spec.show.explain import explain_step, explain_steps, only
+    from simclr_spec.show.width import fitted
+
+    names, selector, keys = keyed(words)
+    steps = only(keys, compile(names, scale=scale, sets=sets).select(selector))
+    click.echo(fitted(explain_step(steps[0]) if len(steps) == 1 else explain_steps(steps, axes=bool(keys))))
 
 
 @main.command()
@@ -195,7 +214,7 @@ def report(
 @data_root_option
 @click.option("--dry-run", is_flag=True, help="Show what would run, and start nothing.")
 @budget
-@click.option("--expect", metavar="DIGEST", help="Refuse any other plan than the one that `plan -o` wrote.")
+@click.option("--expect", metavar="PLAN", help="Refuse any other plan than the one that `plan -o` wrote: its digest, or FILE.")
 def run(
     words: Sequence[str],
     scale: str | None,
@@ -209,17 +228,19 @@ def run(
 ) -> None:
     """Train what is not done yet. The same command again goes on where it stopped, and retries what failed."""
     from simclr_spec import runner as runners
+    from simclr_spec.room import refuse_what_does_not_fit
+    from simclr_spec.show.plan import as_table, expected
+    from simclr_spec.show.width import fitted
     from simclr_spec.survey import check_data, survey
 
     names, selector = divided(words)
     machine = runners.read(runner).machine
     view = survey(names, selector, scale=scale, sets=sets, store=store, machine=machine, max_hours=max_gpu_hours)
-    if expect is not None and view.digest != expect:
-        raise UsageError(f"the plan's digest is {view.digest}, not {expect}: nothing started")
+    if expect is not None and view.digest != (wanted := expected(expect)):
+        raise UsageError(f"the plan's digest is {view.digest}, not {wanted}: nothing started")
+    refuse_what_does_not_fit(view)
     if dry_run:
-        from simclr_spec.show.plan import as_table
-
-        click.echo(as_table(view))
+        click.echo(fitted(as_table(view)))
         check_data(view, data_root)
         return
     _run(view, store, runner, data_root)
@@ -258,13 +279,14 @@ def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
 
     from simclr_spec.dispatch.pool import under_way
     from simclr_spec.show.status import status as shown
+    from simclr_spec.show.width import fitted
     from simclr_spec.store import Store
 
     while True:
         found = _entries(words, scale, sets, store, some=not watch)
         if watch:
             click.clear()
-        click.echo(shown(found))
+        click.echo(fitted(shown(found)))
         if not watch or not (under_way(Store(Path(store))) or any(entry.state == "running" for entry in found)):
             return
         time.sleep(2)
@@ -319,10 +341,13 @@ def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
 def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str]) -> None:
     """Run again what failed or was interrupted in the last plan, or what is selected of that, and all that waits for it."""
     from simclr_spec import runner as runners
+    from simclr_spec.room import refuse_what_does_not_fit
     from simclr_spec.shelf import survey_again
 
     names, selector = divided(words, specs=False)
-    _run(survey_again(store, names, selector, runners.read(runner).machine), store, runner, data_root)
+    view = survey_again(store, names, selector, runners.read(runner).machine)
+    refuse_what_does_not_fit(view)
+    _run(view, store, runner, data_root)
 
 
 @main.command()

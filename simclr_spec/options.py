@@ -94,6 +94,22 @@ def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Sel
     return names, parse([word for word in words if word not in names])
 
 
+def keyed(words: Sequence[str]) -> tuple[list[str], Selector | None, list[str]]:
+    """As `divided`, and the words that name parameters: neither paths nor declared specs. Raises UsageError at others."""
+    from simclr_spec import library
+    from simclr_spec.show.explain import is_parameter, unknown
+
+    names, selector = divided(words)
+    specs = [name for name in names if library.is_path(name) or name in library.names("spec")]
+    keys = [name for name in names if name not in specs]
+    for key in keys:
+        if not is_parameter(key):
+            raise UsageError(unknown(key))
+    if not specs:
+        divided([word for word in words if word not in keys])
+    return specs, selector, keys
+
+
 def _is_file(word: str) -> bool:
     from simclr_spec.library import is_path
 
