@@ -109,7 +109,7 @@ def check_data(view: View, roots: Sequence[str]) -> None:
 def _ratios(
     plan: Plan, store: Store, verdicts: Mapping[str, Verdict], priced: Mapping[str, Cost], machine: Machine
 ) -> dict[tuple[str, str], list[float]]:
-    """Measured over estimated seconds of a few finished Steps, by kind and precision: the plan's own, else others of the store."""
+    """Measured over estimated seconds of some finished Steps, by kind and precision: the plan's own, else the store's."""
     done: dict[tuple[str, str], list[Step]] = {likeness(step): [] for step in plan.steps}
     for step in plan.steps:
         if verdicts[step.fingerprint].state == "done":

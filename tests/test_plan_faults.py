@@ -228,6 +228,11 @@ def test_faults_of_very_many_encoders_are_told_100_times(tmp_path: Path) -> None
     [
         ("epoch=2", "--set epoch=2: unknown key 'epoch'; did you mean 'epochs'?"),
         ("epochs=ten", "--set epochs=ten: epochs must be a number, not 'ten'"),
+        ("epochs='50'", "--set epochs='50': epochs must be a number, not '50'; drop the quotes"),
+        (
+            "memory.enabled='true'",
+            "--set memory.enabled='true': memory.enabled must be true or false, not 'true'; drop the quotes",
+        ),
         ("epochs=nan", "--set epochs=nan: epochs must be a finite number, not nan"),
         ("finetune.flip=2", "--set finetune.flip=2: unknown key 'flip' in finetune"),
         ("augment.flip=2", "--set augment.flip=2: augment.flip 2 is outside [0, 1]; for 2 % write 0.02"),
