@@ -9,6 +9,7 @@ import pytest
 from simclr_spec import library
 from simclr_spec.errors import SpecError
 from tests.test_plan import CHAIN, STUDENT, plan_of
+from tests.typed import run
 
 
 def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None = None) -> list[str]:
@@ -336,6 +337,21 @@ def test_no_scale_replaces_a_data_set_that_the_spec_names(scale: str | None, tmp
         assert names == {typed}
     if scale is None:
         assert {step.params["dataset"]["name"] for step in plan_of(text, tmp_path, scale="paper").steps} == {"cifar10"}
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "explain", "run", "status", "report"])
+def test_every_command_says_so(command: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(OWN.replace("encoders", 'dataset = "cifar10"\nencoders', 1))
+    (tmp_path / "report.toml").write_text(
+        'title = "R"\nspec = "x.toml"\nmetric = "top1"\ncolumns = [{ title = "c", where = { stage = "finetune" } }]\n'
+        'rows = [{ title = "r", where = { depth = 18 } }]\n'
+    )
+    file = tmp_path / ("report.toml" if command == "report" else "x.toml")
+    where = () if command in ("check", "explain") else ("--store", str(tmp_path / "runs"))
+    done = run(command, str(file), "--scale", "digits", *where)
+    assert done.exit_code == 2
+    assert f"x.toml:3:11: dataset 'cifar10', but the scale 'digits' brings 'digits'; {REMEDY}\n" in done.output
+    assert not (tmp_path / "runs").exists()
 
 
 def test_no_scale_replaces_the_data_set_of_a_stage(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import textwrap
 
 _INDENT = 4
 """Columns by which what does not fit stands further to the right than its line begins."""
@@ -28,6 +27,8 @@ def _columns() -> int | None:
 
 
 def _broken(line: str, width: int) -> str:
+    import textwrap
+
     indent = " " * (len(line) - len(line.lstrip()))
     return textwrap.fill(
         re.sub(" {3,}", "  ", line.strip()),  # columns that do not fit need not be aligned
