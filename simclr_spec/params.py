@@ -69,6 +69,7 @@ class Head:
 class Augment:
     """Random augmentation of training images, and the crop of evaluation images."""
 
+    orientation: Literal["stored", "exif"] = _p("photos as their pixels are stored, or turned as their EXIF says")
     crop: Literal["tensorflow", "torchvision"] = _p("law of the random crop")
     crop_area_min: float = _p("least area of a crop, share of the image", _share)
     crop_area_max: float = _p("largest area of a crop, share of the image", _share)

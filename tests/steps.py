@@ -42,6 +42,7 @@ TRAINING: dict[str, Any] = {
         "init": "tensorflow",
     },
     "augment": {
+        "orientation": "stored",
         "crop": "tensorflow",
         "crop_area_min": 0.4,
         "crop_area_max": 1.0,

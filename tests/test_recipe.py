@@ -21,6 +21,7 @@ TRANSCRIBED = {
         encoder.bn_decay 0.9 code | encoder.bn_epsilon 1e-05 code | encoder.bn_variance biased code
         encoder.max_pool tensorflow code | encoder.stride 3x3 code | encoder.sk_dilation 1 code
         encoder.shortcut_pool all code | encoder.init tensorflow code
+        augment.orientation stored code
         augment.crop tensorflow code | augment.crop_area_min 0.08 code | augment.crop_area_max 1.0 code
         augment.crop_aspect_min 0.75 code | augment.crop_aspect_max 1.3333333333333333 code | augment.crop_min_covered 0.1 code
         augment.resize tensorflow code | augment.flip 0.5 code | augment.colour simclrv2 code

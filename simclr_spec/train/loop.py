@@ -65,7 +65,7 @@ def train(work: Work) -> None:
     """From step.json to result.json."""
     kind = work.step["kind"]
     config: params.Training = params.build(params.KINDS[kind], work.step["params"])
-    images = data.load(config.dataset).to(work.device)
+    images = data.load(config.dataset, orientation=config.augment.orientation).to(work.device)
     torch.manual_seed(config.seed)
     run = Run(config, STAGES[kind](config, work.parents()), images, work.device)
     _resume(run, work)
