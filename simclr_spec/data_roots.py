@@ -66,11 +66,9 @@ def find(loader: str, name: str, roots: Sequence[str]) -> Path | None:
 
 def label_list(digest: str, roots: Sequence[str]) -> Path:
     """The published list of labelled images with this SHA-256: NAME.txt under a root or in its folder imagenet_subsets."""
-    from hashlib import sha256
-
     places = list_folders(roots)
     files = [path for place in places for path in sorted(place.glob("*.txt"))]
-    found = next((path for path in files if sha256(path.read_bytes()).hexdigest() == digest), None)
+    found = next((path for path in files if _sha256(path) == digest), None)
     if found is None:
         others = f" among {', '.join(path.name for path in files[:5])}" if files else ""
         looked = ", ".join(str(place.absolute()) for place in places)
@@ -79,6 +77,16 @@ def label_list(digest: str, roots: Sequence[str]) -> Path:
             f"`simclr-spec fetch-lists` gets it, or {HINT}"
         )
     return found
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's bytes; nothing of what cannot be read, which may be anybody's."""
+    from hashlib import sha256
+
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def missing(what: str, places: Sequence[Path]) -> MissingDataError:

@@ -36,7 +36,7 @@ def resolve(path: Path, files: Sequence[str]) -> list[int]:
             if name in names.shared or not line.lstrip().startswith("#"):
                 faults.append((number, names.fault(line)))
         elif (before := found.setdefault(place, number)) != number:
-            faults.append((number, f"'{_shown(line)}' is listed a second time, after line {before}; list each image once"))
+            faults.append((number, f"'{_shown(line)}' is listed before, in line {before}; list each image once"))
         if len(faults) == MOST_FAULTS:
             break
     if faults:
@@ -49,8 +49,9 @@ def _cover(path: Path, files: Sequence[str], found: Iterable[int]) -> None:
     """A class without any labelled image could not be learned, and nothing later would say so."""
     listed = {_class(files[place]) for place in found}
     if left_out := [name for name in dict.fromkeys(map(_class, files)) if name not in listed]:
-        more = f" nor of {len(left_out) - 1} others" if left_out[1:] else ""
-        raise DataError(f"{path}: no line names an image of class '{_shown(left_out[0])}'{more}; each class needs at least one")
+        which = f" of class '{_shown(left_out[0])}'" if listed else ""
+        more = f" nor of {len(left_out) - 1} more" if listed and left_out[1:] else ""
+        raise DataError(f"{path}: no line names an image{which}{more}; each class needs at least one")
 
 
 class _Names:
@@ -81,7 +82,7 @@ class _Names:
             listed = ", ".join(_shown(_class(file)) for file in same[:5]) + (", …" if same[5:] else "")
             return f"'{_shown(name)}' lies in {len(same)} classes ({listed}); write CLASS/FILE, such as '{_shown(same[0])}'"
         if "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
-            return f"'{_shown(name)}' is not UTF-8, and no training image has such a name; save the list as UTF-8"
+            return f"'{_shown(name)}' is not UTF-8; save the list as UTF-8"
         key = _key(_below_train(name.replace("\\", "/")))
         near = next((file for file in self.files if key in (_key(file), _key(_name(file)))), None)
         return f"'{_shown(name)}' is no training image" + (f"; did you mean '{_shown(near)}'?" if near else "")

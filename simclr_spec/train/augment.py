@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import permutations
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,7 +110,7 @@ def training_views(
         rows = slice(first, first + len(images))
         first = rows.stop
         height, width = sizes(images)
-        who = {"seed": seed, "train_step": train_step, "samples": samples[rows], "epochs": epochs[rows]}
+        who: dict[str, Any] = {"seed": seed, "train_step": train_step, "samples": samples[rows], "epochs": epochs[rows]}
         for view, done in enumerate(begun):
             p = draw(height, width, config, **who, view=view)
             done.append((p, cropped(images, p, config, size)))
@@ -117,11 +118,11 @@ def training_views(
 
 
 def _joined(parts: Sequence[tuple[Parameters, Tensor]], config: Augment) -> tuple[Tensor, Parameters]:
-    """Parts of one view -> the view (B, 3, S, S) and its parameters."""
+    """Crops of the parts of a batch -> those of the batch (B, 3, S, S), and its parameters."""
     if len(parts) == 1:
         return parts[0][1], parts[0][0]
     columns = {f.name: [getattr(p, f.name) for p, _ in parts] for f in fields(Parameters)}
-    joined = {name: None if column[0] is None else torch.cat(column) for name, column in columns.items()}
+    joined: dict[str, Any] = {name: None if column[0] is None else torch.cat(column) for name, column in columns.items()}
     if config.blur_sigma != "per_sample":
         joined["sigma"] = parts[0][0].sigma
     return torch.cat([x for _, x in parts]), Parameters(**joined)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,12 +31,11 @@ DECODED_BYTES = 2**29
 evaluation runs; both together stay below 1 GiB."""
 PIXEL_BYTES = 13
 """While an image is decoded, Pillow has 4 a pixel and two copies have 3 each; 3 of the part before may not be free yet."""
+MOST_PIXELS = 178_956_970
+"""Of an image: beyond, Pillow takes it for a decompression bomb. From half of that on it would warn of every photograph."""
 _ORIENTATION = 0x0112
 _TURNED_BACK = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
 """EXIF orientation -> the Image.Transpose that undoes what Pillow did to obey it."""
-
-# Photographs of 90 to 178 megapixels are read; beyond, Pillow takes them for decompression bombs, and so do we.
-warnings.filterwarnings("ignore", "Image size .* could be decompression bomb")
 
 
 class Files:
@@ -111,8 +109,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """Pillow raises errors of many types over broken files; each becomes a DataError that names the file."""
     from PIL import Image
 
+    Image.MAX_IMAGE_PIXELS = None  # no warnings; MOST_PIXELS takes its place
     try:
         with Image.open(path) as image:
+            if (pixels := image.width * image.height) > MOST_PIXELS:
+                raise ValueError(f"it has {pixels // 10**6} megapixels, which no photograph has; make it smaller")
             yield image
     except Exception as error:
         name = str(path) if str(path).isprintable() else ascii(str(path))
@@ -120,10 +121,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _why(error: Exception) -> str:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
-    if isinstance(error, Image.DecompressionBombError):
-        return "it has more than 178 million pixels, as decompression bombs do; make it smaller"
     if isinstance(error, UnidentifiedImageError):
         return "it is no image, of a format that Pillow does not know, or damaged"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -159,4 +158,5 @@ def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
     grey, tags = np.asarray(image).astype(np.uint32), getattr(image, "tag_v2", {})
     white = 2 ** tags.get(258, (16,))[0] - 1
     grey = (grey * 255 + white // 2) // white
-    return (255 - grey if tags.get(262) == 0 else grey).astype(np.uint8)
+    eight: NDArray[np.uint8] = (255 - grey if tags.get(262) == 0 else grey).astype(np.uint8)
+    return eight
