@@ -132,7 +132,7 @@ def test_alpha_is_left_out(mode: str, tmp_path: Path) -> None:
 
 def test_the_first_frame_of_an_animation(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "lime", "blue")]
-    for name in ("a.gif", "a.png", "a.webp"):
+    for name in ("a.gif", "a.png", "a.webp", "a.tif"):
         path = written(tmp_path / name, frames[0], save_all=True, append_images=frames[1:])
         assert np.abs(shown(path).astype(int) - [255, 0, 0]).max() <= 5, name
 
@@ -270,6 +270,17 @@ def test_views_have_the_same_bits_however_they_are_cut(
     assert len(parts) == (7 if pixels == 1 else 5)
     for one, other in zip(whole, training_views(parts, config, 24, **who, views=2), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_views_on_a_gpu_are_those_of_the_cpu(files: photos.Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit(monkeypatch, 5000)
+    samples = torch.arange(7)
+    who: dict[str, Any] = {"seed": 3, "train_step": 5, "samples": samples, "epochs": samples, "views": 2}
+    on_cpu, on_gpu = (training_views(photos.parts(f, samples), official(), 16, **who) for f in (files, files.to("cuda")))
+    for one, other in zip(on_cpu, on_gpu, strict=True):
+        assert other.is_cuda
+        torch.testing.assert_close(other.cpu(), one, rtol=0, atol=1e-5)
 
 
 def test_evaluation_has_the_same_numbers_however_it_is_cut(files: photos.Files, monkeypatch: pytest.MonkeyPatch) -> None:
