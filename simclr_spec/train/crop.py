@@ -154,7 +154,7 @@ def resized(images: Tensor | Sequence[Tensor], boxes: Tensor, size: int, law: st
     index, weight = taps(height, size)
     index += y[:, None, None]
     if len(boxes) == 1 and images.shape[2] > 4 * size:  # a photo: only rows that are read become four times as big
-        used, index = index.unique(return_inverse=True)
+        used, index = index.unique(return_inverse=True)  # type: ignore[no-untyped-call]
         images = images[:, :, sent(used, device)]
     rows = _bags(images.float(), sent(index, device), sent(weight / 255, device))
     index, weight = taps(length, size, flip)
