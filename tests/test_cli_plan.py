@@ -397,3 +397,47 @@ def test_a_graph_is_not_written_as_json(tmp_path: Path) -> None:
 def test_a_store_without_a_name_is_refused() -> None:
     done = run("status", "--store", "")
     assert (done.exit_code, done.output) == (2, "--store wants the name of a folder\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("plan", "reports/table1.toml"), "a report, not a spec: `simclr-spec report reports/table1.toml` prints it; declared"),
+        (("report", "specs/table1.toml"), "a spec, not a report: `simclr-spec run specs/table1.toml` runs it; declared"),
+        (("run", "specs/scales/digits.toml"), "a scale, not a spec: `--scale specs/scales/digits.toml` uses it; declared"),
+        (("plan", "specs/recipes/simclrv2.toml"), 'a recipe, not a spec: a spec names it, as in recipe = "specs/rec'),
+        (("plan", "specs/datasets/digits.toml"), 'a data set, not a spec: a spec names it, as in dataset = "specs/data'),
+        (("plan", "table1", "--scale", "specs/table1.toml"), "a spec, not a scale: `simclr-spec run specs/table1.toml`"),
+        (("run", "table1", "--runner", "reports/table1.toml"), "a report, not a runner: `simclr-spec report reports/tab"),
+        (("plan", "table1", "--machine", "runners/local.toml"), "a runner, not a machine: `simclr-spec run SPEC --runner"),
+        (("run", "h200"), "a machine, not a spec: `simclr-spec plan SPEC --machine h200` tells costs on it; declared specs"),
+        (("report", "imagenet"), 'a data set, not a report: a spec names it, as in dataset = "imagenet"; declared reports'),
+        (("plan", "table1", "--scale", "simclrv2"), 'a recipe, not a scale: a spec names it, as in recipe = "simclrv2"'),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_a_file_of_another_kind_is_told_in_one_line(
+    command: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])
+    done = run(*command)
+    (mistaken,) = [word for word in command[1:] if f"{word} is {told}" in done.output]
+    assert (done.exit_code, len(done.output.splitlines())) == (2, 1)
+    assert done.output.startswith(mistaken)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_faulty_spec_with_a_key_of_a_report_is_still_a_spec(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('title = "Mine"\nrecipe = "simclrv2"\nrows = []\n')
+    assert f"{file}:3:1: unknown key 'rows' at the top level" in run("plan", str(file)).output
+
+
+@pytest.mark.usefixtures("store")
+def test_a_recipe_that_is_a_report_is_told_where_the_spec_names_it(tmp_path: Path) -> None:
+    spec = library.read("spec", "quickstart").text.replace('recipe = "simclrv2"', 'recipe = "other.toml"')
+    (tmp_path / "mine.toml").write_text(spec)
+    (tmp_path / "other.toml").write_text(library.read("report", "quickstart").text)
+    told = run("plan", str(tmp_path / "mine.toml")).output
+    assert told.startswith(f"{tmp_path}/mine.toml:")
+    assert f": {tmp_path}/other.toml is a report, not a recipe: " in told
