@@ -37,8 +37,8 @@ STAGES: dict[str, Callable[..., Stage[Any]]] = {
 TOGETHER = 10
 """With several ranks: train steps between the moments at which all look for NaN and for the wish to stop."""
 LOG_SECONDS = 1.0
-LANDMARKS = (0.1, 0.25, 0.5, 0.75, 1.0)
-"""Shares of the train steps after which the log has a line of the curve."""
+LANDMARKS = (10, 25, 50, 75, 100)
+"""Percent of the train steps after which the log has a line of the curve; the last one is the end."""
 CHECKPOINT_SHARE = 0.05
 """Of the time at most goes into writing checkpoints, however big they are."""
 
@@ -113,10 +113,11 @@ def fit(run: Run, work: Work) -> None:
             raise Interrupted
         run.advance()
         monitored, last = run.monitor(), run.done == run.train_steps
-        pressing = last or bool(monitored) or run.done - run.inspected >= WINDOW
+        pressing = landmarks.due() or bool(monitored) or run.done - run.inspected >= WINDOW
         if pressing or (_together(run) and (distributed.world_size() > 1 or curve.due() or saver.due())):
             measured = run.inspect()
-            landmarks.write(measured, monitored)
+            if landmarks.due() or monitored:
+                landmarks.write({**measured, **monitored})
             if curve.due() or monitored or last:
                 curve.write(measured | monitored)
             if saver.due():
@@ -158,31 +159,29 @@ class Curve:
 
 
 class Landmarks:
-    """The curve in a few lines of the log: what is trained, then its measures at some shares of the train steps, and monitors.
-
-    Only asked when the measures have come from the device anyway: a line tells the train step that it is of.
-    """
+    """The curve in a few lines of the log: what is trained, its measures at some shares of the train steps, and monitors."""
 
     def __init__(self, run: Run, record: Record) -> None:
         self.run, self.record = run, record
-        self.left = [share for share in LANDMARKS if run.done < share * run.train_steps]
+        self.left = {-(-percent * run.train_steps // 100) for percent in LANDMARKS}
         self.done, self.seconds = run.done, run.seconds
         epochs, world = run.train_steps * run.batch / len(run.examples), distributed.world_size()
         record.log(
-            f"{run.train_steps:,} train steps of {run.batch:,} from {len(run.examples):,} images, {epochs:.4g} epochs, "
+            f"{run.train_steps:,} train steps, {epochs:.4g} epochs, batch {run.batch:,}, {len(run.examples):,} images, "
             f"on {run.history.device}" + (f", {world} processes" if world > 1 else "")
         )
 
-    def write(self, measured: Mapping[str, float], monitored: Mapping[str, float]) -> None:
-        run, passed = self.run, [share for share in self.left if self.run.done >= share * self.run.train_steps]
-        if not (passed or monitored):
-            return
-        self.left = self.left[len(passed) :]
+    def due(self) -> bool:
+        """At the same train steps on all ranks."""
+        return self.run.done in self.left
+
+    def write(self, measured: Mapping[str, float]) -> None:
+        run = self.run
         run.count()
         rate = (run.done - self.done) * run.batch / max(run.seconds - self.seconds, 1e-9)
         self.done, self.seconds = run.done, run.seconds
         place = f"train step {run.done:,} of {run.train_steps:,}, epoch {run.epoch:.4g}"
-        self.record.log(f"{place}, {_told({**measured, **monitored})}, {rate:,.0f} images/s")
+        self.record.log(f"{place}, {_told(measured)}, {rate:,.0f} images/s")
 
 
 def _told(measured: Mapping[str, float]) -> str:
