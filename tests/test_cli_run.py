@@ -6,6 +6,7 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -91,6 +92,23 @@ def test_signals_to_the_process_group_stop_it_in_order(tmp_path: Path, number: s
     assert "continues from the checkpoints." in said.splitlines()[-1]
     assert "--set pretrain.train_steps=100000` continues" in said.splitlines()[-1]
     _interrupted(tmp_path)
+
+
+def test_a_second_run_says_at_once_what_it_waits_for(tmp_path: Path) -> None:
+    options = (*LONG, "stage=pretrain")
+    first = runs.start(tmp_path, *options)
+    runs.wait_for(lambda: runs.working(tmp_path, "pretrain"))
+    second = runs.start(tmp_path, *options)
+    assert second.stdout is not None
+    told = second.stdout.readline()
+    worker = runs.working(tmp_path, "pretrain")
+    place = f"process {worker} on {socket.gethostname()} works on it since 20"
+    assert f"waits for pretrain r18-1x-digits-s0: {place}" in told
+    for process in (second, first):
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=runs.PATIENCE)
+        assert process.returncode == 130
+        assert (f"1 Step not run, because {place}" in said) == (process is second)
 
 
 def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def test_a_step_in_other_hands_is_followed_and_not_run_twice(tmp_path: Path) -> 
     assert other.wait() == 0
     assert len(outcome.done) == 1
     assert len(folder.attempts()) == 1
-    assert watcher.seen == [("supervised", "waiting"), ("supervised", "running"), ("supervised", "done")]
+    assert watcher.seen == [("supervised", state) for state in ("elsewhere", "waiting", "running", "done")]
 
 
 def test_a_killed_worker_fails_its_step_and_the_rest_goes_on(tmp_path: Path) -> None:

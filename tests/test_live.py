@@ -12,7 +12,7 @@ import pytest
 from simclr_spec.dispatch import Board, Outcome, Task
 from simclr_spec.plan import compile
 from simclr_spec.show.live import Live, Plain, duration, ending, watcher
-from simclr_spec.store import Store
+from simclr_spec.store import Store, write_json
 from tests import runs
 
 
@@ -78,6 +78,30 @@ def test_the_screen_has_progress_the_time_left_and_a_line_per_running_step(board
     assert "0 of 5 Steps" in text
     assert "✗ supervised r18-1x-digits-2pc-s0: no [memory]" in text
     assert board.remaining_seconds() == pytest.approx((30 / 5) * (5 + 10 + 10 + 10) / 1, rel=0.01)
+
+
+@pytest.mark.parametrize("screen", [Plain, Live])
+def test_what_another_process_works_on_is_told_with_the_process(tmp_path: Path, screen: type[Plain | Live]) -> None:
+    (tmp_path / "tiny.toml").write_text(runs.SPEC)
+    plan, store = compile([str(tmp_path / "tiny.toml")]), Store(tmp_path / "runs")
+    seconds = {step.fingerprint: 10.0 for step in plan.steps}
+    busy = next(task for task in Board.of(plan.steps, store, seconds).tasks.values() if task.step.kind == "pretrain").folder
+    out = io.StringIO()
+    told = "waits for pretrain r18-1x-digits-s0: process 77 on far works on it since 2026-01-02 03:04 UTC"
+    with busy.leased(), screen(out) as shown:
+        board = Board.of(plan.steps, store, seconds)
+        assert task(board, "pretrain").why == "another process works on it", "its attempt has not begun"
+        record = {"state": "running", "pid": 77, "host": "far", "started": "2026-01-02T04:04:05+01:00"}
+        write_json(busy.new_attempt().record, record)
+        board = Board.of(plan.steps, store, seconds)
+        shown.changed(board, task(board, "pretrain"))
+        shown.tick(board)
+    assert told in " ".join(out.getvalue().split())
+    task(board, "finetune").state = "done"
+    assert (
+        ending(Outcome(board), "simclr-spec run tiny").splitlines()[-1]
+        == f"- 1 Step not run, because {told.partition(': ')[2]}"
+    )
 
 
 def test_drawing_is_throttled(board: Board) -> None:
