@@ -307,11 +307,19 @@ def _entries(words: Sequence[str], scale: str | None, sets: Sequence[str], store
 @scaled
 @stored
 @click.option("-n", "--lines", type=click.IntRange(0), default=10, show_default=True, help="Last lines of each; 0 for all.")
-def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, lines: int) -> None:
+@click.option("-f", "--follow", is_flag=True, help="And new lines as they come, until none of these Steps runs.")
+def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, lines: int, follow: bool) -> None:
     """The newest log of Steps, as in: logs state=failed."""
-    from simclr_spec.show.status import logs as shown
+    from functools import partial
+    from pathlib import Path
 
-    for line in shown(_entries(words, scale, sets, store), lines):
+    from simclr_spec.dispatch.pool import under_way
+    from simclr_spec.show import status as shown
+    from simclr_spec.store import Store
+
+    look = partial(_entries, words, scale, sets, store, some=not follow)
+    found = shown.follow(look, lambda: under_way(Store(Path(store))), lines) if follow else shown.logs(look(), lines)
+    for line in found:
         click.echo(line)
 
 

@@ -199,6 +199,49 @@ def test_status_and_logs(undisturbed: Path) -> None:
     assert shown[-1].endswith(" done")
 
 
+def _following(folder: Path, *options: str) -> subprocess.Popen[str]:
+    command = runs.command(folder, *options, "-f", "-n", "1", name="logs")
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=runs.environment(), start_new_session=True)
+
+
+def test_logs_are_followed_until_nothing_runs(tmp_path: Path) -> None:
+    many = ("--set", "pretrain.train_steps=20000", "--set", "supervised.train_steps=20000")
+    process = runs.start(tmp_path, *many, "kind=pretrain,supervised")
+    runs.wait_for(lambda: runs.working(tmp_path, "pretrain") and runs.working(tmp_path, "supervised"))
+    one, both = _following(tmp_path, *many, "kind=pretrain"), _following(tmp_path, *many)
+    assert one.stdout is not None
+    assert both.stdout is not None
+    assert one.stdout.readline().startswith("pretrain r18-1x-digits-s0 (running): ")
+    assert one.stdout.readline().endswith(" 20,000 train steps, 222.7 epochs, batch 16, 1,437 images, on cpu\n")
+    assert [both.stdout.readline()[0] for _ in range(4)] == ["p", " ", "s", " "]
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=runs.PATIENCE)
+    told, _ = one.communicate(timeout=runs.PATIENCE)
+    assert (one.returncode, told.splitlines()[-1][:4], told.splitlines()[-1][-12:]) == (0, "  20", " interrupted")
+    told, _ = both.communicate(timeout=runs.PATIENCE)
+    assert both.returncode == 0
+    ends = [line for line in told.splitlines() if line.endswith(" interrupted")]
+    assert sorted(line.partition(": 20")[0] for line in ends) == [
+        "pretrain r18-1x-digits-s0",
+        "supervised r18-1x-digits-2pc-s0",
+    ]
+
+
+def test_whoever_follows_logs_may_leave(tmp_path: Path) -> None:
+    process = runs.start(tmp_path, *LONG, "kind=pretrain")
+    runs.wait_for(lambda: runs.working(tmp_path, "pretrain"))
+    follower = _following(tmp_path, *LONG)
+    assert follower.stdout is not None
+    follower.stdout.readline()
+    follower.send_signal(signal.SIGINT)
+    told, _ = follower.communicate(timeout=runs.PATIENCE)
+    assert follower.returncode == 130
+    assert "Traceback" not in told
+    assert runs.working(tmp_path, "pretrain"), "the run goes on"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(runs.PATIENCE) == 130
+
+
 def test_gc_deletes_what_no_spec_needs_and_only_when_told(again: Path) -> None:
     assert runs.run(again).returncode == 0  # records the plan with the copy's own spec
     assert runs.run(again, name="gc").stdout == "Nothing to delete: a spec needs every run folder.\n"

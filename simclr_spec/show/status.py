@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from simclr_spec.dispatch.board import last_error
 from simclr_spec.shelf import Entry, Waste
 from simclr_spec.show.live import describe
 from simclr_spec.store import State, read_json
 
+LOOK_SECONDS = 0.5
+"""Between looks at logs that are followed."""
 STATES: tuple[State, ...] = ("done", "running", "failed", "interrupted", "new")
 
 
@@ -58,6 +62,45 @@ def logs(entries: Sequence[Entry], lines: int) -> Iterator[str]:
             yield f"{entry.name} ({entry.state}): {attempt.log}"
             text = attempt.log.read_text(errors="replace").splitlines() if attempt.log.exists() else ["(no log)"]
             yield from (f"  {line}" for line in text[-lines:])
+
+
+def follow(look: Callable[[], Sequence[Entry]], busy: Callable[[], bool], lines: int) -> Iterator[str]:
+    """What `logs` prints, then each new line as it comes, until none of these Steps runs, nor can any in a run under way.
+
+    `look` finds the Steps anew, `busy` tells of a run under way. A Step that was seen once is followed to its end.
+    """
+    known = {entry.fingerprint: entry for entry in look()}
+    told = {log: log.stat().st_size for entry in known.values() if (log := _newest_log(entry))}
+    yield from logs(list(known.values()), lines)
+    goes_on = True
+    while goes_on:
+        known |= {entry.fingerprint: entry for entry in look()}
+        states = {key: entry.folder.state() for key, entry in known.items()}  # before reading, so that no last line is lost
+        goes_on = "running" in states.values() or (busy() and set(states.values()) != {"done"})
+        for key, entry in known.items():
+            log = _newest_log(entry)
+            if log is not None and log not in told:
+                told[log] = 0
+                yield f"{entry.name} ({states[key]}): {log}"
+            if log is not None:
+                text = _since(log, told[log])
+                told[log] += len(text)
+                prefix = f"{entry.name}: " if len(known) > 1 else "  "
+                yield from (f"{prefix}{line}" for line in text.decode(errors="replace").splitlines())
+        if goes_on:
+            time.sleep(LOOK_SECONDS)
+
+
+def _newest_log(entry: Entry) -> Path | None:
+    return next((attempt.log for attempt in entry.folder.attempts()[-1:] if attempt.log.exists()), None)
+
+
+def _since(log: Path, offset: int) -> bytes:
+    """The whole lines that were written after the first `offset` bytes."""
+    with log.open("rb") as file:
+        file.seek(offset)
+        text = file.read()
+    return text[: text.rfind(b"\n") + 1]
 
 
 def garbage(found: Sequence[Waste], deleted: bool) -> Iterator[str]:
