@@ -21,6 +21,7 @@ from simclr_spec.options import (
     scaled,
     stored,
     words_argument,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def plan(
         if form == "dot":
             raise UsageError("-o writes JSON; to keep the graph write `--format dot > FILE`")
         shown.write(view, output)
-        click.echo(f"{output}: {len(view.steps)} Steps, digest {view.digest}")
+        click.echo(f"{output}: {len(view.steps)} Steps, digest {view.digest}", err=not os.path.isfile(output))
         return
     if form == "table":
         click.echo(fitted(shown.as_list(view) if steps else shown.as_table(view)))
@@ -168,17 +169,15 @@ def schema(kind: str) -> None:
 
 
 @main.command()
-@click.argument("name", metavar="REPORT", shell_complete=completed("report"))
-@words_argument
+@words_of("report")
 @scaled
 @stored
 @click.option(
     "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "latex", "html"]), help="Instead of FILE's."
 )
-@click.option("-o", "--output", metavar="FILE", help="Write .txt .md .csv .json .tex or .html.")
+@click.option("-o", "--output", metavar="PATH", help="Write .txt .md .csv .json .tex or .html; of several reports, a folder.")
 @click.option("--strict", is_flag=True, help="Exit code 1 when a cell is missing, or off the paper's value.")
 def report(
-    name: str,
     words: Sequence[str],
     scale: str | None,
     sets: tuple[str, ...],
@@ -189,20 +188,27 @@ def report(
 ) -> None:
     """Print a table: mean ± sd (n) over seeds, the state of what is missing, deviations and assumptions.
 
-    Without --scale and --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
+    Without a name: every declared one that has a result, on the terminal and into out/ as .md and .csv. Without --scale and
+    --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
     from pathlib import Path
 
-    from simclr_spec.coordinates import parse
+    from simclr_spec.report.every import several
     from simclr_spec.report.render import format_of, write
     from simclr_spec.report.table import make
     from simclr_spec.store import Store
 
-    if output is not None and Path(output).resolve() == Path(name).resolve():
-        raise UsageError(f"{output} is the report itself: name another file for the table")
-    form = format_of(form, output)
-    table = make(name, Store(Path(store)), scale, sets, parse(words))
-    write(table, form, output)
-    if strict and table.is_off:
+    names, selector = divided(words, specs=False)
+    shelf = Store(Path(store))
+    if len(names) == 1:
+        if output is not None and Path(output).resolve() == Path(names[0]).resolve():
+            raise UsageError(f"{output} is the report itself: name another file for the table")
+        form = format_of(form, output)
+        table = make(names[0], shelf, scale, sets, selector)
+        write(table, form, output)
+        failed, off = False, table.is_off
+    else:
+        failed, off = several(names, shelf, scale, sets, selector, form, output)
+    if failed or (strict and off):
         raise click.exceptions.Exit(1)
 
 

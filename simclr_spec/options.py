@@ -71,15 +71,19 @@ def stored(command: Command) -> Command:
     return option(command)
 
 
-def words_argument(command: Command) -> Command:
-    return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=_complete)(command)
+def words_of(kind: Kind) -> Callable[[Command], Command]:
+    """Names or paths of files of this kind, and selectors."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from simclr_spec import coordinates, library
+
+        keys = [f"{key}=" for key in (*coordinates.KEYS, "state")]
+        return _completions(incomplete, [*library.names(kind), *keys, *(f"+{key}" for key in keys)])
+
+    return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=complete)
 
 
-def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from simclr_spec import coordinates, library
-
-    keys = [f"{key}=" for key in (*coordinates.KEYS, "state")]
-    return _completions(incomplete, [*library.names("spec"), *keys, *(f"+{key}" for key in keys)])
+words_argument = words_of("spec")
 
 
 def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Selector | None]:
