@@ -73,7 +73,7 @@ def test_a_table_that_cannot_be_shown_any_more_hides_no_other(store: Store) -> N
     finish(store, of(compile(["table1"]), kind="supervised")[0], {"top1": 76.6})
     done = run("report")
     assert done.exit_code == 1
-    told, *shown = done.output.splitlines()
+    (told,), shown = done.stderr.splitlines(), done.stdout.splitlines()
     assert told.startswith(f"quickstart cannot be shown: {Path.cwd()}/big.toml:3:1: unknown key 'epoch'")
     assert told.endswith(" (and 1 more: simclr-spec report quickstart)")
     assert shown[0] == make("table1", store).report.title
