@@ -21,13 +21,14 @@ from simclr_spec.report import language
 from simclr_spec.report.layout import laid_out
 from simclr_spec.report.notes import show
 from simclr_spec.report.render import FORMATS, format_of
-from simclr_spec.report.table import make
+from simclr_spec.report.table import in_words, make
 from simclr_spec.report.text import note_lines, plain
 from simclr_spec.store import Store
 from tests.finished import FEW, fail, finish, finish_all
 from tests.reports import EIGHT, SMALL, everything, of, write
 from tests.typed import run
 
+NEW, FAILED = in_words("new"), in_words("failed")
 SUPERVISED = '  { title = "supervised", where = { stage = "supervised", width = 1, depth = 50, sk = false } },\n'
 
 
@@ -338,8 +339,8 @@ def test_an_unstarted_plan_is_told_in_a_few_lines(name: str, steps: int, store: 
     for text in (FORMATS["table"](make(name, store)), everything(make(name, store))["terminal"]):
         lines = text.splitlines()
         assert len(lines) <= 10
-        assert f"No result yet: {steps} waiting of {steps} Steps." in lines
-        assert text.count("waiting") == 1
+        assert f"No result yet: {steps} {NEW} of {steps} Steps." in lines
+        assert text.count(NEW) == 1
         assert [line.split()[0] for line in lines if line.startswith(("Deviations", "Assumptions"))] == [
             "Deviations",
             "Assumptions",
@@ -360,9 +361,9 @@ def test_a_step_on_its_way_or_failed_brings_the_table(store: Store) -> None:
     failed = of(compile(["table1"], scale="digits"), kind="finetune")[0]
     fail(store, failed)
     text = FORMATS["table"](make("table1", store, scale="digits"))
-    assert re.search(r"50 1× +failed ✗ +– +– +– +– +–\n", text)
+    assert re.search(rf"50 1× +{FAILED} +– +– +– +– +–\n", text)
     assert re.search(r"50 1× SK +– +– +– +– +– +–\n", text)
-    assert re.search(r"Missing +1 failed ✗ · 77 waiting\n", text)
+    assert re.search(rf"Missing +1 {FAILED} · 77 {NEW}\n", text)
     assert "batch 64≠1024" in text, "law 8: what stands below is there in full again"
 
 

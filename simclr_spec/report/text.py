@@ -20,6 +20,8 @@ NOTHING = "–"
 """In a cell without Steps, or none of whose Steps was begun: the note `Missing` counts these."""
 UNLIMITED = 10_000
 STYLES = {"match": "green", "off": "red", "deviates": "yellow", "missing": ""}
+ALARMING = ("failed", "blocked", "stale")
+"""States in red."""
 SIGNS = {"match": "✓", "off": "off", "deviates": "deviates", "missing": ""}
 
 
@@ -117,7 +119,7 @@ def _styled(cell: Cell | None) -> list[Line]:
     if cell is None:
         return []
     first, *second = lines(cell)
-    colour = "red" if "✗" in first else "dim" if cell.mean is None else ""
+    colour = "red" if any(word in first for word in ALARMING) else "dim" if cell.mean is None else ""
     return [(first, colour), *((line, STYLES[cell.verdict or "missing"]) for line in second)]
 
 
