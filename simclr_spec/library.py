@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
 from simclr_spec.errors import UsageError, did_you_mean
@@ -90,6 +89,8 @@ _REMEDY: dict[Kind, str] = {
 
 def another_kind(name: str, found: Kind, wanted: Kind) -> str:
     """The sentence for a file of the kind `found` where one of the kind `wanted` belongs."""
+    from shlex import quote
+
     known = names(wanted)
     told = f"{name} is a {_TITLES.get(found, found)}, not a {_TITLES.get(wanted, wanted)}: {_REMEDY[found].format(quote(name))}"
     return f"{told}; declared {_TITLES.get(wanted, wanted)}s are {', '.join(known)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,19 @@ def test_what_is_written_is_said_and_never_in_the_table_itself(store: Store) -> 
     for command in (("report", "table1", "--format", "csv"), ("plan", "table1")):
         done = run(*command, "-o", "/dev/null")
         assert (done.stdout, done.stderr[:13]) == ("", "/dev/null: 1 " if "csv" in command else "/dev/null: 78")
+
+
+def test_whoever_reads_only_the_beginning_has_all_files(store: Store) -> None:
+    """As in `simclr-spec report | head -1`."""
+    for name in ("quickstart", "table1"):
+        finish_all(store, compile([name]), 50)
+    command = [sys.executable, "-u", "-m", "simclr_spec", "report"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert _files() == [f"out/{name}{extension}" for name in ("quickstart", "table1") for extension in (".csv", ".md")]
 
 
 @pytest.mark.usefixtures("store")

@@ -33,24 +33,23 @@ def several(
     if folder is not None:
         _check(folder, [Path(folder, file).resolve() for name in names for file in _files(name, form)], names)
     named = ((name, make(name, store, scale, sets, selector)) for name in names)
-    failed, off, shown, written = False, False, 0, list[str]()
-    for name, table in named if names else _with_results(store, scale, sets, selector):
-        if isinstance(table, SimclrSpecError):
-            print(f"{name} cannot be shown: {_brief(name, table)}", file=sys.stderr)
-            failed = True
-            continue
-        if not (names and folder):
-            print(end="\n" * bool(shown))
-            render.write(table, (names and form) or "table", None)
-        if folder or not names:
-            written += _write(name, table, form, folder or FOLDER)
-        off, shown = off or table.is_off, shown + 1
+    found = list(named if names else _with_results(store, scale, sets, selector))
+    tables = {name: table for name, table in found if isinstance(table, Table)}
+    written = []
+    if folder or not names:  # before anything is printed: whoever reads may leave, as in `report | head`
+        written = [file for name, table in tables.items() for file in _write(name, table, form, folder or FOLDER)]
+    for name, error in found:
+        if isinstance(error, SimclrSpecError):
+            print(f"{name} cannot be shown: {_brief(name, error)}", file=sys.stderr)
+    if not (names and folder):
+        for number, table in enumerate(tables.values()):
+            print(end="\n" * bool(number))
+            render.write(table, form if names and form else "table", None)
     if written:
-        print(end="\n" * (not names))
-        print(f"written: {', '.join(written)}")
-    if not (shown or failed):
+        print("\n" * (not names) + f"written: {', '.join(written)}")
+    if not found:
         print(f"No declared report has a result in {store.path}; `simclr-spec list` names them, `simclr-spec run` begins one.")
-    return failed, off or not shown
+    return len(tables) < len(found), not tables or any(table.is_off for table in tables.values())
 
 
 def _check(folder: str, files: Sequence[Path], names: Sequence[str]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from simclr_spec.dispatch.board import last_error
 from simclr_spec.shelf import Entry, Waste
@@ -55,13 +56,13 @@ def _failures(entries: Sequence[Entry]) -> Iterator[str]:
             yield f"    {attempts[-1].log}"
 
 
-def logs(entries: Sequence[Entry], lines: int) -> Iterator[str]:
-    """The end of the newest attempt's log of every Step that has one; `lines` = 0 means the whole."""
+def logs(entries: Sequence[Entry], lines: int, sizes: Mapping[Path, int] = MappingProxyType({})) -> Iterator[str]:
+    """The end of the newest attempt's log of every Step that has one; `lines` = 0 means the whole. `sizes`: bytes to read."""
     for entry in entries:
         for attempt in entry.folder.attempts()[-1:]:
             yield f"{entry.name} ({entry.state}): {attempt.log}"
-            text = attempt.log.read_text(errors="replace").splitlines() if attempt.log.exists() else ["(no log)"]
-            yield from (f"  {line}" for line in text[-lines:])
+            text = attempt.log.read_bytes()[: sizes.get(attempt.log)] if attempt.log.exists() else b"(no log)"
+            yield from (f"  {line}" for line in text.decode(errors="replace").splitlines()[-lines:])
 
 
 def follow(look: Callable[[], Sequence[Entry]], busy: Callable[[], bool], lines: int) -> Iterator[str]:
@@ -71,7 +72,7 @@ def follow(look: Callable[[], Sequence[Entry]], busy: Callable[[], bool], lines:
     """
     known = {entry.fingerprint: entry for entry in look()}
     told = {log: log.stat().st_size for entry in known.values() if (log := _newest_log(entry))}
-    yield from logs(list(known.values()), lines)
+    yield from logs(list(known.values()), lines, told)
     goes_on = True
     while goes_on:
         known |= {entry.fingerprint: entry for entry in look()}
