@@ -10,10 +10,12 @@ from types import MappingProxyType
 from simclr_spec.dispatch.board import last_error
 from simclr_spec.shelf import Entry, Waste
 from simclr_spec.show.live import describe
-from simclr_spec.store import State, read_json
+from simclr_spec.store import Attempt, State, read_json
 
 LOOK_SECONDS = 0.5
 """Between looks at logs that are followed."""
+QUIET_SECONDS = 30.0
+"""Of a followed log, until a line of the curve stands in for it."""
 STATES: tuple[State, ...] = ("done", "running", "failed", "interrupted", "new")
 
 
@@ -70,26 +72,43 @@ def follow(look: Callable[[], Sequence[Entry]], busy: Callable[[], bool], lines:
 
     `look` finds the Steps anew, `busy` tells of a run under way. A Step that was seen once is followed to its end.
     """
-    known = {entry.fingerprint: entry for entry in look()}
-    told = {log: log.stat().st_size for entry in known.values() if (log := _newest_log(entry))}
-    yield from logs(list(known.values()), lines, told)
+    known = {entry.fingerprint: _Followed(entry) for entry in look()}
+    yield from logs([one.entry for one in known.values()], lines, {one.log: one.told for one in known.values() if one.log})
     goes_on = True
     while goes_on:
-        known |= {entry.fingerprint: entry for entry in look()}
-        states = {key: entry.folder.state() for key, entry in known.items()}  # before reading, so that no last line is lost
+        for entry in look():
+            known.setdefault(entry.fingerprint, _Followed(entry, new=True))
+        states = {key: one.entry.folder.state() for key, one in known.items()}  # before reading, so that no last line is lost
         goes_on = "running" in states.values() or (busy() and set(states.values()) != {"done"})
-        for key, entry in known.items():
-            log = _newest_log(entry)
-            if log is not None and log not in told:
-                told[log] = 0
-                yield f"{entry.name} ({states[key]}): {log}"
-            if log is not None:
-                text = _since(log, told[log])
-                told[log] += len(text)
-                prefix = f"{entry.name}: " if len(known) > 1 else "  "
-                yield from (f"{prefix}{line}" for line in text.decode(errors="replace").splitlines())
+        for key, one in known.items():
+            yield from one.news(states[key], f"{one.entry.name}: " if len(known) > 1 else "  ")
         if goes_on:
             time.sleep(LOOK_SECONDS)
+
+
+class _Followed:
+    """A Step whose newest log is read on; where that is silent, its curve speaks now and then."""
+
+    def __init__(self, entry: Entry, new: bool = False) -> None:
+        self.entry, self.log = entry, None if new else _newest_log(entry)
+        self.told = self.log.stat().st_size if self.log else 0
+        self.heard = time.monotonic()
+
+    def news(self, state: State, prefix: str) -> Iterator[str]:
+        log = _newest_log(self.entry)
+        if log is None:
+            return
+        if log != self.log:
+            self.log, self.told = log, 0
+            yield f"{self.entry.name} ({state}): {log}"
+        text = _since(log, self.told)
+        self.told += len(text)
+        new = text.decode(errors="replace").splitlines()
+        if not new and state == "running" and time.monotonic() - self.heard >= QUIET_SECONDS:
+            new = [", ".join(filter(None, describe(Attempt(log.parent).last_metrics())))]
+        if new:
+            self.heard = time.monotonic()
+        yield from (prefix + line for line in new)
 
 
 def _newest_log(entry: Entry) -> Path | None:
