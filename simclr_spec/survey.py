@@ -10,11 +10,12 @@ from typing import Any
 
 from simclr_spec import params
 from simclr_spec.coordinates import Selector
-from simclr_spec.errors import UsageError
+from simclr_spec.errors import DataError, UsageError
 from simclr_spec.fingerprint import digest
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.cost import Cost, Machine, calibrated, cost, costs, read_machine
-from simclr_spec.store import Store, read_json
+from simclr_spec.staleness import Images, advice
+from simclr_spec.store import RESULT, Store, read_json
 from simclr_spec.why import Verdict, verdicts_of
 
 _SAMPLES = 50
@@ -34,6 +35,7 @@ class View:
     seconds: Mapping[str, float]
     """on one machine, corrected by finished Steps"""
     machine: Machine
+    images: Images
 
     def hours(self, steps: Iterable[Step]) -> float:
         """Machine-hours still to be spent on these Steps."""
@@ -49,6 +51,22 @@ class View:
         """The Steps that will run, what the selected ones need included."""
         return [step for step in self.plan.steps if self.verdicts[step.fingerprint].runs]
 
+    @property
+    def stale(self) -> list[Step]:
+        """Selected, or needed by what will run."""
+        shown = {step.fingerprint for step in self.steps}.union(*(step.needs.values() for step in self.running))
+        return [s for s in self.plan.steps if s.fingerprint in shown and self.verdicts[s.fingerprint].state == "stale"]
+
+    def refuse_stale(self) -> None:
+        """Raises DataError where a Step would start from a stale one."""
+        for step in self.running:
+            for parent in map(self.plan.by_fingerprint.__getitem__, step.needs.values()):
+                if self.verdicts[parent.fingerprint].state == "stale":
+                    raise DataError(
+                        f"{step.id} starts from {parent.id}, which is stale: {self.images.told([parent])} "
+                        f"have changed since. Nothing started; {advice([parent])}"
+                    )
+
 
 def survey(
     names: Sequence[str],
@@ -60,25 +78,29 @@ def survey(
     machine: str | None = None,
     max_hours: float | None = None,
     within: Selector | None = None,
+    images: Images | None = None,
 ) -> View:
     """Compile, look at the store, price. Raises UsageError when the plan costs more than `max_hours`.
+
+    `images` are those of today, with which done Steps are compared; unless given, they lie where those of the last run did.
 
     Of the Steps that `selector` selects only those are taken that `within` selects, too.
     """
     plan = compile(names, scale=scale, sets=sets)
     shelf = Store(Path(store))
-    verdicts = verdicts_of(plan, shelf)
+    images = images or Images(shelf, plan.specs)
+    verdicts = verdicts_of(plan, shelf, mark_stale=images.mark_steps)
     states = {key: verdict.state for key, verdict in verdicts.items()}
     steps = plan.select(selector, states)
     if within is not None:
         asked = set(plan.select(within, states))
         steps = tuple(step for step in steps if step in asked)
     if selector is not None:
-        verdicts = verdicts_of(plan, shelf, steps)
+        verdicts = verdicts_of(plan, shelf, steps, images.mark_steps)
     device = read_machine(machine or plan.machine)
     priced = costs(plan, device)
     seconds = calibrated(plan, priced, _ratios(plan, shelf, verdicts, priced, device))
-    view = View(plan, selector, steps, verdicts, priced, seconds, device)
+    view = View(plan, selector, steps, verdicts, priced, seconds, device, images)
     hours = view.hours(view.running)
     if max_hours is not None and hours > max_hours:
         raise UsageError(
@@ -98,7 +120,7 @@ def _ratios(
             if seconds := _measured(store.path / step.id, machine):
                 found[kind].append(seconds / priced[step.fingerprint].seconds)
     for kind in {step.kind for step in plan.steps if not found[step.kind]} - {"distill"}:  # whose cost is its teacher's, too
-        for folder in islice((result.parent for result in (store.path / kind).glob("*/result.json")), _SAMPLES):
+        for folder in islice((result.parent for result in (store.path / kind).glob(f"*/{RESULT}")), _SAMPLES):
             if (seconds := _measured(folder, machine)) and (known := _known(folder)):
                 found[kind].append(seconds / cost(kind, known, None, machine).seconds)
     return found
@@ -106,7 +128,7 @@ def _ratios(
 
 def _measured(folder: Path, machine: Machine) -> float | None:
     """Machine-seconds of a finished Step, where it ran on such machines."""
-    result = read_json(folder / "result.json") or {}
+    result = read_json(folder / RESULT) or {}
     environment = result.get("environment", {})
     if not result.get("seconds") or not machine.fits(environment):
         return None

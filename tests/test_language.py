@@ -33,11 +33,9 @@ def test_examples_run(kind: str, text: str, tmp_path: Path) -> None:
         assert step.params["epochs"] == 6.0
     elif kind == "report":
         (tmp_path / "mine.toml").write_text(EXAMPLES[0][1], encoding="utf-8")
-        shown = CliRunner().invoke(main, ["report", str(file), "--store", str(tmp_path / "runs")])
+        shown = CliRunner().invoke(main, ["report", str(file)], env={"SIMCLR_SPEC_STORE": str(tmp_path / "runs")})
         assert shown.exit_code == 0
-        assert [line.split() for line in shown.output.splitlines() if "fine-tuned" in line] == [
-            ["fine-tuned", *["waiting"] * 2]
-        ]
+        assert [line.split() for line in shown.output.splitlines() if "fine-tuned" in line] == [["fine-tuned", *["new"] * 2]]
     elif kind == "runner":
         assert runner.read(str(file)) == runner.Local(slots=(0, 1), threads=4, timeout_minutes=600, machine="h100")
     elif kind == "dataset":

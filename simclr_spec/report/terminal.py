@@ -40,6 +40,6 @@ def _cell(cell: Cell | None) -> Text:
     if cell is None:
         return Text("")
     first, *second = lines(cell)
-    colour = "red" if "✗" in first else "dim" if cell.mean is None else ""
+    colour = "red" if "failed" in first or "stale" in first else "dim" if cell.mean is None else ""
     text = Text(first, style=colour)
     return text.append("\n" + second[0], style=STYLES[cell.verdict or "missing"]) if second else text

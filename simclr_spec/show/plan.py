@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simclr_spec.coordinates import STATES, State
 from simclr_spec.errors import UsageError
 from simclr_spec.library import is_path
 from simclr_spec.plan import UNSCALED_TITLE, Step
 from simclr_spec.plan.cost import batch, cost
 from simclr_spec.spec.settings import Setting
+from simclr_spec.staleness import advice
 from simclr_spec.store import write_output
 from simclr_spec.survey import View
 
@@ -28,39 +31,43 @@ def as_table(view: View) -> str:
     scale = plan.scale_title or UNSCALED_TITLE
     encoders = {tuple(step.coordinates.get(key) for key in ("depth", "width", "sk")) for step in view.steps}
     lines = [f"{' + '.join(plan.titles)} · {_count(len(view.steps), 'Step')} · {_count(len(encoders), 'encoder')} · {scale}"]
-    rows = [["stage", "steps", "done", "ready", "waits", f"{machine.unit}-hours", f"{machine.unit}s for a batch"]]
+    states = _states(view)
+    rows = [["stage", "steps", *states, "ready", "waits", f"{machine.unit}-hours", f"{machine.unit}s for a batch"]]
     stages: dict[str, list[Step]] = {}
     for step in view.steps:
         stages.setdefault(step.stage, []).append(step)
-    rows += [_row(view, stage, members) for stage, members in stages.items()]
+    rows += [_row(view, stage, members, states) for stage, members in stages.items()]
     if len(stages) > 1:
-        rows.append(_row(view, "total", view.steps))
+        rows.append(_row(view, "total", view.steps, states))
     lines += _aligned(rows)
     lines += _bill(view)
     lines += _reasons(view)
+    lines += stale(view)
     return "\n".join(lines)
 
 
-def _row(view: View, name: str, steps: Sequence[Step]) -> list[str]:
-    ready: list[Step] = []
-    waits: list[Step] = []
-    done = 0
-    for step in steps:
-        verdict = view.verdicts[step.fingerprint]
-        done += verdict.state == "done"
-        if verdict.runs:
-            blocked = any(view.verdicts[parent].runs for parent in step.needs.values())
-            (waits if blocked else ready).append(step)
+def _states(view: View) -> list[State]:
+    """Those that have a column: of some Step, and done; what is new is either ready or waits for another Step."""
+    found = {"done", *(view.verdicts[step.fingerprint].state for step in view.steps)}
+    return [state for state in STATES if state in found and state != "new"]
+
+
+def _row(view: View, name: str, steps: Sequence[Step], states: Sequence[State]) -> list[str]:
+    counts = Counter[str](view.verdicts[step.fingerprint].state for step in steps)
+    waits = sum(
+        view.verdicts[step.fingerprint].state == "new" and any(view.verdicts[one].runs for one in step.needs.values())
+        for step in steps
+    )
     machines = [view.costs[step.fingerprint].machines for step in steps]
     few, many = min(machines), max(machines)
     together = f"{few}" if few == many else f"{few}–{many}"
     return [
         name,
         str(len(steps)),
-        _some(done),
-        _some(len(ready)),
-        _some(len(waits)),
-        number(view.hours([*ready, *waits])),
+        *(_some(counts[state]) for state in states),
+        _some(counts["new"] - waits),
+        _some(waits),
+        number(view.hours(steps)),
         together,
     ]
 
@@ -113,7 +120,7 @@ def _bill(view: View) -> Iterator[str]:
         yield from _sharing(view)
         yield from _crowded(view)
     else:
-        yield "Everything is done: nothing will run."
+        yield "Nothing will run." if view.stale else "Everything is done: nothing will run."
     assumed, deviating = assumptions(view.plan.steps), deviations(view.plan.steps)
     scale = ["--scale", view.plan.asked_scale] if view.plan.asked_scale else []
     names = shlex.join([*view.plan.specs, *scale, *(word for one in view.plan.sets for word in ("--set", one))])
@@ -188,6 +195,13 @@ def _reasons(view: View) -> Iterator[str]:
         yield f"  {step.id}: {verdict.why}"
     if len(special) > _REASONS:
         yield f"  ... and {len(special) - _REASONS} more (--format json shows all)"
+
+
+def stale(view: View) -> Iterator[str]:
+    """What a person is told of Steps that saw other images."""
+    if view.stale:
+        yield f"✗ {_count(len(view.stale), 'Step')} stale: {view.images.told(view.stale)} have changed since;"
+        yield f"  {advice(view.stale)}"
 
 
 @dataclass(frozen=True)
