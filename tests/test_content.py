@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from simclr_spec import content
+from simclr_spec.cli import main
 from simclr_spec.errors import DataError
 from simclr_spec.store import Store
 from simclr_spec.train import data
@@ -123,3 +125,20 @@ def test_no_torch_is_loaded(folder: Path) -> None:
     code = f"import sys, pathlib\nfrom simclr_spec.content import today\ntoday(pathlib.Path({str(folder)!r}))\n"
     code += "print(not {'torch', 'numpy', 'pandas', 'PIL'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+def test_doctor_tells_the_digest_of_what_was_read(tmp_path: Path) -> None:
+    folder = tmp_path / "imagenet"
+    tiny.images(folder)
+
+    def doctor(*more: str) -> str:
+        words = ["doctor", "--data-root", str(tmp_path), "--store", str(tmp_path / "runs"), *more]
+        (line,) = (line for line in CliRunner().invoke(main, words).output.splitlines() if "imagenet's images: " in line)
+        return line.partition("images: ")[2]
+
+    assert doctor() == "not read yet (the first run does; --rehash reads them now)"
+    Store(tmp_path / "runs").make()
+    assert doctor("--rehash") == doctor() == f"digest {by_hand(folder)}"
+    replaced_unseen(folder / "val" / "cat" / "1.png")
+    assert doctor() != f"digest {by_hand(folder)}"
+    assert doctor("--rehash") == f"digest {by_hand(folder)}"
