@@ -17,9 +17,11 @@ from simclr_spec.options import (
     data_root_option,
     divided,
     keyed,
+    rehash_option,
     runner_option,
     scaled,
     stored,
+    stored_there,
     words_argument,
     words_of,
 )
@@ -171,7 +173,7 @@ def schema(kind: str) -> None:
 @main.command()
 @words_of("report")
 @scaled
-@stored
+@stored_there
 @click.option(
     "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "latex", "html"]), help="Instead of FILE's."
 )
@@ -220,6 +222,7 @@ def report(
 @data_root_option
 @click.option("--dry-run", is_flag=True, help="Show what would run, and start nothing.")
 @budget
+@rehash_option
 @click.option("--expect", metavar="PLAN", help="Refuse any other plan than the one that `plan -o` wrote: its digest, or FILE.")
 def run(
     words: Sequence[str],
@@ -230,53 +233,79 @@ def run(
     data_root: Sequence[str],
     dry_run: bool,
     max_gpu_hours: float | None,
+    rehash: bool,
     expect: str | None,
 ) -> None:
     """Train what is not done yet. The same command again goes on where it stopped, and retries what failed."""
+    from pathlib import Path
+
     from simclr_spec import runner as runners
     from simclr_spec.room import refuse_what_does_not_fit
     from simclr_spec.show.plan import as_table, expected
     from simclr_spec.show.width import fitted
+    from simclr_spec.staleness import Images
+    from simclr_spec.store import Store
+    from simclr_spec.store_probe import probe
     from simclr_spec.survey import check_data, survey
 
     names, selector = divided(words)
     machine = runners.read(runner).machine
-    view = survey(names, selector, scale=scale, sets=sets, store=store, machine=machine, max_hours=max_gpu_hours)
+    images = Images(Store(Path(store)), names, data_root, thorough=True, rehash=rehash, tell=_aside)
+    options: dict[str, Any] = {"scale": scale, "sets": sets, "store": store, "machine": machine, "images": images}
+    view = survey(names, selector, max_hours=max_gpu_hours, **options)
     if expect is not None and view.digest != (wanted := expected(expect)):
         raise UsageError(f"the plan's digest is {view.digest}, not {wanted}: nothing started")
     refuse_what_does_not_fit(view)
     if dry_run:
         click.echo(fitted(as_table(view)))
         check_data(view, data_root)
+        if view.running:
+            probe(Path(store))
+        view.refuse_stale()
         return
-    _run(view, store, runner, data_root)
+    _run(view, store, runner)
 
 
-def _run(view: View, store: str, runner: str, data_root: Sequence[str]) -> None:
+def _aside(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _run(view: View, store: str, runner: str) -> None:
     """Run the Steps of a survey on a terminal, and exit as its end demands."""
     import shlex
     from pathlib import Path
 
-    from simclr_spec import dispatch, history
+    from simclr_spec import data_roots, dispatch, history
     from simclr_spec import runner as runners
     from simclr_spec.show.live import ending, watcher
+    from simclr_spec.show.plan import stale
     from simclr_spec.store import Store
+    from simclr_spec.store_probe import probe
     from simclr_spec.survey import check_data
 
     place, shelf, asked = runners.read(runner), Store(Path(store)), {step.fingerprint for step in (*view.steps, *view.running)}
-    check_data(view, data_root)
-    history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector)
+    asked -= {step.fingerprint for step in view.stale}
+    check_data(view, view.images.roots)
+    view.refuse_stale()
+    if view.running:
+        probe(shelf.path)
+        view.images.check(step.params["dataset"] for step in view.running)
+    roots = data_roots.data_roots(view.images.roots)
+    history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector, roots)
     steps = [step for step in view.plan.steps if step.fingerprint in asked]
     with watcher() as screen:
-        outcome = dispatch.run(view.plan, steps, shelf, place, screen, seconds=view.seconds, data_roots=data_root)
-    click.echo(ending(outcome, shlex.join(["simclr-spec", *sys.argv[1:]])))
-    raise click.exceptions.Exit(130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run)))
+        outcome = dispatch.run(view.plan, steps, shelf, place, screen, seconds=view.seconds, data_roots=view.images.roots)
+    if steps:
+        click.echo(ending(outcome, shlex.join(["simclr-spec", *sys.argv[1:]])))
+    for line in stale(view):
+        click.echo(line)
+    raise click.exceptions.Exit(130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run or view.stale)))
 
 
 @main.command()
 @words_argument
 @scaled
-@stored
+@stored_there
 @click.option("--watch", is_flag=True, help="Again every two seconds, until nothing runs.")
 def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, watch: bool) -> None:
     """States of Steps: of the specs named, or of the whole store."""
@@ -311,7 +340,7 @@ def _entries(words: Sequence[str], scale: str | None, sets: Sequence[str], store
 @main.command()
 @words_argument
 @scaled
-@stored
+@stored_there
 @click.option("-n", "--lines", type=click.IntRange(0), default=10, show_default=True, help="Last lines of each; 0 for all.")
 @click.option("-f", "--follow", is_flag=True, help="And new lines as they come, until none of these Steps runs.")
 def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, lines: int, follow: bool) -> None:
@@ -332,7 +361,7 @@ def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: st
 @main.command()
 @words_argument
 @scaled
-@stored
+@stored_there
 def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str) -> None:
     """Stop Steps that run here, with a checkpoint, and keep a run from beginning the others."""
     from pathlib import Path
@@ -349,7 +378,7 @@ def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
 
 @main.command()
 @words_argument
-@stored
+@stored_there
 @runner_option
 @data_root_option
 def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str]) -> None:
@@ -359,13 +388,13 @@ def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str
     from simclr_spec.shelf import survey_again
 
     names, selector = divided(words, specs=False)
-    view = survey_again(store, names, selector, runners.read(runner).machine)
+    view = survey_again(store, names, selector, runners.read(runner).machine, data_root)
     refuse_what_does_not_fit(view)
-    _run(view, store, runner, data_root)
+    _run(view, store, runner)
 
 
 @main.command()
-@stored
+@stored_there
 @click.option("--delete", is_flag=True, help="Delete it; without this nothing is touched.")
 def gc(store: str, delete: bool) -> None:
     """Run folders that no declared spec and no spec that was run needs as it stands now, and attempts that did not win."""
@@ -385,12 +414,30 @@ def gc(store: str, delete: bool) -> None:
 @main.command()
 @stored
 @data_root_option
-def doctor(store: str, data_root: Sequence[str]) -> None:
+@rehash_option
+def doctor(store: str, data_root: Sequence[str], rehash: bool) -> None:
     """Versions, devices, data roots, schedulers, the store."""
     from simclr_spec.show.doctor import doctor as examine
 
-    for line in examine(store, data_root):
+    for line in examine(store, data_root, rehash):
         click.echo(line)
+
+
+@main.command()
+@click.argument("dataset", metavar="DATASET", shell_complete=completed("dataset"))
+@stored
+@data_root_option
+@rehash_option
+def pin(dataset: str, store: str, data_root: Sequence[str], rehash: bool) -> None:
+    """Say which images are meant: their digest goes into the data-set file DATASET, and so into new Steps.
+
+    Of a declared data set the digest is printed, for --set."""
+    from pathlib import Path
+
+    from simclr_spec.pin import pin as pinned
+    from simclr_spec.store import Store
+
+    click.echo(pinned(dataset, Store(Path(store)), data_root, rehash=rehash, tell=_aside))
 
 
 @main.command("fetch-lists")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from simclr_spec.errors import UsageError, did_you_mean
 
@@ -35,7 +35,11 @@ KEYS: dict[str, dict[str, Any]] = {
     "teacher_head_layers": {"type": "integer", "description": "layers of the projection head of the teacher"},
     "teacher_head_width": {"type": "integer", "description": "width multiplier of the projection head of the teacher"},
 }
-STATES = ("new", "done", "running", "failed", "interrupted")
+State = Literal["done", "stale", "running", "failed", "interrupted", "new"]
+"""Of a Step, one word each wherever a person meets it. `stale`: done, but its images have changed since, or its parent's."""
+STATES: tuple[State, ...] = get_args(State)
+FINISHED: frozenset[State] = frozenset({"done", "stale"})
+"""A Step in such a state is never run again."""
 
 
 def selector_schema(keys: Sequence[str] = tuple(KEYS)) -> dict[str, Any]:

@@ -24,8 +24,19 @@ CIFAR10_FILES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
 
 def data_roots(given: Sequence[str] = ()) -> list[str]:
     """What was given, else what the environment says, else ./data."""
-    told = os.environ.get(ENVIRONMENT, "")
-    return list(given) or [root for root in told.split("\n" if "\n" in told else os.pathsep) if root] or ["data"]
+    return told(given) or ["data"]
+
+
+def told(given: Sequence[str] = ()) -> list[str]:
+    """What was given, else what the environment says."""
+    text = os.environ.get(ENVIRONMENT, "")
+    return list(given) or [root for root in text.split("\n" if "\n" in text else os.pathsep) if root]
+
+
+def absolute(root: str) -> str:
+    """The same root from any working directory."""
+    name, folder = _divided(root)
+    return (f"{name}=" if name else "") + os.path.abspath(os.path.expanduser(folder))
 
 
 def folders(name: str, roots: Sequence[str]) -> list[Path]:

@@ -38,7 +38,7 @@ def fetch(url: str, digest: str, folder: Path) -> Path:
     except (OSError, ValueError) as error:
         raise DataError(f"cannot fetch {url}: {error}") from None
     if (got := sha256(data).hexdigest()) != digest:
-        raise DataError(f"{url} is not the published list: SHA-256 {got[:12]}…, declared {digest[:12]}…; nothing written")
+        raise DataError(f"{url} is not the published list: its SHA-256 is {got}, declared is {digest}; nothing written")
     path = folder / url.rpartition("/")[2]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from simclr_spec import data_roots
 from simclr_spec.coordinates import Selector
 from simclr_spec.errors import SimclrSpecError
 from simclr_spec.library import is_path
@@ -23,13 +24,15 @@ from simclr_spec.store import Store, read_json, write_json
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was compiled: the arguments of `run`, and when."""
+    """What was compiled: the arguments of `run`, and when; and where its images lay."""
 
     specs: tuple[str, ...]
     scale: str | None
     sets: tuple[str, ...]
     selector: Selector | None
     time: str
+    data_roots: tuple[str, ...] = ()
+    """absolute; empty in what an older version recorded"""
 
 
 def record(store: Store) -> Path:
@@ -59,13 +62,19 @@ def _file(store: Store, spec: str) -> Path:
 
 
 def record_plan(
-    store: Store, specs: Sequence[str], scale: str | None, sets: Sequence[str], selector: Selector | None = None
+    store: Store,
+    specs: Sequence[str],
+    scale: str | None,
+    sets: Sequence[str],
+    selector: Selector | None = None,
+    roots: Sequence[str] = (),
 ) -> None:
     """Remember, for every spec of it, the plan that is being run; `scale` None = each spec's own."""
-    store.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store.make()
     (store.path / ".plans").mkdir(exist_ok=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    plan = Recorded(tuple(map(absolute, specs)), scale and absolute(scale), tuple(map(_absolute_set, sets)), selector, now)
+    names, changes = tuple(map(absolute, specs)), tuple(map(_absolute_set, sets))
+    plan = Recorded(names, scale and absolute(scale), changes, selector, now, tuple(map(data_roots.absolute, roots)))
     with record(store).open("a+b") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
         torn = file.read() not in (b"", b"\n")  # by a crash: it stays a line of its own
@@ -78,6 +87,14 @@ def last_plan(store: Store, spec: str) -> Recorded | None:
     """The plan of this spec that was run last in this store."""
     value = read_json(_file(store, spec), "specs", "scale", "sets", "time")
     return value and _recorded(value)
+
+
+def last_roots(store: Store, specs: Sequence[str] = ()) -> list[str]:
+    """Where the images of these specs lay, each time when it was run last; without specs those of all specs of the store."""
+    files = [_file(store, spec) for spec in specs] if specs else sorted((store.path / ".plans").glob("*.json"))
+    plans = [_recorded(value) for file in files if (value := read_json(file, "specs", "scale", "sets", "time"))]
+    plans.sort(key=lambda plan: plan.time, reverse=True)
+    return list(dict.fromkeys(root for plan in plans for root in plan.data_roots))
 
 
 def all_plans(store: Store) -> list[Recorded]:
@@ -99,4 +116,4 @@ def all_plans(store: Store) -> list[Recorded]:
 def _recorded(value: dict[str, Any]) -> Recorded:
     specs, scale, sets, time = tuple(value["specs"]), value["scale"], tuple(value["sets"]), value["time"]
     selector = value.get("selector")
-    return Recorded(specs, scale, sets, selector and Selector(**selector), time)
+    return Recorded(specs, scale, sets, selector and Selector(**selector), time, tuple(value.get("data_roots", ())))

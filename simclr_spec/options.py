@@ -52,12 +52,15 @@ def scaled(command: Command) -> Command:
     return scale(sets(command))
 
 
-def stored(command: Command) -> Command:
+def stored(command: Command, *, there: bool = False) -> Command:
     """--store, alike on everything that reads or writes run folders."""
 
-    def named(_ctx: click.Context, _param: click.Parameter, folder: str) -> str:
+    def named(ctx: click.Context, param: click.Parameter, folder: str) -> str:
         if not folder:
             raise UsageError("--store wants the name of a folder")
+        typed = ctx.get_parameter_source(str(param.name)) is click.core.ParameterSource.COMMANDLINE
+        if there and typed and not os.path.exists(folder):
+            raise UsageError(f"there is nothing at {os.path.abspath(folder)}: --store names the folder in which Steps were run")
         return folder
 
     option = click.option(
@@ -69,6 +72,17 @@ def stored(command: Command) -> Command:
         help="Folder of the run folders.",
     )
     return option(command)
+
+
+def stored_there(command: Command) -> Command:
+    """--store of a command that shows what was run: one that is typed must be there."""
+    return stored(command, there=True)
+
+
+def rehash_option(command: Command) -> Command:
+    """--rehash, alike on everything that looks at images itself."""
+    text = "Read every image again, whatever its size, time and inode say."
+    return click.option("--rehash", is_flag=True, help=text)(command)
 
 
 def words_of(kind: Kind) -> Callable[[Command], Command]:

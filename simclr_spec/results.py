@@ -13,7 +13,7 @@ import pandas as pd
 from simclr_spec.errors import SimclrSpecError
 from simclr_spec.store import RunFolder, read_json
 
-PROVENANCE = ("seconds", "train_steps", "images_per_second", "parameters", "finished")
+PROVENANCE = ("seconds", "train_steps", "images_per_second", "parameters", "finished", "data_digest")
 """Keys of result.json beside its metrics and environment."""
 
 
@@ -21,7 +21,8 @@ def frame(folders: Iterable[RunFolder]) -> pd.DataFrame:
     """One row per finished Step, indexed by fingerprint.
 
     Columns: kind, label, folder · the Step's coordinates (depth, width, ..., stage as the first spec named it) · its metrics
-    (top1 and top5 in percent, ...) · provenance: seconds of training, parameters, finished, environment (torch, device, ...).
+    (top1 and top5 in percent, ...) · provenance: seconds of training, parameters, finished, environment (torch, device, ...),
+    data_digest (of the images, where nothing declared it: rows that differ in it saw other images).
     """
     rows = [row for folder in folders if (row := _row(folder))]
     return pd.DataFrame(rows).set_index("fingerprint") if rows else pd.DataFrame(index=pd.Index([], name="fingerprint"))

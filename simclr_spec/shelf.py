@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from simclr_spec.coordinates import Selector, matches, near_miss, show
+from simclr_spec import data_roots
+from simclr_spec.coordinates import FINISHED, Selector, State, matches, near_miss, show
 from simclr_spec.errors import SpecError, UsageError
 from simclr_spec.history import absolute, all_plans, record
 from simclr_spec.plan import compile
-from simclr_spec.store import RunFolder, State, Store, read_json
+from simclr_spec.staleness import Images
+from simclr_spec.store import RunFolder, Store, read_json
 from simclr_spec.survey import View, survey
 
 _UNFINISHED = ["failed", "interrupted"]
@@ -29,6 +31,8 @@ class Entry:
     coordinates: Sequence[Mapping[str, Any]]
     """under every name it has"""
     needs: Sequence[str]
+    dataset: Mapping[str, Any]
+    """its facts"""
     state: State = field(default="new")
 
     @property
@@ -46,7 +50,9 @@ def entries(
     """Those of the specs `names`, or of the whole store without names. Raises UsageError where none match but `some` should."""
     if not names and (scale or sets):
         raise UsageError("--scale and --set change what a spec plans: name the spec, as in quickstart --scale digits")
-    found = list(_planned(store, names, scale, sets) if names else _stored(store))
+    if not names and not store.path.exists():
+        raise UsageError(f"there is nothing at {store.path.absolute()}: no Step was run in that store")
+    found = _marked(store, names, list(_planned(store, names, scale, sets) if names else _stored(store)))
     chosen = found if selector is None else _selected(found, selector)
     if some and selector is not None and not chosen:
         hint = near_miss(selector.table, [where for entry in found for where in entry.coordinates])
@@ -58,14 +64,24 @@ def _planned(store: Store, names: Sequence[str], scale: str | None, sets: Sequen
     for step in compile(names, scale=scale, sets=sets).steps:
         folder = store.folder(step.kind, step.label, step.fingerprint)
         coordinates = [step.coordinates, *step.also]
-        yield Entry(step.fingerprint, step.kind, step.label, folder, coordinates, list(step.needs.values()), folder.state())
+        needs, dataset = list(step.needs.values()), step.params["dataset"]
+        yield Entry(step.fingerprint, step.kind, step.label, folder, coordinates, needs, dataset, folder.state())
 
 
 def _stored(store: Store) -> Iterator[Entry]:
     for folder in store.folders():
-        if step := read_json(folder.step, "fingerprint", "kind", "label", "coordinates", "needs"):
-            needs = [need["fingerprint"] for need in step["needs"].values()]
-            yield Entry(step["fingerprint"], step["kind"], step["label"], folder, [step["coordinates"]], needs, folder.state())
+        if step := read_json(folder.step, "fingerprint", "kind", "label", "params", "coordinates", "needs"):
+            needs, dataset = [need["fingerprint"] for need in step["needs"].values()], step["params"]["dataset"]
+            names = step["fingerprint"], step["kind"], step["label"]
+            yield Entry(*names, folder, [step["coordinates"]], needs, dataset, folder.state())
+
+
+def _marked(store: Store, specs: Sequence[str], found: Sequence[Entry]) -> list[Entry]:
+    """With those that are stale."""
+    states = {entry.fingerprint: entry.state for entry in found}
+    images = Images(store, specs)
+    images.mark(states, ((e.fingerprint, e.needs, e.dataset, e.folder) for e in _parents_first(found)))
+    return [replace(entry, state=states[entry.fingerprint]) for entry in found]
 
 
 def _selected(found: Sequence[Entry], selector: Selector) -> list[Entry]:
@@ -102,26 +118,30 @@ def _parents_first(found: Sequence[Entry]) -> list[Entry]:
     return ordered
 
 
-def survey_again(store: str, names: Sequence[str], selector: Selector | None, machine: str | None = None) -> View:
+def survey_again(
+    store: str, names: Sequence[str], selector: Selector | None, machine: str | None = None, roots: Sequence[str] = ()
+) -> View:
     """The plan that ran last (of the specs `names`, if any), narrowed to what failed or was interrupted and its descendants.
 
-    A plan that ran in part goes on with that part. A `selector` narrows both.
+    A plan that ran in part goes on with that part. A `selector` narrows both. Its images lie where `roots` or the
+    environment say, else where they lay then.
     """
-    plans = [plan for plan in all_plans(Store(Path(store))) if not names or _names(names) <= set(plan.specs)]
+    place = Store(Path(store))
+    plans = [plan for plan in all_plans(place) if not names or _names(names) <= set(plan.specs)]
     if not plans:
         raise UsageError(
-            f"no plan {'of ' + ' '.join(names) + ' ' if names else ''}was run in {store}; simclr-spec run begins one"
+            f"no plan {'of ' + ' '.join(names) + ' ' if names else ''}was run in {place.path.absolute()}; "
+            "simclr-spec run begins one"
         )
     last = plans[0]
-    if selector is None and not any(
-        entry.state in _UNFINISHED for entry in _planned(Store(Path(store)), last.specs, last.scale, last.sets)
-    ):
+    if selector is None and not any(entry.state in _UNFINISHED for entry in _planned(place, last.specs, last.scale, last.sets)):
         raise UsageError(f"nothing failed or was interrupted in the plan that ran last: {' '.join(last.specs)}")
     chosen = last.selector or Selector({"state": _UNFINISHED}, descendants=True)
     if selector is not None:
         chosen = replace(selector, table={"state": _UNFINISHED, **selector.table}, descendants=True)
-    view = survey(last.specs, chosen, scale=last.scale, sets=last.sets, store=store, machine=machine, within=last.selector)
-    return replace(view, selector=last.selector)
+    images = Images(place, last.specs, data_roots.told(roots) or last.data_roots, thorough=True)
+    told: dict[str, Any] = {"scale": last.scale, "sets": last.sets, "store": store, "machine": machine, "images": images}
+    return replace(survey(last.specs, chosen, within=last.selector, **told), selector=last.selector)
 
 
 def _names(names: Sequence[str]) -> set[str]:
@@ -133,7 +153,7 @@ def cancel(chosen: Iterable[Entry], under_way: bool) -> Iterator[str]:
     some = False
     for entry in chosen:
         running = entry.state == "running"
-        if entry.state == "done" or not entry.folder.path.exists() or not (running or under_way):
+        if entry.state in FINISHED or not entry.folder.path.exists() or not (running or under_way):
             continue
         some = True
         entry.folder.cancel()

@@ -5,23 +5,32 @@
     lease                 locked by the process that works on the Step
     attempts/N/           record.json, log, metrics.jsonl, checkpoint.safetensors, weights.safetensors, result.json
     result.json           hard link to the winning attempt's result: exists exactly when the Step is done
+    committed/            on a file system without links: the folder that an attempt renamed first, holding its result.json
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
+from simclr_spec.coordinates import State
 from simclr_spec.errors import SimclrSpecError, UsageError
 
-State = Literal["done", "running", "failed", "interrupted", "new"]
+RESULT = "result.json"
+"""In a run folder exactly when its Step is done; in an attempt's folder what that attempt would make it."""
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES, errno.EINVAL}
+"""What link(2) says where a file system has no hard links, or no more of them."""
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY}
+"""What rename(2) says of a folder whose new name a folder that is not empty has."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -107,7 +116,7 @@ class Attempt:
 
     @property
     def result(self) -> Path:
-        return self.path / "result.json"
+        return self.path / RESULT
 
     def last_metrics(self) -> dict[str, Any] | None:
         """The last complete line of metrics.jsonl, read from its end."""
@@ -136,7 +145,7 @@ class RunFolder:
 
     @property
     def result(self) -> Path:
-        return self.path / "result.json"
+        return self.path / RESULT
 
     @property
     def lease(self) -> Path:
@@ -173,24 +182,33 @@ class RunFolder:
     def commit(self, attempt: Attempt, result: dict[str, Any]) -> bool:
         """Make the Step done by this attempt; False when another attempt was first. Its weights must be on disk."""
         write_json(attempt.result, {**result, "weights": str(attempt.weights.relative_to(self.path))})
-        try:
-            os.link(attempt.result, self.result)
-        except FileExistsError:
-            return False
-        return True
+        taken = self.done or self._committed.exists()  # perhaps by a machine that sees the file system in another way
+        won = not taken and place_first(attempt.result, self.result, self._committed)
+        self.settle()
+        return won
+
+    def settle(self) -> None:
+        """Without links: publish what was committed, which the process that did might not have lived to do."""
+        committed = self._committed / RESULT
+        if not self.done and committed.exists():
+            write_atomic(self.result, committed.read_bytes())
+
+    @property
+    def _committed(self) -> Path:
+        return self.path / "committed"
 
     @contextlib.contextmanager
     def leased(self) -> Iterator[bool]:
         """Hold the lease while working; yields False when another process holds it. The kernel frees a dead process's lease."""
         self.path.mkdir(parents=True, exist_ok=True)
         with self.lease.open("ab") as file:
-            yield _lock(file, patience=10)  # whoever asks is_leased() holds it for a moment
+            yield _lock(file, fcntl.LOCK_EX, patience=10)  # whoever asks is_leased() holds it for a moment
 
     def is_leased(self) -> bool:
         """True while some process works on the Step."""
         try:
             with self.lease.open("rb") as file:
-                return not _lock(file)
+                return not _lock(file, fcntl.LOCK_SH)  # which those who ask do not refuse each other, nor NFS to a reader
         except FileNotFoundError:
             return False
 
@@ -218,11 +236,40 @@ class RunFolder:
         return "failed" if record and record.get("state") == "failed" else "interrupted"
 
 
-def _lock(file: IO[bytes], patience: int = 1) -> bool:
+def place_first(file: Path, name: Path, folder: Path) -> bool:
+    """Give `file` the second name `name` if nothing has it; where there are no links, rename a folder with a copy to `folder`.
+
+    Either is atomic and succeeds for one process only: False for any other. OSErrors name the path.
+    """
+    try:
+        os.link(file, name)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _rename_first(file, folder)
+    return True
+
+
+def _rename_first(file: Path, folder: Path) -> bool:
+    prepared = file.parent / folder.name
+    prepared.mkdir(exist_ok=True)
+    write_atomic(prepared / file.name, file.read_bytes())
+    try:
+        prepared.rename(folder)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        return False
+    return True
+
+
+def _lock(file: IO[bytes], how: int, patience: int = 1) -> bool:
     """Try so many times, 20 ms apart."""
     for rest in reversed(range(patience)):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, how | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             time.sleep(0.02 if rest else 0)
@@ -238,6 +285,9 @@ class Store:
     def folder(self, kind: str, label: str, fingerprint: str) -> RunFolder:
         return RunFolder(self.path / kind / f"{label}-{fingerprint[:8]}")
 
+    def make(self) -> None:
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def folders(self) -> Iterator[RunFolder]:
         """Every run folder, whatever its state."""
         try:
@@ -249,9 +299,14 @@ class Store:
                 if entry.is_dir():
                     yield RunFolder(Path(entry.path))
 
+    def hashes_of(self, folder: Path) -> Path:
+        """What is remembered of the files of a data set's folder; see content.py."""
+        name = sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16]
+        return self.path / ".data" / f"{name}.hashes"
+
     def prepare(self, kind: str, label: str, fingerprint: str, step: dict[str, Any]) -> RunFolder:
         """The Step's folder with its step.json, written once."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.make()
         folder = self.folder(kind, label, fingerprint)
         folder.path.mkdir(parents=True, exist_ok=True)
         if not folder.step.exists():

@@ -10,11 +10,12 @@ from typing import Any
 
 from simclr_spec import data_roots, params
 from simclr_spec.coordinates import Selector
-from simclr_spec.errors import MissingDataError, UsageError
+from simclr_spec.errors import DataError, MissingDataError, UsageError
 from simclr_spec.fingerprint import digest
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.cost import Cost, Machine, calibrated, cost, costs, likeness, read_machine
-from simclr_spec.store import Store, read_json
+from simclr_spec.staleness import Images, advice
+from simclr_spec.store import RESULT, Store, read_json
 from simclr_spec.why import Verdict, verdicts_of
 
 _SAMPLES = 50
@@ -34,6 +35,7 @@ class View:
     seconds: Mapping[str, float]
     """on one machine, corrected by finished Steps"""
     machine: Machine
+    images: Images
     measured: Set[tuple[str, str]] = frozenset()
     """kinds and precisions whose seconds finished Steps corrected"""
 
@@ -57,6 +59,22 @@ class View:
         selected = {step.fingerprint for step in self.steps}
         return [step for step in self.running if step.fingerprint not in selected]
 
+    @property
+    def stale(self) -> list[Step]:
+        """Selected, or needed by what will run."""
+        shown = {step.fingerprint for step in self.steps}.union(*(step.needs.values() for step in self.running))
+        return [s for s in self.plan.steps if s.fingerprint in shown and self.verdicts[s.fingerprint].state == "stale"]
+
+    def refuse_stale(self) -> None:
+        """Raises DataError where a Step would start from a stale one."""
+        for step in self.running:
+            for parent in map(self.plan.by_fingerprint.__getitem__, step.needs.values()):
+                if self.verdicts[parent.fingerprint].state == "stale":
+                    raise DataError(
+                        f"{step.id} starts from {parent.id}, which is stale: {self.images.told([parent])} "
+                        f"have changed since. Nothing started; {advice([parent])}"
+                    )
+
 
 def survey(
     names: Sequence[str],
@@ -68,26 +86,30 @@ def survey(
     machine: str | None = None,
     max_hours: float | None = None,
     within: Selector | None = None,
+    images: Images | None = None,
 ) -> View:
     """Compile, look at the store, price. Raises UsageError when the plan costs more than `max_hours`.
+
+    `images` are those of today, with which done Steps are compared; unless given, they lie where those of the last run did.
 
     Of the Steps that `selector` selects only those are taken that `within` selects, too.
     """
     plan = compile(names, scale=scale, sets=sets)
     shelf = Store(Path(store))
-    verdicts = verdicts_of(plan, shelf)
+    images = images or Images(shelf, plan.specs)
+    verdicts = verdicts_of(plan, shelf, mark_stale=images.mark_steps)
     states = {key: verdict.state for key, verdict in verdicts.items()}
     steps = plan.select(selector, states)
     if within is not None:
         asked = set(plan.select(within, states))
         steps = tuple(step for step in steps if step in asked)
     if selector is not None:
-        verdicts = verdicts_of(plan, shelf, steps)
+        verdicts = verdicts_of(plan, shelf, steps, images.mark_steps)
     device = read_machine(machine or plan.machine)
     priced = costs(plan, device)
     ratios = _ratios(plan, shelf, verdicts, priced, device)
     measured = frozenset(like for like, found in ratios.items() if found)
-    view = View(plan, selector, steps, verdicts, priced, calibrated(plan, priced, ratios), device, measured)
+    view = View(plan, selector, steps, verdicts, priced, calibrated(plan, priced, ratios), device, images, measured)
     hours = view.hours(view.running)
     if max_hours is not None and hours > max_hours:
         raise UsageError(
@@ -121,7 +143,7 @@ def _ratios(
                 found[like].append(seconds / priced[step.fingerprint].seconds)
     without = {like for like, ratios in found.items() if not ratios}
     for kind in {kind for kind, _ in without} - {"distill"}:  # whose cost is its teacher's, too
-        for folder in islice((result.parent for result in (store.path / kind).glob("*/result.json")), _SAMPLES):
+        for folder in islice((result.parent for result in (store.path / kind).glob(f"*/{RESULT}")), _SAMPLES):
             known = _known(folder) or {}
             like = kind, known.get("precision", "")
             if like in without and (seconds := _measured(folder, machine)):
@@ -131,7 +153,7 @@ def _ratios(
 
 def _measured(folder: Path, machine: Machine) -> float | None:
     """Machine-seconds of a finished Step, where it ran on such machines."""
-    result = read_json(folder / "result.json") or {}
+    result = read_json(folder / RESULT) or {}
     environment = result.get("environment", {})
     if not result.get("seconds") or not machine.fits(environment):
         return None

@@ -1,19 +1,20 @@
 """Which Steps of a plan will run, and why: one engine for `plan` and `run`.
 
 A Step runs when it is asked for and not done, or when such a Step needs it and it is not done. Nothing else runs:
-a done Step is never run again and never causes a parent to run.
+a done Step, stale or not, is never run again and never causes a parent to run.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from simclr_spec.coordinates import FINISHED, State
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.resolve import COORDINATE_FIELDS
-from simclr_spec.store import State, Store, read_json
+from simclr_spec.store import RESULT, Store, read_json
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,19 @@ class Verdict:
     changes: tuple[Change, ...] = ()
 
 
-def verdicts_of(plan: Plan, store: Store, selected: Iterable[Step] | None = None) -> dict[str, Verdict]:
-    """Fingerprint -> verdict, for every Step of the plan; `selected` are the Steps that are asked for (None = all)."""
+Mark = Callable[[dict[str, State], Iterable[Step]], None]
+
+
+def verdicts_of(
+    plan: Plan, store: Store, selected: Iterable[Step] | None = None, mark_stale: Mark | None = None
+) -> dict[str, Verdict]:
+    """Fingerprint -> verdict, for every Step of the plan; `selected` are the Steps that are asked for (None = all).
+
+    `mark_stale` knows the images of today: Images.mark_steps."""
     shelf = _Shelf(store, plan)
     states = {step.fingerprint: shelf.state(step) for step in plan.steps}
+    if mark_stale is not None:
+        mark_stale(states, plan.steps)
     asked = {step.fingerprint for step in (plan.steps if selected is None else selected)}
     runs = _wanted(plan, states, asked)
     verdicts: dict[str, Verdict] = {}
@@ -66,12 +76,12 @@ def verdicts_of(plan: Plan, store: Store, selected: Iterable[Step] | None = None
 def _wanted(plan: Plan, states: Mapping[str, State], asked: set[str]) -> set[str]:
     """The asked Steps that are not done and, of what they need, what is not done."""
     runs: set[str] = set()
-    todo = [one for one in asked if states[one] != "done"]
+    todo = [one for one in asked if states[one] not in FINISHED]
     while todo:
         one = todo.pop()
         if one not in runs:
             runs.add(one)
-            todo.extend(parent for parent in plan.by_fingerprint[one].needs.values() if states[parent] != "done")
+            todo.extend(parent for parent in plan.by_fingerprint[one].needs.values() if states[parent] not in FINISHED)
     return runs
 
 
@@ -101,7 +111,7 @@ def _changed(plan: Plan, step: Step, changes: tuple[Change, ...]) -> str:
 
 
 def _show(value: Any) -> str:
-    if value is None:
+    if value is None or value == "":
         return "none"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -156,7 +166,7 @@ class _Shelf:
         kind, _, name = step.id.partition("/")
         if name not in self._folder_names(kind):
             return "new"
-        if os.path.exists(f"{self.store.path}/{step.id}/result.json"):
+        if os.path.exists(f"{self.store.path}/{step.id}/{RESULT}"):
             return "done"
         return self.store.folder(step.kind, step.label, step.fingerprint).state()
 

@@ -227,7 +227,7 @@ def test_a_store_that_is_a_file_is_refused_in_a_sentence(command: tuple[str, ...
     for store in (file, file / "runs"):
         done = run(*command, "--store", str(store))
         assert (done.exit_code, len(done.output.splitlines())) == (2, 1), done.output
-        assert done.output.startswith(f"cannot use {store}")
+        assert done.output.startswith((f"cannot use {store}", f"there is nothing at {store}"))
     assert file.read_bytes() == b""
 
 
@@ -248,7 +248,8 @@ def test_a_damaged_file_in_a_run_folder_is_named(store: Store) -> None:
         )
     (folder.path / "step.json").write_text('{"kind": "pretrain"}')
     done = run("status")
-    told = f"{folder.path}/step.json is damaged: it lacks fingerprint, label, coordinates, needs. Delete it, and run its spec\n"
+    lacking = "fingerprint, label, params, coordinates, needs"
+    told = f"{folder.path}/step.json is damaged: it lacks {lacking}. Delete it, and run its spec\n"
     assert (done.exit_code, done.output) == (1, told)
 
 

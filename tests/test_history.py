@@ -10,7 +10,7 @@ from simclr_spec import shelf
 from simclr_spec.cli import main
 from simclr_spec.coordinates import parse
 from simclr_spec.errors import SimclrSpecError
-from simclr_spec.history import all_plans, last_plan, record_plan
+from simclr_spec.history import all_plans, last_plan, last_roots, record_plan
 from simclr_spec.plan import compile
 from simclr_spec.store import Store
 from tests.finished import FEW, fail, finish_all
@@ -111,3 +111,20 @@ def test_a_torn_line_is_named(tmp_path: Path, torn: str) -> None:
     with pytest.raises(SimclrSpecError) as caught:
         all_plans(store)
     assert str(caught.value) == f"{file}:2 is damaged: it holds no plan. Delete that line to go on"
+
+
+def test_where_images_lay_is_remembered_from_the_root_and_old_lines_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store(tmp_path / "runs")
+    record_plan(store, ["quickstart"], None, [], None, ["data", "mine=../pictures", "~/x"])
+    monkeypatch.chdir("/")
+    wanted = [f"{tmp_path}/data", f"mine={tmp_path.parent}/pictures", str(Path.home() / "x")]
+    assert list(all_plans(store)[0].data_roots) == last_roots(store, ["quickstart"]) == last_roots(store) == wanted
+    assert last_roots(store, ["table1"]) == []
+    for file in (tmp_path / "runs" / ".plans").iterdir():
+        value = json.loads(file.read_text())
+        del value["data_roots"]
+        file.write_text(json.dumps(value) + "\n")
+    assert (all_plans(store)[0].data_roots, last_roots(store, ["quickstart"])) == ((), [])

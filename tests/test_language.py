@@ -33,7 +33,7 @@ def test_examples_run(kind: str, text: str, tmp_path: Path) -> None:
         assert step.params["epochs"] == 6.0
     elif kind == "report":
         (tmp_path / "mine.toml").write_text(EXAMPLES[0][1], encoding="utf-8")
-        shown = CliRunner().invoke(main, ["report", str(file), "--store", str(tmp_path / "runs")])
+        shown = CliRunner().invoke(main, ["report", str(file)], env={"SIMCLR_SPEC_STORE": str(tmp_path / "runs")})
         assert shown.exit_code == 0
         assert shown.output.splitlines()[3].startswith("No result yet: ")
         shown = CliRunner().invoke(main, ["report", str(file), "--store", str(tmp_path / "runs"), "--format", "markdown"])

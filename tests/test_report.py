@@ -192,8 +192,8 @@ def test_mean_sample_sd_and_n_over_seeds_and_states_of_what_is_missing(
     assert nothing.mean is None
     text = FORMATS["table"](table)
     assert re.search(r"supervised +65\.0 ± 12\.9 \(4\) +–\n", text)
-    assert re.search(r"tuned +41\.0 ± 1\.4 \(2 of 4, failed ✗, waiting\) +–\n", text)
-    assert re.search(r"Missing +9 waiting · 1 failed ✗\n", text)
+    assert re.search(r"tuned +41\.0 ± 1\.4 \(2 of 4, failed, new\) +–\n", text)
+    assert re.search(r"Missing +9 new · 1 failed\n", text)
     assert tuned.sd == pytest.approx(2**0.5)
     assert "Made from    6 of 17 runs · 6 core-hours · 1a2b3c4 · torch 2.11.0 · x86_64" in text
     store_option = f"--store {store.path}"
@@ -207,16 +207,16 @@ def test_a_missing_result_is_a_state_and_never_a_number(tmp_path: Path, store: S
         assert (cell.mean, cell.sd, cell.delta, cell.verdict) == (None, None, None, None)
     data = pd.read_csv(io.StringIO(FORMATS["csv"](table)))
     assert data[["mean", "sd", "paper", "delta"]].isna().all(axis=None)
-    assert set(data["state"]) == {"waiting"}
+    assert set(data["state"]) == {"new"}
     assert table.is_off, "--strict does not pass for want of results"
 
 
-def test_what_waits_for_a_failed_step_says_so(tmp_path: Path, store: Store) -> None:
+def test_what_waits_for_a_failed_step_is_new_and_the_failure_is_told(tmp_path: Path, store: Store) -> None:
     for step in of(compile([FEW]), stage="pretrain", width=1):
         fail(store, step)
-    supervised, _, tuned, _ = make(write(tmp_path, SMALL), store).cells
-    assert {value.state for value in tuned.values} == {"blocked ✗"}
-    assert {value.state for value in supervised.values} == {"waiting"}
+    table = make(write(tmp_path, SMALL), store)
+    assert {value.state for cell in table.cells for value in cell.values} == {"new"}
+    assert any("state=failed" in item for note in table.notes if note.name == "Next" for item in note.items)
 
 
 def test_a_metric_that_a_step_did_not_measure_is_missing(tmp_path: Path, store: Store) -> None:

@@ -21,14 +21,14 @@ from simclr_spec.report import language
 from simclr_spec.report.layout import laid_out
 from simclr_spec.report.notes import show
 from simclr_spec.report.render import FORMATS, format_of
-from simclr_spec.report.table import in_words, make
+from simclr_spec.report.table import make
 from simclr_spec.report.text import note_lines, plain
 from simclr_spec.store import Store
 from tests.finished import FEW, fail, finish, finish_all
 from tests.reports import EIGHT, SMALL, everything, of, write
 from tests.typed import run
 
-NEW, FAILED = in_words("new"), in_words("failed")
+NEW, FAILED = "new", "failed"
 SUPERVISED = '  { title = "supervised", where = { stage = "supervised", width = 1, depth = 50, sk = false } },\n'
 
 

@@ -1,16 +1,20 @@
-"""Writes: all or nothing."""
+"""Writes: all or nothing. Commits: the first only. Leases."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from simclr_spec.errors import UsageError
-from simclr_spec.store import write_atomic, write_output
+from simclr_spec.store import RunFolder, Store, read_json, write_atomic, write_output
+from tests import runs
 
 TOO_LARGE = """
 import pathlib, resource, sys
@@ -58,3 +62,111 @@ def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
     assert pipe.is_fifo()
     with pytest.raises(UsageError, match=r"cannot write .*: Is a directory"):
         write_output(str(tmp_path), "a plan")
+
+
+# Commits
+
+
+def attempts_commit(folder: RunFolder) -> list[bool]:
+    return [folder.commit(attempt, {"number": attempt.number}) for attempt in (folder.new_attempt(), folder.new_attempt())]
+
+
+def without_links(monkeypatch: pytest.MonkeyPatch, number: int = errno.EPERM) -> None:
+    def link(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+
+
+@pytest.mark.parametrize("number", [None, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK])
+def test_only_the_first_attempt_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None) -> None:
+    if number is not None:
+        without_links(monkeypatch, number)
+    folder = RunFolder(tmp_path)
+    assert not folder.done
+    assert attempts_commit(folder) == [True, False]
+    assert read_json(folder.result) == {"number": 1, "weights": "attempts/1/weights.safetensors"}
+    assert attempts_commit(folder) == [False, False]
+
+
+def test_a_file_system_with_links_and_one_without_are_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.commit(folder.new_attempt(), {"by": "link"})
+    without_links(monkeypatch)
+    assert attempts_commit(folder) == [False, False]
+    assert read_json(folder.result)["by"] == "link"
+
+
+def test_another_fault_than_missing_links_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_links(monkeypatch, errno.ENOSPC)
+    folder = RunFolder(tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        folder.commit(folder.new_attempt(), {})
+    assert not folder.done
+
+
+def test_without_links_a_commit_cut_short_is_published_and_nobody_else_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_links(monkeypatch)
+    monkeypatch.setattr(RunFolder, "settle", lambda _: None)  # killed between the rename and what follows
+    folder = RunFolder(tmp_path)
+    assert attempts_commit(folder) == [True, False]
+    assert not folder.done
+    monkeypatch.undo()
+    folder.settle()
+    assert read_json(folder.result)["number"] == 1
+
+
+RACE = """
+import errno, os, pathlib, sys, time
+from simclr_spec.store import RunFolder
+
+def link(*_):
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+os.link = link
+folder = RunFolder(pathlib.Path(sys.argv[1]))
+attempt = folder.new_attempt()
+while time.time() < float(sys.argv[2]):
+    pass
+print(folder.commit(attempt, {"number": attempt.number}), attempt.number)
+"""
+
+
+def test_of_processes_that_commit_at_one_moment_without_links_one_wins(tmp_path: Path) -> None:
+    moment = str(time.time() + 2)
+    command = [sys.executable, "-c", RACE, str(tmp_path), moment]
+    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    said = [racer.communicate(timeout=60)[0].split() for racer in racers]
+    (winner,) = [number for won, number in said if won == "True"]
+    assert read_json(RunFolder(tmp_path).result)["number"] == int(winner)
+
+
+def test_a_run_without_links_ends_done_and_a_second_trains_nothing(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    text = (
+        "import os\ndef link(*a, **k):\n    raise PermissionError(1, 'Operation not permitted', str(a[0]), None, str(a[1]))\n"
+    )
+    (tmp_path / "site" / "sitecustomize.py").write_text(text + "os.link = link\n")
+    command = [*runs.command(tmp_path), "--set", "train_steps=2", "+kind=finetune"]
+    values = runs.environment(PYTHONPATH=str(tmp_path / "site"))
+    for end in (": 2 done.", "all done before: nothing to run."):
+        done = subprocess.run(command, capture_output=True, text=True, env=values, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[-1].endswith(end)
+    folders = list(Store(tmp_path / "runs").folders())
+    assert [(folder.state(), (folder.path / "committed").is_dir()) for folder in folders] == [("done", True)] * 2
+
+
+# Leases
+
+
+def test_who_only_asks_holds_no_lease(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with folder.leased() as mine:
+        assert mine
+        assert folder.is_leased()
+    with folder.lease.open("rb") as another:
+        fcntl.flock(another, fcntl.LOCK_SH)  # `status` asks at this moment
+        assert not folder.is_leased()

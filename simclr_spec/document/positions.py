@@ -48,7 +48,7 @@ class Places:
 _SPACE = re.compile(r"[ \t]*")
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_STRING = re.compile(
+STRING = re.compile(
     r'"""(?:[^\\]|\\[\s\S])*?"""(?:"{0,2})' + r"|'''[\s\S]*?'''(?:'{0,2})" + r'|"(?:[^"\\\n]|\\.)*"' + r"|'[^'\n]*'"
 )
 _SCALAR = re.compile(r"\d{4}-\d\d-\d\d[ Tt]\d\d:[^\s,\]}#]+|[^\s,\]}#=]+")
@@ -124,7 +124,7 @@ class _Toml(_Scan):
             self.skip(_SPACE)
             start = self.at
             quoted = self.peek('"') or self.peek("'")
-            parts.append((_unquote(self.skip(_STRING)) if quoted else self.skip(_BARE), start))
+            parts.append((_unquote(self.skip(STRING)) if quoted else self.skip(_BARE), start))
             self.skip(_SPACE)
             if not self.peek("."):
                 return parts
@@ -149,7 +149,7 @@ class _Toml(_Scan):
         elif self.peek("{"):
             self.inline_table(path)
         else:
-            self.skip(_STRING if self.peek('"') or self.peek("'") else _SCALAR)
+            self.skip(STRING if self.peek('"') or self.peek("'") else _SCALAR)
 
     def array(self, path: Path) -> None:
         self.expect("[")
@@ -200,7 +200,7 @@ class _Json(_Scan):
         elif self.peek("["):
             self.members("[", "]", path)
         else:
-            self.skip(_STRING if self.peek('"') else _SCALAR)
+            self.skip(STRING if self.peek('"') else _SCALAR)
 
     def members(self, opening: str, closing: str, path: Path) -> None:
         self.expect(opening)
@@ -220,7 +220,7 @@ class _Json(_Scan):
 
     def member(self, path: Path) -> None:
         start = self.at
-        name = _unquote(self.skip(_STRING))
+        name = _unquote(self.skip(STRING))
         self.skip(_BLANK)
         self.expect(":")
         self.skip(_BLANK)

@@ -30,6 +30,9 @@ _WHY_FIXED = {"revision": "it counts the changes of this package", "dataset.name
 DEFAULTS = {"labels.list_digest": ""}
 """Fields that mean 'nothing' unless a recipe says otherwise."""
 
+_UNPINNED = ("dataset.digest", "")
+"""A data set that does not say which copy of its images is meant: to pin one departs from nothing."""
+
 UNSCALED = "paper"
 """The scale's name that asks for the recipe as it stands."""
 
@@ -184,7 +187,7 @@ class Resolver:
         settings.update(self.dataset(stage))
         settings["revision"] = Setting(known["revision"]["enum"][-1], "fixed")
         settings.update((name, value) for name, value in _of_layer(self.recipe, stage.kind, matching[0]) if name in known)
-        said = dict(settings)
+        said = {name: setting for name, setting in settings.items() if (name, setting.value) != _UNPINNED}
         later: list[tuple[str, Setting]] = []
         if self.scale is not None:
             later += _of_layer(self.scale, stage.kind, matching[1])

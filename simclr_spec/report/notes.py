@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from simclr_spec.coordinates import FINISHED
 from simclr_spec.plan import Plan, Step
+from simclr_spec.staleness import pins
 
 SCALE_OF_THE_EXPERIMENT = ("dataset.", "encoder.", "epochs", "train_steps", "test_images")
 """Fields whose change leaves the paper's scale: no number of the paper stands beside ours then."""
@@ -131,7 +133,7 @@ def show(value: Any) -> str:
 
 
 def missing(states: Iterable[tuple[str, str]]) -> Note | None:
-    """`12 waiting · 1 failed ✗`: the Steps of cells that have no number, each once; None when all have one."""
+    """`12 new · 1 failed`: the Steps of cells that have no number, each once; None when all have one."""
     counts = Counter(dict(states).values())
     return Note("Missing", tuple(f"{count:,} {state}" for state, count in counts.items())) if counts else None
 
@@ -163,15 +165,12 @@ def _versions(done: pd.DataFrame, column: str, prefix: str) -> list[str]:
 
 def next_commands(steps: list[Step], states: Mapping[str, str], arguments: str) -> Note | None:
     """Commands for what failed and what is missing; None when every run is there. `arguments` are those of `run`."""
-    items = []
-    if any(states[step.fingerprint].startswith("failed") for step in steps):
-        items.append(f"simclr-spec logs {arguments} state=failed")
-    if any(not _done_or_running(states[step.fingerprint]) for step in steps):
+    found = {states[step.fingerprint] for step in steps}
+    items = [f"simclr-spec logs {arguments} state=failed"] if "failed" in found else []
+    if found - FINISHED - {"running"}:
         items.append(f"simclr-spec run {arguments}")
-    if any(states[step.fingerprint].startswith("running") for step in steps):
+    if "running" in found:
         items.append(f"simclr-spec status {arguments} --watch")
+    if "stale" in found:
+        items += pins(step for step in steps if states[step.fingerprint] == "stale")
     return Note("Next", tuple(items)) if items else None
-
-
-def _done_or_running(state: str) -> bool:
-    return state == "done" or state.startswith("running")

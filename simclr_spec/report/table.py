@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
 from simclr_spec import results
-from simclr_spec.coordinates import Selector, show
+from simclr_spec.coordinates import Selector, State, show
 from simclr_spec.errors import UsageError
 from simclr_spec.history import Recorded, last_plan
 from simclr_spec.plan import Plan, Step, compile
@@ -19,7 +18,8 @@ from simclr_spec.report import cells, language, notes
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
 from simclr_spec.spec import read_spec
-from simclr_spec.store import RunFolder, State, Store
+from simclr_spec.staleness import Images
+from simclr_spec.store import RunFolder, Store
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Table:
     """of `plan` and `explain`"""
     store_option: str
     states: Mapping[str, str]
-    """in words, by fingerprint, of all Steps behind the cells"""
+    """by fingerprint, of all Steps behind the cells"""
     finished: int
     """how many of these have a result"""
 
@@ -71,8 +71,8 @@ def make(
     if selector is not None:
         report, selected = _narrowed(report, selected, plan, store, selector)
     steps = notes.chain(plan, [step for row in selected for cell in row if cell for step in cell.steps])
-    states = _states(steps, store)
-    found = results.frame(_folder(store, step) for step in steps)
+    states = _states(steps, store, plan)
+    found = results.frame(_folder(store, step) for step in steps if states[step.fingerprint] != "stale")
     metrics = {cell.metric for row in selected for cell in row if cell} & set(found.columns)
     numbers = {metric: found[metric].to_dict() for metric in metrics}
     paper = notes.at_paper_scale(plan, steps)
@@ -107,21 +107,21 @@ def make(
 
 def begun(cell: Cell) -> bool:
     """Whether a Step of the cell has a result, or was tried."""
-    return any(value.number is not None or value.state != in_words("new") for value in cell.values)
+    return any(value.number is not None or value.state != "new" for value in cell.values)
 
 
 def missing_states(cell: Cell) -> Iterator[tuple[str, str]]:
-    """Fingerprint and state, without its progress, of each Step of the cell that has no number."""
+    """Fingerprint and state of each Step of the cell that has no number."""
     for value in cell.values:
         if value.number is None:
-            yield value.step.fingerprint, re.sub(r" \d+ %$", "", value.state)
+            yield value.step.fingerprint, value.state
 
 
 def _narrowed(
     report: language.Report, rows: list[list[Cell | None]], plan: Plan, store: Store, selector: Selector
 ) -> tuple[language.Report, list[list[Cell | None]]]:
     """Cells of selected Steps alone, and the rows that still have one."""
-    states = {step.fingerprint: _folder(store, step).state() for step in plan.steps}
+    states = _states(plan.steps, store, plan)
     asked = {step.fingerprint for step in plan.select(selector, states)}
     narrow = [[cell and _of(cell, asked) for cell in row] for row in rows]
     kept = [i for i, row in enumerate(narrow) if any(row)]
@@ -155,26 +155,8 @@ def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: Recorded | None,
     return (setting, *scale, f"{arguments}, as run {recorded.time[:16]}" if recorded else arguments)
 
 
-def _states(steps: list[Step], store: Store) -> dict[str, str]:
-    """State in words of every Step, by fingerprint; parents come before their children."""
-    states: dict[str, str] = {}
-    for step in steps:
-        state = _state(_folder(store, step))
-        if state == in_words("new") and any(states[parent].startswith(("failed", "blocked")) for parent in step.needs.values()):
-            state = "blocked ✗"
-        states[step.fingerprint] = state
+def _states(steps: Sequence[Step], store: Store, plan: Plan) -> dict[str, State]:
+    """By fingerprint; parents come before their children."""
+    states = {step.fingerprint: _folder(store, step).state() for step in steps}
+    Images(store, plan.specs).mark_steps(states, steps)
     return states
-
-
-def _state(folder: RunFolder) -> str:
-    state = folder.state()
-    if state == "running":
-        attempts = folder.attempts()
-        last = attempts[-1].last_metrics() if attempts else None
-        return f"running {100 * last['train_step'] // last['train_steps']} %" if last and last.get("train_steps") else "running"
-    return in_words(state)
-
-
-def in_words(state: State) -> str:
-    """A state of the store as cells show it."""
-    return {"new": "waiting", "failed": "failed ✗"}.get(state, state)

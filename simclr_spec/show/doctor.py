@@ -6,19 +6,20 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from simclr_spec import __version__, library
+from simclr_spec import __version__, content, library
 from simclr_spec.cores import cores
 from simclr_spec.data_roots import data_roots, find, label_list
 from simclr_spec.dispatch.slots import nvidia_smi, slots
 from simclr_spec.document import parse
-from simclr_spec.errors import DataError
+from simclr_spec.errors import DataError, UsageError
 from simclr_spec.runner import Local
 from simclr_spec.show.status import size
+from simclr_spec.store import Store
+from simclr_spec.store_probe import probe
 
 PACKAGES = (
     "torch",
@@ -34,12 +35,12 @@ PACKAGES = (
 )
 
 
-def doctor(store: str, roots: Sequence[str]) -> Iterator[str]:
+def doctor(store: str, roots: Sequence[str], rehash: bool = False) -> Iterator[str]:
     """Lines; one that begins with ✗ needs attention."""
     yield f"simclr-spec {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield "packages    " + ", ".join(_package(name) for name in PACKAGES)
     yield from _devices()
-    yield from _data(roots)
+    yield from _data(roots, Store(Path(store)), rehash)
     yield from _schedulers()
     yield _store(Path(store))
 
@@ -60,7 +61,7 @@ def _devices() -> Iterator[str]:
     yield f"slots       {', '.join(map(str, slots(Local())))} (runner local)"
 
 
-def _data(roots: Sequence[str]) -> Iterator[str]:
+def _data(roots: Sequence[str], store: Store, rehash: bool) -> Iterator[str]:
     found = data_roots(roots)
     yield f"data roots  {', '.join(os.path.abspath(root) if '=' not in root else root for root in found)}"
     for name in library.names("dataset"):
@@ -68,6 +69,8 @@ def _data(roots: Sequence[str]) -> Iterator[str]:
         try:
             place = find(data["loader"]["value"], name, found)
             yield f"            {name}: {place or 'comes with scikit-learn'}"
+            if place and data["loader"]["value"] == "image_folder":
+                yield f"            {name}'s images: {_digest(place, store, rehash)}"
         except DataError as error:
             yield f"            {name}: not here ({str(error).partition(': say')[0]})"
         for listed in data.get("label_lists", ()):
@@ -76,6 +79,14 @@ def _data(roots: Sequence[str]) -> Iterator[str]:
                 yield f"            {which}: {label_list(listed['list_digest']['value'], found)}"
             except DataError as error:
                 yield f"            {which}: not here ({str(error).partition(', or say')[0]})"
+
+
+def _digest(folder: Path, store: Store, rehash: bool) -> str:
+    """Of a folder that was looked at before, or if told to: the first look may read for hours."""
+    cache = store.hashes_of(folder)
+    if content.last_look(cache) is None and not rehash:
+        return "not read yet (the first run does; --rehash reads them now)"
+    return f"digest {content.today(folder, cache, rehash=rehash)}"
 
 
 def _schedulers() -> Iterator[str]:
@@ -90,8 +101,7 @@ def _schedulers() -> Iterator[str]:
 def _store(path: Path) -> str:
     above = next(folder for folder in [path.absolute(), *path.absolute().parents] if folder.exists())
     try:
-        with tempfile.TemporaryFile(dir=above):
-            pass
-    except OSError as error:
-        return f"store       ✗ {path.absolute()} cannot be written: {error.strerror}"
+        probe(path)
+    except UsageError as error:
+        return f"store       ✗ {path.absolute()}: {str(error).removesuffix('. Nothing started')}"
     return f"store       {path.absolute()}, {size(shutil.disk_usage(above).free)} free"

@@ -6,18 +6,20 @@ import dataclasses
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from simclr_spec.coordinates import show
+from simclr_spec.coordinates import STATES, State, show
 from simclr_spec.errors import UsageError
 from simclr_spec.library import is_path
 from simclr_spec.plan import UNSCALED_TITLE, Plan, Step
 from simclr_spec.plan.cost import costs, likeness
 from simclr_spec.room import crowded
 from simclr_spec.spec.settings import Setting
+from simclr_spec.staleness import advice
 from simclr_spec.store import write_output
 from simclr_spec.survey import View
 
@@ -35,16 +37,18 @@ def as_table(view: View) -> str:
     scale = plan.scale_title or UNSCALED_TITLE
     encoders = {_encoder(step) for step in view.steps}
     lines = [f"{' + '.join(plan.titles)} · {_count(len(view.steps), 'Step')} · {_count(len(encoders), 'encoder')} · {scale}"]
-    head = ["stage", "steps", "done", "ready", "waits", f"{unit}-hours"]
+    states = _states(view)
+    head = ["stage", "steps", *states, "ready", "waits", f"{unit}-hours"]
     stages = _grouped(view.steps, lambda step: step.stage)
     stages |= _grouped(view.needed, lambda step: f"needed: {step.stage}")
-    rows = [_row(view, stage, members) for stage, members in stages.items()]
+    rows = [_row(view, stage, members, states) for stage, members in stages.items()]
     if len(stages) > 1:
-        rows.append(_row(view, "total", [*view.steps, *view.needed]))
+        rows.append(_row(view, "total", [*view.steps, *view.needed], states))
     lines += _aligned([[*head, *_fit_head(view)], *rows])
     lines += _encoders(view)
     lines += _bill(view)
     lines += _reasons(view)
+    lines += stale(view)
     return "\n".join([*lines, *(f"✗ {told}" for told in [crowded(view)] if told)])
 
 
@@ -96,18 +100,20 @@ def _encoders(view: View) -> Iterator[str]:
         yield f"  ... and {len(encoders) - _ENCODERS:,} more (--format json shows all)"
 
 
-def _row(view: View, name: str, steps: Sequence[Step]) -> list[str]:
-    ready: list[Step] = []
-    waits: list[Step] = []
-    done = 0
-    for step in steps:
-        verdict = view.verdicts[step.fingerprint]
-        done += verdict.state == "done"
-        if verdict.runs:
-            blocked = any(view.verdicts[parent].runs for parent in step.needs.values())
-            (waits if blocked else ready).append(step)
-    hours = number(view.hours([*ready, *waits]))
-    return [name, str(len(steps)), _some(done), _some(len(ready)), _some(len(waits)), hours, *_fit(view, steps)]
+def _states(view: View) -> list[State]:
+    """Those that have a column: of some Step, and done; what is new is either ready or waits for another Step."""
+    found = {"done", *(view.verdicts[step.fingerprint].state for step in (*view.steps, *view.needed))}
+    return [state for state in STATES if state in found and state != "new"]
+
+
+def _row(view: View, name: str, steps: Sequence[Step], states: Sequence[State]) -> list[str]:
+    counts = Counter[str](view.verdicts[step.fingerprint].state for step in steps)
+    waits = sum(
+        view.verdicts[step.fingerprint].state == "new" and any(view.verdicts[one].runs for one in step.needs.values())
+        for step in steps
+    )
+    in_states = [_some(count) for count in (*(counts[state] for state in states), counts["new"] - waits, waits)]
+    return [name, str(len(steps)), *in_states, number(view.hours(steps)), *_fit(view, steps)]
 
 
 def _fit_head(view: View) -> list[str]:
@@ -168,7 +174,7 @@ def _bill(view: View) -> Iterator[str]:
         yield from _assumed_rates(view)
         yield from _sharing(view)
     else:
-        yield "Everything is done: nothing will run."
+        yield "Nothing will run." if view.stale else "Everything is done: nothing will run."
     assumed, deviating = assumptions(view.plan.steps), deviations(view.plan.steps)
     scale = ["--scale", view.plan.asked_scale] if view.plan.asked_scale else []
     names = shlex.join([*view.plan.specs, *scale, *(word for one in view.plan.sets for word in ("--set", one))])
@@ -212,6 +218,13 @@ def _reasons(view: View) -> Iterator[str]:
         yield f"  {step.id}: {verdict.why}"
     if len(special) > _REASONS:
         yield f"  ... and {len(special) - _REASONS} more (--format json shows all)"
+
+
+def stale(view: View) -> Iterator[str]:
+    """What a person is told of Steps that saw other images."""
+    if view.stale:
+        yield f"✗ {_count(len(view.stale), 'Step')} stale: {view.images.told(view.stale)} have changed since;"
+        yield f"  {advice(view.stale)}"
 
 
 @dataclass(frozen=True)

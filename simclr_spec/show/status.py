@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from simclr_spec.coordinates import STATES, State
 from simclr_spec.dispatch.board import last_error
 from simclr_spec.shelf import Entry, Waste
 from simclr_spec.show.live import describe
-from simclr_spec.store import Attempt, State, read_json
+from simclr_spec.store import Attempt, read_json
 
 LOOK_SECONDS = 0.5
 """Between looks at logs that are followed."""
 QUIET_SECONDS = 30.0
 """Of a followed log, until a line of the curve stands in for it."""
-STATES: tuple[State, ...] = ("done", "running", "failed", "interrupted", "new")
 
 
 def status(entries: Sequence[Entry]) -> str:
@@ -33,7 +33,7 @@ def status(entries: Sequence[Entry]) -> str:
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]) for row in rows
     ]
-    return "\n".join([*lines, *_running(entries), *_failures(entries)])
+    return "\n".join([*lines, *_running(entries), *_failures(entries), *_stale(entries)])
 
 
 def _counts(entries: Sequence[Entry], shown: Sequence[State]) -> list[str]:
@@ -56,6 +56,12 @@ def _failures(entries: Sequence[Entry]) -> Iterator[str]:
         if attempts:
             yield f"✗ {entry.name}: {last_error(attempts[-1])}"
             yield f"    {attempts[-1].log}"
+
+
+def _stale(entries: Sequence[Entry]) -> Iterator[str]:
+    names = sorted({entry.dataset["name"] for entry in entries if entry.state == "stale"})
+    if names:
+        yield f"✗ stale: the images of {', '.join(names)} have changed since; put them back, or see simclr-spec pin --help"
 
 
 def logs(entries: Sequence[Entry], lines: int, sizes: Mapping[Path, int] = MappingProxyType({})) -> Iterator[str]:

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simclr_spec import label_lists, listing, params
+from simclr_spec import content, label_lists, listing, params
 from simclr_spec.data_roots import data_roots, find, label_list
 from simclr_spec.errors import DataError
+from simclr_spec.store import Store
 from simclr_spec.train.photos import Files
 from simclr_spec.train.random import LABELS, ORDER, SPLIT, TEST, permutation
 
@@ -41,10 +42,12 @@ class Images:
         return Images(self.train.to(device), labels[0], self.test.to(device), labels[1], self.train_names)
 
 
-def load(dataset: params.Dataset, roots: Sequence[str] = (), orientation: str = "stored") -> Images:
-    """The data set, checked against the numbers and the digest of its declaration. Raises DataError."""
+def load(dataset: params.Dataset, roots: Sequence[str] = (), orientation: str = "stored", store: Store | None = None) -> Images:
+    """The data set, checked against the numbers and the digest of its declaration. Raises DataError.
+
+    What the store knows of the files is not read again."""
     folder = find(dataset.loader, dataset.name, data_roots(roots))
-    images = digits() if folder is None else _LOADERS[dataset.loader](folder, orientation)
+    images = digits() if folder is None else _LOADERS[dataset.loader](folder.absolute(), orientation)
     found = (len(images.train_labels), len(images.test_labels), int(images.train_labels.max()) + 1)
     declared = (dataset.train_images, dataset.test_images, dataset.classes)
     if found != declared:
@@ -53,24 +56,27 @@ def load(dataset: params.Dataset, roots: Sequence[str] = (), orientation: str = 
                 dataset.name, *declared, *found
             )
         )
-    if dataset.digest and (got := digest(images)) != dataset.digest:
-        raise DataError(
-            f"data set '{dataset.name}' is not the declared one: digest {got[:12]}…, declared {dataset.digest[:12]}…"
-        )
+    if dataset.digest and (got := digest(images, store.hashes_of(folder) if store and folder else None)) != dataset.digest:
+        raise content.wrong(dataset.name, got, dataset.digest)
     return images
 
 
-def digest(images: Images) -> str:
-    """SHA-256 over every image and label in order, train then test; for files over the bytes of the files."""
+def seen(dataset: params.Dataset, images: Images, store: Store, tell: content.Tell) -> str | None:
+    """The digest to be recorded with a result: that of images which nothing declares. Those of other loaders never change."""
+    folder = find(dataset.loader, dataset.name, data_roots()) if content.undeclared(dataset.loader, dataset.digest) else None
+    return digest(images, store.hashes_of(folder), tell) if folder else None
+
+
+def digest(images: Images, cache: Path | None = None, tell: content.Tell | None = None) -> str:
+    """SHA-256 over every image and label in order, train then test; for files over the bytes of the files, as in content.py."""
+    splits = ((images.train, images.train_labels), (images.test, images.test_labels))
+    if files := [(pixels.paths, labels.tolist()) for pixels, labels in splits if isinstance(pixels, Files)]:
+        return content.digest(files, cache, tell=tell)
     sha = hashlib.sha256()
-    for pixels, labels in ((images.train, images.train_labels), (images.test, images.test_labels)):
-        if isinstance(pixels, Tensor):
-            sha.update(f"{tuple(pixels.shape)}\n".encode())
-            sha.update(pixels.cpu().contiguous().numpy().data)
-        else:
-            sha.update(f"({len(pixels)},)\n".encode())
-            for path in pixels.paths:
-                sha.update(hashlib.sha256(path.read_bytes()).digest())
+    for pixels, labels in splits:
+        assert isinstance(pixels, Tensor)
+        sha.update(f"{tuple(pixels.shape)}\n".encode())
+        sha.update(pixels.cpu().contiguous().numpy().data)
         sha.update(labels.cpu().numpy().astype("<i8").tobytes())
     return sha.hexdigest()
 

@@ -14,10 +14,10 @@ import torch
 from safetensors import SafetensorError
 
 from simclr_spec import params
-from simclr_spec.store import Attempt, RunFolder
+from simclr_spec.store import Attempt, RunFolder, Store, read_json
 from simclr_spec.train import Interrupted, data, distributed
 from simclr_spec.train.attempt import Record, Stop, now
-from simclr_spec.train.checkpoint import checkpoints, delete_checkpoints, write_checkpoint, write_tensors
+from simclr_spec.train.checkpoint import Checkpoint, checkpoints, delete_checkpoints, write_checkpoint, write_tensors
 from simclr_spec.train.distill import Distill
 from simclr_spec.train.environment import environment
 from simclr_spec.train.finetune import Finetune
@@ -58,16 +58,22 @@ class Work:
     def fingerprint(self) -> str:
         return str(self.step["fingerprint"])
 
+    @property
+    def store(self) -> Store:
+        return Store(self.folder.path.parent.parent)
+
     def parents(self) -> dict[str, RunFolder]:
-        store = self.folder.path.parent.parent
-        return {role: RunFolder(store / need["folder"]) for role, need in self.step["needs"].items()}
+        return {role: RunFolder(self.store.path / need["folder"]) for role, need in self.step["needs"].items()}
 
 
 def train(work: Work) -> None:
     """From step.json to result.json."""
     kind = work.step["kind"]
     config: params.Training = params.build(params.KINDS[kind], work.step["params"])
-    images = data.load(config.dataset, orientation=config.augment.orientation).to(work.device)
+    images = data.load(config.dataset, orientation=config.augment.orientation, store=work.store)
+    if distributed.rank() == 0 and (seen := data.seen(config.dataset, images, work.store, work.record.log)):
+        work.record.set(data_digest=seen)
+    images = images.to(work.device)
     torch.manual_seed(config.seed)
     run = Run(config, STAGES[kind](config, work.parents()), images, work.device)
     _resume(run, work)
@@ -87,6 +93,9 @@ def _resume(run: Run, work: Work) -> None:
     """Go on from the newest checkpoint that every rank can read, whichever attempt left it; all follow rank 0's list."""
     for candidate in distributed.tell(checkpoints(work.folder, work.fingerprint)):
         tensors, why = {}, "another rank cannot read it"
+        if _saw_others(candidate, work):
+            work.record.log(f"skipped {candidate.path}: the images have changed since")
+            continue
         try:
             tensors = run.read(candidate)
         except (OSError, SafetensorError, ValueError) as error:
@@ -99,6 +108,12 @@ def _resume(run: Run, work: Work) -> None:
         work.record.set(resumed_from={"attempt": attempt, "train_step": run.done})
         work.record.log(f"goes on from train step {run.done} of attempt {attempt}")
         return
+
+
+def _saw_others(candidate: Checkpoint, work: Work) -> bool:
+    """Whether the attempt that left it trained on other images; rank 0 knows."""
+    before = (read_json(candidate.path.parent / "record.json") or {}).get("data_digest")
+    return distributed.tell(before != work.record.values.get("data_digest") and before is not None)
 
 
 def fit(run: Run, work: Work) -> None:
@@ -223,4 +238,5 @@ def _result(run: Run, work: Work, metrics: dict[str, float]) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in run.stage.parameters() if p.requires_grad),
         "environment": environment(work.device),
         "finished": now(),
+        **({"data_digest": seen} if (seen := work.record.values.get("data_digest")) else {}),
     }

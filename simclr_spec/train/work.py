@@ -21,6 +21,8 @@ def work(path: Path) -> None:
         raise UsageError(f"{path} is not a run folder: it has no step.json")
     device = distributed.start()
     with _leased(folder) as mine, stopping(folder) as stop:
+        if mine:
+            folder.settle()
         if not distributed.tell(mine and not folder.done):
             return
         attempt = distributed.tell(folder.new_attempt() if distributed.rank() == 0 else Attempt(folder.path))
