@@ -148,8 +148,8 @@ def test_cancel_stops_one_step_and_retry_takes_it_up(tmp_path: Path) -> None:
     assert cancelled.stdout == "supervised r18-1x-digits-2pc-s0: asked to stop; its checkpoint stays\n"
     said, _ = process.communicate(timeout=runs.PATIENCE)
     assert process.returncode == 1
-    assert "supervised r18-1x-digits-2pc-s0: stopped: cancelled" in said
-    assert "4 done, 1 stopped" in said
+    assert "supervised r18-1x-digits-2pc-s0: interrupted: cancelled" in said
+    assert "4 done, 1 interrupted" in said
     retried = runs.run(tmp_path, name="retry")
     assert retried.returncode == 0, retried.stdout + retried.stderr
     (folder,) = [one for one in Store(tmp_path / "runs").folders() if one.path.parent.name == "supervised"]

@@ -38,7 +38,7 @@ class Outcome:
     @property
     def not_run(self) -> list[Task]:
         """Blocked by a failure, stopped, or not begun."""
-        return self.board.in_state("waiting", "running", "elsewhere", "blocked", "stopped")
+        return self.board.in_state("waiting", "running", "elsewhere", "blocked", "interrupted")
 
 
 def run(

@@ -13,8 +13,9 @@ from typing import Any, Literal, Protocol
 from simclr_spec.plan import Step
 from simclr_spec.store import Attempt, RunFolder, Store, read_json
 
-State = Literal["waiting", "running", "elsewhere", "done", "failed", "blocked", "stopped"]
-"""`elsewhere`: another process works on it; `blocked`: an ancestor failed; `stopped`: interrupted, its checkpoint waits."""
+State = Literal["waiting", "running", "elsewhere", "done", "failed", "interrupted", "blocked"]
+"""`elsewhere`: another process works on it; `blocked`: cancelled before it began, or an ancestor did not end well;
+`interrupted`: its checkpoint waits."""
 OPEN: frozenset[State] = frozenset({"waiting", "running", "elsewhere"})
 
 
@@ -129,15 +130,16 @@ class Board:
         return all(parent not in self.tasks or self.tasks[parent].state == "done" for parent in task.step.needs.values())
 
     def change(self, task: Task, state: State, why: str = "", *, watcher: Watcher) -> None:
-        """Steps below one that failed or was stopped will not run."""
+        """Steps below one that failed, was interrupted or will not begin will not run."""
         task.state, task.why = state, why
         if state == "running":
             task.since = time.monotonic()
         elif task.since:
             task.seconds, task.since = time.monotonic() - task.since, 0.0
         watcher.changed(self, task)
-        if state in ("failed", "stopped"):
-            self._block_descendants(f"{task.name} {state}", {task.step.fingerprint}, watcher)
+        if state in ("failed", "interrupted", "blocked"):
+            what = why if state == "blocked" else state
+            self._block_descendants(f"{task.name} {what}", {task.step.fingerprint}, watcher)
 
     def _block_descendants(self, why: str, above: set[str], watcher: Watcher) -> None:
         for task in self.in_state("waiting"):

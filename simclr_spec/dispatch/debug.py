@@ -27,9 +27,9 @@ def run_here(board: Board, store: Store, runner: Runner, environment: Mapping[st
             execute(task.folder.path)
         except (Interrupted, KeyboardInterrupt):
             if task.folder.cancelled_since(board.began_at):
-                board.change(task, "stopped", "cancelled", watcher=watcher)
+                board.change(task, "interrupted", "cancelled", watcher=watcher)
                 continue
-            board.change(task, "stopped", "interrupted", watcher=watcher)
+            board.change(task, "interrupted", watcher=watcher)
             return True
         except SimclrSpecError as error:
             attempt = task.attempt()

@@ -122,7 +122,7 @@ class Queue:
         """`simclr-spec cancel` leaves a mark; one from before this run means nothing."""
         if not task.folder.cancelled_since(self.board.began_at):
             return False
-        self._change(task, "stopped", "cancelled")
+        self._change(task, "blocked", "cancelled")
         return True
 
     def _take(self, event: Event) -> None:
@@ -155,7 +155,7 @@ class Queue:
                 self._change(task, "failed", self._too_long())
             elif record.get("state") == "interrupted":
                 cancelled = task.folder.cancelled_since(self.board.began_at)
-                self._change(task, "stopped", "cancelled" if cancelled else "interrupted")
+                self._change(task, "interrupted", "cancelled" if cancelled else "")
             else:
                 self._change(task, "failed", last_error(attempt))
         elif attempt is None and said:
@@ -172,7 +172,7 @@ class Queue:
         if task.folder.done:
             self._change(task, "done")
         elif self.stopped.signals:
-            self._change(task, "stopped", "interrupted")
+            self._change(task, "interrupted")
         else:
             said = worker.stderr(worker.told_at).splitlines()
             why = self._too_long() if task in self.late else said[-1] if said else DIED

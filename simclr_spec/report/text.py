@@ -20,7 +20,7 @@ NOTHING = "–"
 """In a cell without Steps, or none of whose Steps was begun: the note `Missing` counts these."""
 UNLIMITED = 10_000
 STYLES = {"match": "green", "off": "red", "deviates": "yellow", "missing": ""}
-ALARMING = ("failed", "blocked", "stale")
+ALARMING = ("failed", "stale")
 """States in red."""
 SIGNS = {"match": "✓", "off": "off", "deviates": "deviates", "missing": ""}
 

@@ -67,7 +67,6 @@ class Plain:
             "running": "begins",
             "waiting": "waits",
             "blocked": "will not run",
-            "stopped": "stopped",
         }
         if task.state == "elsewhere":
             self._tell(board, waits_for(task))
@@ -135,7 +134,7 @@ class Live:
             metrics = task.look()
             share = f"{task.fraction:4.0%}" if metrics else ""
             running.add_row(f"  {name}", share, *describe(metrics), duration(task.elapsed()))
-        if not running.rows and not board.in_state("done", "failed", "stopped"):
+        if not running.rows and not board.in_state("done", "failed", "interrupted"):
             running.add_row("  workers start: importing torch takes some seconds")
         done, total = len(board.in_state("done")), len(board.tasks)
         left = board.remaining_seconds()
@@ -169,14 +168,14 @@ def ending(outcome: Outcome, command: str) -> str:
     if already == total:
         return f"{_steps(total)}, all done before: nothing to run."
     counts = [f"{done} done" + (f" ({already} before)" if already else "")]
-    stopped = len(board.in_state("stopped"))
-    others = {"failed": len(outcome.failed), "stopped": stopped, "not run": len(outcome.not_run) - stopped}
+    interrupted = len(board.in_state("interrupted"))
+    others = {"failed": len(outcome.failed), "interrupted": interrupted, "not run": len(outcome.not_run) - interrupted}
     counts += [f"{count} {what}" for what, count in others.items() if count]
     lines = [f"{_steps(total)} in {duration(time.monotonic() - board.began)}: {', '.join(counts)}."]
     for task in outcome.failed:
         lines += [f"✗ {task.name}: {task.why}", f"    {task.log or task.folder.path}"]
     lines += _not_run(outcome)
-    if outcome.stopped or any(task.state == "stopped" for task in outcome.not_run):
+    if outcome.stopped or any(task.state == "interrupted" for task in outcome.not_run):
         lines.append(f"Stopped. `{command}` continues from the checkpoints.")
     return "\n".join(lines)
 
