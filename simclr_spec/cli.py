@@ -208,7 +208,6 @@ def run(
     expect: str | None,
 ) -> None:
     """Train what is not done yet. The same command again goes on where it stopped, and retries what failed."""
-    from simclr_spec import data_roots
     from simclr_spec import runner as runners
     from simclr_spec.survey import survey
 
@@ -221,9 +220,20 @@ def run(
         from simclr_spec.show.plan import as_table
 
         click.echo(as_table(view))
-        data_roots.check((step.params for step in view.running), data_root)
+        _look(view, store, data_root, keep=False)
         return
     _run(view, store, runner, data_root)
+
+
+def _look(view: View, store: str, data_root: Sequence[str], *, keep: bool) -> None:
+    """Look at the data of what will run; a dry run keeps nothing in the store."""
+    from pathlib import Path
+
+    from simclr_spec import first_look
+    from simclr_spec.store import Store
+
+    for note in first_look.check(view.running, data_root, Store(Path(store)), keep=keep):
+        click.echo(note, err=True)
 
 
 def _run(view: View, store: str, runner: str, data_root: Sequence[str]) -> None:
@@ -231,13 +241,13 @@ def _run(view: View, store: str, runner: str, data_root: Sequence[str]) -> None:
     import shlex
     from pathlib import Path
 
-    from simclr_spec import data_roots, dispatch, history
+    from simclr_spec import dispatch, history
     from simclr_spec import runner as runners
     from simclr_spec.show.live import ending, watcher
     from simclr_spec.store import Store
 
     place, shelf, asked = runners.read(runner), Store(Path(store)), {step.fingerprint for step in (*view.steps, *view.running)}
-    data_roots.check((step.params for step in view.running), data_root)
+    _look(view, store, data_root, keep=True)
     history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector)
     steps = [step for step in view.plan.steps if step.fingerprint in asked]
     with watcher() as screen:

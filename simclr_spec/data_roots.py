@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from simclr_spec import params
 from simclr_spec.errors import DataError
 
 ENVIRONMENT = "SIMCLR_SPEC_DATA"
@@ -19,7 +19,15 @@ HINT = f"say where it is with --data-root or {ENVIRONMENT}; --scale digits needs
 LISTS = "imagenet_subsets"
 """Folder of the published label lists under a root."""
 CIFAR10_FOLDER = "cifar-10-batches-py"
-CIFAR10_FILES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
+CIFAR10_FILES = {
+    "data_batch_1": 31_035_704,
+    "data_batch_2": 31_035_320,
+    "data_batch_3": 31_035_999,
+    "data_batch_4": 31_035_696,
+    "data_batch_5": 31_035_623,
+    "test_batch": 31_035_526,
+}
+"""Bytes of each of the original files."""
 
 
 def data_roots(given: Sequence[str] = ()) -> list[str]:
@@ -86,17 +94,11 @@ def missing(what: str, places: Sequence[Path]) -> DataError:
     return DataError(f"{what} not found (looked in {looked}): {HINT}")
 
 
-def check(steps: Iterable[Mapping[str, Any]], roots: Sequence[str] = ()) -> None:
-    """Raises DataError for the first data set or label list, of Steps' parameters, that is not there."""
-    wanted = [(step["dataset"]["name"], step["dataset"]["loader"], _list_digest(step)) for step in steps]
-    for name, loader in dict.fromkeys((name, loader) for name, loader, _ in wanted):
-        find(loader, name, data_roots(roots))
-    for digest in dict.fromkeys(digest for _, _, digest in wanted if digest):
-        label_list(digest, data_roots(roots))
-
-
-def _list_digest(step: Mapping[str, Any]) -> str:
-    """Of the list that the Step reads, or empty. A distillation by Eq. 2 on all images reads none."""
-    labels = step.get("labels", {})
-    unread = step.get("alpha") == 1 and step.get("images") == "all"
-    return "" if unread or labels.get("sampler") != "list" else str(labels["list_digest"])
+def miscounted(dataset: params.Dataset, found: tuple[int, int, int], folder: Path | None, origin: str = "") -> str:
+    """What is wrong with the number of training images, test images and classes that were found, or the empty string."""
+    declared = (dataset.train_images, dataset.test_images, dataset.classes)
+    if found == declared:
+        return ""
+    told = "data set '{}' is declared with {:,} training and {:,} test images of {:,} classes".format(dataset.name, *declared)
+    where = f" in {folder / 'train'} and {folder / 'val'}" if dataset.loader == "image_folder" and folder else ""
+    return f"{told}{origin and f' ({origin})'}; found {found[0]:,}, {found[1]:,} and {found[2]:,}{where}"

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from simclr_spec import __version__, library
-from simclr_spec.data_roots import data_roots, find, label_list
+from simclr_spec import __version__, first_look, library, params
+from simclr_spec.data_roots import data_roots, label_list
 from simclr_spec.dispatch.slots import cores, nvidia_smi, slots
 from simclr_spec.document import parse
 from simclr_spec.errors import DataError
 from simclr_spec.runner import Local
 from simclr_spec.show.status import size
+from simclr_spec.spec.settings import read_dataset
+from simclr_spec.store import Store
 
 PACKAGES = (
     "torch",
@@ -38,7 +40,7 @@ def doctor(store: str, roots: Sequence[str]) -> Iterator[str]:
     yield f"simclr-spec {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield "packages    " + ", ".join(_package(name) for name in PACKAGES)
     yield from _devices()
-    yield from _data(roots)
+    yield from _data(Store(Path(store)), roots)
     yield from _schedulers()
     yield _store(Path(store))
 
@@ -59,14 +61,18 @@ def _devices() -> Iterator[str]:
     yield f"slots       {', '.join(map(str, slots(Local())))} (runner local)"
 
 
-def _data(roots: Sequence[str]) -> Iterator[str]:
+def _data(store: Store, roots: Sequence[str]) -> Iterator[str]:
     found = data_roots(roots)
     yield f"data roots  {', '.join(os.path.abspath(root) if '=' not in root else root for root in found)}"
     for name in library.names("dataset"):
         data = parse(library.read("dataset", name)).data
+        _, facts = read_dataset(name, None)
+        dataset = params.Dataset(**{key.removeprefix("dataset."): setting.value for key, setting in facts.items()})
         try:
-            place = find(data["loader"]["value"], name, found)
-            yield f"            {name}: {place or 'comes with scikit-learn'}"
+            seen = first_look.look(dataset, roots, facts["dataset.train_images"].origin, store)
+            yield f"            {name}: {seen.folder or 'comes with scikit-learn'}"
+            yield from (f"              {note}" for note in seen.notes)
+            yield from (f"            ✗ {fault}" for fault in first_look.told(seen.faults))
         except DataError as error:
             yield f"            {name}: not here ({str(error).partition(': say')[0]})"
         for listed in data.get("label_lists", ()):

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from simclr_spec import listing, params
-from simclr_spec.data_roots import data_roots, find, label_list
+from simclr_spec.data_roots import data_roots, find, label_list, miscounted
 from simclr_spec.errors import DataError
 from simclr_spec.train.device import sent
 from simclr_spec.train.random import LABELS, ORDER, SPLIT, TEST, permutation
@@ -79,13 +79,8 @@ def load(dataset: params.Dataset, roots: Sequence[str] = ()) -> Images:
     folder = find(dataset.loader, dataset.name, data_roots(roots))
     images = digits() if folder is None else _LOADERS[dataset.loader](folder)
     found = (len(images.train_labels), len(images.test_labels), int(images.train_labels.max()) + 1)
-    declared = (dataset.train_images, dataset.test_images, dataset.classes)
-    if found != declared:
-        raise DataError(
-            "data set '{}' is declared with {} training and {} test images of {} classes; found {}, {} and {}".format(
-                dataset.name, *declared, *found
-            )
-        )
+    if sentence := miscounted(dataset, found, folder):
+        raise DataError(sentence)
     if dataset.digest and (got := digest(images)) != dataset.digest:
         raise DataError(
             f"data set '{dataset.name}' is not the declared one: digest {got[:12]}…, declared {dataset.digest[:12]}…"
