@@ -11,12 +11,12 @@ from simclr_spec.errors import Fault, SpecError, UsageError
 from simclr_spec.library import Kind
 from simclr_spec.plan import compile
 from simclr_spec.schemas import SCHEMAS
-from simclr_spec.spec.settings import read_layer
+from simclr_spec.spec.settings import read_dataset, read_layer
 
 _TELLING: dict[str, Kind] = {
     **dict.fromkeys(("stages", "encoders", "recipe"), "spec"),
     **dict.fromkeys(("rows", "columns"), "report"),
-    **dict.fromkeys(("loader", "classes"), "dataset"),
+    **dict.fromkeys(("loader", "classes", "image_size"), "dataset"),
     **dict.fromkeys(("device", "tflops"), "machine"),
     **dict.fromkeys(("kind", "slots"), "runner"),
     **dict.fromkeys(("common", *params.KINDS, "machine"), "scale"),
@@ -73,6 +73,8 @@ def _check(kind: Kind, name: str) -> None:
         compile([name])
     if kind in ("recipe", "scale"):
         read_layer(kind, name, None)
+    if kind == "dataset":
+        read_dataset(name, None)
     if kind == "runner":
         runner.read(name)
     if kind == "report":

@@ -11,7 +11,17 @@ import click
 
 from simclr_spec import __version__
 from simclr_spec.errors import SimclrSpecError, SpecError, UsageError
-from simclr_spec.options import budget, completed, data_root_option, divided, runner_option, scaled, stored, words_argument
+from simclr_spec.options import (
+    budget,
+    completed,
+    data_root_option,
+    divided,
+    located,
+    runner_option,
+    scaled,
+    stored,
+    words_argument,
+)
 
 if TYPE_CHECKING:
     from simclr_spec.shelf import Entry
@@ -75,6 +85,7 @@ def list_() -> None:
 @main.command()
 @click.argument("names", nargs=-1, metavar="[FILE]...", shell_complete=completed("spec"))
 @scaled
+@located
 def check(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
     """Look for faults in FILEs of any kind, or in declared specs, and in what they name; without any, in all declared files."""
     from simclr_spec.check import check_all, check_files
@@ -86,6 +97,7 @@ def check(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
 @main.command()
 @words_argument
 @scaled
+@located
 @stored
 @click.option("--format", "form", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
 @click.option("--runner", metavar="NAME", shell_complete=completed("runner"), help="Tell costs on this runner's machine.")
@@ -127,6 +139,7 @@ def plan(
 @main.command()
 @words_argument
 @scaled
+@located
 def explain(words: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
     """Every hyper-parameter with value, status, source, origin; deviations, assumptions. Or one Step, by its coordinates."""
     from simclr_spec.plan import compile
@@ -152,6 +165,7 @@ def schema(kind: str) -> None:
 @click.argument("name", metavar="REPORT", shell_complete=completed("report"))
 @words_argument
 @scaled
+@located
 @stored
 @click.option(
     "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "latex", "html"]), help="Instead of FILE's."
@@ -259,6 +273,7 @@ def _run(view: View, store: str, runner: str, data_root: Sequence[str]) -> None:
 @main.command()
 @words_argument
 @scaled
+@located
 @stored
 @click.option("--watch", is_flag=True, help="Again every two seconds, until nothing runs.")
 def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, watch: bool) -> None:
@@ -293,6 +308,7 @@ def _entries(words: Sequence[str], scale: str | None, sets: Sequence[str], store
 @main.command()
 @words_argument
 @scaled
+@located
 @stored
 @click.option("-n", "--lines", type=click.IntRange(0), default=10, show_default=True, help="Last lines of each; 0 for all.")
 def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, lines: int) -> None:
@@ -306,6 +322,7 @@ def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: st
 @main.command()
 @words_argument
 @scaled
+@located
 @stored
 def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str) -> None:
     """Stop Steps that run here, with a checkpoint, and keep a run from beginning the others."""
@@ -337,6 +354,7 @@ def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str
 
 @main.command()
 @stored
+@located
 @click.option("--delete", is_flag=True, help="Delete it; without this nothing is touched.")
 def gc(store: str, delete: bool) -> None:
     """Run folders that no declared spec and no spec that was run needs as it stands now, and attempts that did not win."""

@@ -10,9 +10,12 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from simclr_spec import params
 from simclr_spec.errors import DataError
+
+if TYPE_CHECKING:
+    from simclr_spec import params
 
 ENVIRONMENT = "SIMCLR_SPEC_DATA"
 HINT = f"say where it is with --data-root or {ENVIRONMENT}; --scale digits needs no data"

@@ -38,7 +38,7 @@ def check(stage: Stage, settings: Settings) -> Iterator[Fault]:
         yield from found
         if found:
             return
-    yield from _batch(stage.kind, settings)
+    yield from _batch(stage, settings)
     yield from _head(settings)
     yield from _ranges(settings)
 
@@ -80,13 +80,14 @@ def _least(classes: int, images: int) -> float:
     return float(-(-classes * step // images) / step)
 
 
-def _batch(kind: str, settings: Settings) -> Iterator[Fault]:
-    batch, micro, count = settings["batch"], settings["micro_batch"], examples(kind, settings)
+def _batch(stage: Stage, settings: Settings) -> Iterator[Fault]:
+    batch, micro, count = settings["batch"], settings["micro_batch"], examples(stage.kind, settings)
     taken = min(batch.value, count)  # where the batch may be cut
     if batch.value > count and not settings["batch_at_most_examples"].value:
-        of = "" if kind == "pretrain" else " labelled"
+        of = "" if stage.kind == "pretrain" else " labelled"
         sentence = f"batch {batch.value:,} is more than the {count:,}{of} images of {settings['dataset.name'].value}"
-        yield fault_at(batch, f"{sentence}; use a smaller batch or batch_at_most_examples = true")
+        remedy = "use a smaller batch or batch_at_most_examples = true"
+        yield _of_size(stage, settings, batch, sentence, remedy, f"batch={1 << count.bit_length() - 1}")
     elif micro.value is not None and micro.value > batch.value:
         yield fault_at(micro, f"micro_batch {micro.value} is more than batch {batch.value} ({batch.origin})")
     elif micro.value is not None and micro.value < taken and taken % micro.value:
@@ -94,9 +95,19 @@ def _batch(kind: str, settings: Settings) -> Iterator[Fault]:
         yield fault_at(micro, f"micro_batch {micro.value} does not divide batch {taken} ({batch.origin}{at_most})")
     tests, all_tests = settings["test_images"], settings["dataset.test_images"]
     if tests.value is not None and tests.value > all_tests.value:
-        yield fault_at(
-            tests, f"test_images {tests.value:,} is more than the {all_tests.value:,} of {settings['dataset.name'].value}"
-        )
+        sentence = f"test_images {tests.value:,} is more than the {all_tests.value:,} of {settings['dataset.name'].value}"
+        yield _of_size(stage, settings, tests, sentence, "", 'test_images="none"')
+
+
+def _of_size(stage: Stage, settings: Settings, setting: Setting, sentence: str, remedy: str, fitting: str) -> Fault:
+    """Where a declared file's number does not fit a person's images: a fault of the person's spec, or else data set."""
+    own = next((one for key in ("seed", "dataset.image_size") if (one := settings[key].document) and one.folder), None)
+    if own is None or setting.document is None or setting.document.folder is not None:
+        return fault_at(setting, f"{sentence}{remedy and f'; {remedy}'}")
+    name, _, value = fitting.partition("=")
+    told = f"{sentence} ({setting.origin}); write {name} = {value} in [stages.{stage.name}]"
+    told += f" or --set {stage.name}.{name}={value.strip(chr(34))}{remedy and f', or {remedy}'}"
+    return own.fault(stage.path, told, key=True) if own is settings["seed"].document else own.fault((), told, key=True)
 
 
 def _head(settings: Settings) -> Iterator[Fault]:
