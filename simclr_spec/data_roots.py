@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "SIMCLR_SPEC_DATA"
 HINT = f"say where it is with --data-root or {ENVIRONMENT}; --scale digits needs no data"
+Counts = tuple[int, int | None, int | None]
+"""Training images, test images, classes; None and None for images without labels."""
 LISTS = "imagenet_subsets"
 """Folder of the published label lists under a root."""
 CIFAR10_FOLDER = "cifar-10-batches-py"
@@ -56,8 +58,11 @@ def _divided(root: str) -> tuple[str | None, str]:
     return name, folder
 
 
-def find(loader: str, name: str, roots: Sequence[str]) -> Path | None:
-    """The folder that a loader reads; None for a loader that needs none. Raises DataError where it is not, or not whole."""
+def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True) -> Path | None:
+    """The folder that a loader reads; None for a loader that needs none. Raises DataError where it is not, or not whole.
+
+    Images that are not `labelled` need no folder val.
+    """
     if loader == "digits":
         return None
     places = folders(name, roots)
@@ -69,9 +74,12 @@ def find(loader: str, name: str, roots: Sequence[str]) -> Path | None:
             if not (found / file).is_file():
                 raise DataError(f"{found / file} is missing: {HINT}")
         return found
-    found = next((place for place in places if (place / "train").is_dir() and (place / "val").is_dir()), None)
+    splits, what = (
+        (("train", "val"), "folders train and val, one subfolder a class") if labelled else (("train",), "folder train")
+    )
+    found = next((place for place in places if all((place / split).is_dir() for split in splits)), None)
     if found is None:
-        raise missing(f"data set '{name}' (folders train and val, one subfolder a class)", places)
+        raise missing(f"data set '{name}' ({what})", places)
     return found
 
 
@@ -97,11 +105,13 @@ def missing(what: str, places: Sequence[Path]) -> DataError:
     return DataError(f"{what} not found (looked in {looked}): {HINT}")
 
 
-def miscounted(dataset: params.Dataset, found: tuple[int, int, int], folder: Path | None, origin: str = "") -> str:
+def miscounted(dataset: params.Dataset, found: Counts, folder: Path | None, origin: str = "") -> str:
     """What is wrong with the number of training images, test images and classes that were found, or the empty string."""
     declared = (dataset.train_images, dataset.test_images, dataset.classes)
     if found == declared:
         return ""
-    told = "data set '{}' is declared with {:,} training and {:,} test images of {:,} classes".format(dataset.name, *declared)
-    where = f" in {folder / 'train'} and {folder / 'val'}" if dataset.loader == "image_folder" and folder else ""
-    return f"{told}{origin and f' ({origin})'}; found {found[0]:,}, {found[1]:,} and {found[2]:,}{where}"
+    numbers, others = (["no" if count is None else f"{count:,}" for count in counts] for counts in (declared, found))
+    told = "data set '{}' is declared with {} training and {} test images of {} classes".format(dataset.name, *numbers)
+    splits = [folder / split for split in ("train", "val")[: 2 if dataset.classes else 1]] if folder else []
+    where = f" in {' and '.join(map(str, splits))}" if dataset.loader == "image_folder" else ""
+    return f"{told}{origin and f' ({origin})'}; found {others[0]}, {others[1]} and {others[2]}{where}"

@@ -82,7 +82,7 @@ def told(faults: Sequence[str]) -> list[str]:
 
 def look(dataset: params.Dataset, roots: Sequence[str], origin: str, store: Store | None = None, *, keep: bool = False) -> Look:
     """A data set looked at; `origin` is where its numbers are declared. Raises DataError where it is not found."""
-    folder = find(dataset.loader, dataset.name, data_roots(roots))
+    folder = find(dataset.loader, dataset.name, data_roots(roots), labelled=dataset.classes is not None)
     if folder is None:
         return Look(None)
     if dataset.loader == "cifar10":
@@ -97,7 +97,7 @@ def _other_sizes(folder: Path) -> Iterator[str]:
 
 
 def _images(dataset: params.Dataset, folder: Path, origin: str, memory: _Memory | None, keep: bool) -> Look:
-    found = listing.scan(folder)
+    found = listing.scan(folder, labelled=dataset.classes is not None)
     images = [*_paths(found.train), *_paths(found.test)]
     others = [str(path) for path in found.ignored if path.is_file()]
     facts = _facts([*images, *others])
@@ -125,7 +125,7 @@ def _fewest(found: Listing) -> str:
     """`; in train 5 (ant) to 6 (bee) a class`, where classes differ."""
     counts = Counter(found.train.labels)
     few, many = (choose(counts, key=counts.__getitem__, default=0) for choose in (min, max))
-    if counts[few] == counts[many]:
+    if counts[few] == counts[many]:  # among them images without labels
         return ""
     return (
         f"; in train {counts[few]:,} ({shown(found.classes[few])}) to {counts[many]:,} ({shown(found.classes[many])}) a class"

@@ -48,10 +48,13 @@ class Listing:
     """sentences: why these splits are not what the folder is meant to hold"""
     ignored: tuple[Path, ...] = ()
     """files that are no images by their names, and folders without any"""
+    labelled: bool = True
 
     @property
-    def counts(self) -> tuple[int, int, int]:
-        """Training images, test images, classes."""
+    def counts(self) -> tuple[int, int | None, int | None]:
+        """Training images, test images, classes; of images without labels the first alone."""
+        if not self.labelled:
+            return len(self.train.files), None, None
         return len(self.train.files), len(self.test.files), len(self.classes)
 
 
@@ -59,6 +62,7 @@ class Listing:
 class _Found:
     """What lies in a folder, names sorted."""
 
+    folder: Path
     folders: list[Path] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
     """names alone: there may be millions"""
@@ -68,16 +72,38 @@ class _Found:
     """path and reason of what is neither file nor folder, or cannot be looked into"""
 
 
-def read(folder: Path) -> Listing:
+def read(folder: Path, *, labelled: bool = True) -> Listing:
     """The images of a folder without fault. Raises DataError with the faults."""
-    found = scan(folder)
+    found = scan(folder, labelled=labelled)
     if found.faults:
         raise DataError("\n".join(found.faults))
     return found
 
 
-def scan(folder: Path) -> Listing:
+def scan(folder: Path, *, labelled: bool = True) -> Listing:
     """The images of a folder, and the faults of the rest. Raises no error."""
+    return _classified(folder) if labelled else _pile(folder)
+
+
+def _pile(folder: Path) -> Listing:
+    """All images below train/, at any depth; their labels are -1."""
+    members: list[_Found] = []
+    todo, seen = [folder / "train"], set()
+    while todo:
+        if (real := os.path.realpath(place := todo.pop())) not in seen:  # links may lead in circles
+            seen.add(real)
+            members.append(_look(place))
+            todo += members[-1].folders
+    files = sorted(
+        f"{one.folder.relative_to(folder / 'train')}/{name}".removeprefix("./") for one in members for name in one.images
+    )
+    faults = [] if files else [f"{shown(folder / 'train')} holds no image"]
+    faults += [*_foreign(members), *(reason for one in members for reason in one.broken)]
+    train, test = Split(folder / "train", tuple(files), (-1,) * len(files)), Split(folder / "val", (), ())
+    return Listing((), train, test, tuple(faults), tuple(_all(members, "others")), labelled=False)
+
+
+def _classified(folder: Path) -> Listing:
     train, test = (_look(folder / split) for split in ("train", "val"))
     classes = tuple(path.name for path in train.folders)
     inside = {split: {path.name: _look(path) for path in found.folders} for split, found in (("train", train), ("val", test))}
@@ -89,7 +115,7 @@ def scan(folder: Path) -> Listing:
         faults += _beside(folder / split, found)
     faults += _nested(path for path, used in nested.items() if used)
     everything = [train, test, *members]
-    faults += _named("{} of a kind that is not read: convert {} to JPEG or PNG", _all(everything, "foreign"), "image")
+    faults += _foreign(everything)
     faults += [reason for one in everything for reason in one.broken]
     ignored = [path for one in everything for path in one.others]
     ignored += [path for path, used in nested.items() if not used]
@@ -107,7 +133,7 @@ def _split(folder: Path, classes: Sequence[str], inside: dict[str, _Found]) -> S
 
 
 def _look(folder: Path) -> _Found:
-    found = _Found()
+    found = _Found(folder)
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -204,6 +230,10 @@ def _beside(split: Path, found: _Found) -> Iterator[str]:
 def _nested(folders: Iterable[Path]) -> Iterator[str]:
     sentence = "{} inside the folder of a class, with images that would not be used: move them up into the class"
     return _named(sentence, list(folders), "folder")
+
+
+def _foreign(found: Iterable[_Found]) -> Iterator[str]:
+    return _named("{} of a kind that is not read: convert {} to JPEG or PNG", _all(found, "foreign"), "image")
 
 
 def _named(sentence: str, paths: Sequence[Path], what: str) -> Iterator[str]:

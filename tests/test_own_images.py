@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from simclr_spec import library
+from simclr_spec import first_look, library, params
 from simclr_spec.cli import main
-from simclr_spec.errors import SpecError
+from simclr_spec.errors import DataError, SpecError
 from simclr_spec.plan import compile
 from simclr_spec.spec.settings import read_dataset
 from simclr_spec.store import Store
+from simclr_spec.train import data
 from tests import folders
 from tests.folders import pets, written
 
@@ -179,3 +181,92 @@ def test_test_images_of_a_declared_scale(root: Path) -> None:
         sets=['dataset="pets.toml"'],
     )
     assert any("test_images" in fault and "--set pretrain.test_images=none" in fault for fault in found)
+
+
+# ---------------------------------------------------------------- images without labels
+
+PILE = 'classes = "none"\nimage_size = 8\n'
+ONLY = folders.SPEC.partition("[stages.supervised]")[0]
+
+
+@pytest.fixture
+def pile(root: Path) -> Path:
+    """Twelve images in folders that mean nothing, one of them beside the folders, and no val."""
+    train = root / "data/pets/train"
+    shutil.rmtree(root / "data/pets/val")
+    (train / "ape").rename(train / "2019")
+    (train / "bat").rename(train / "2019/june")
+    (train / "cow/0.png").rename(train / "alone.png")
+    (train / "cow/back").symlink_to(train)  # a circle
+    return root
+
+
+def test_a_pile_without_labels_is_pretrained_on(pile: Path) -> None:
+    """In a process of its own: with a curve, without a k-NN monitor or a linear head."""
+    spec = written(pile, spec=ONLY, dataset=PILE)
+    (step,) = compile([str(spec)]).steps
+    assert step.params["dataset"] == {
+        **folders.declared(classes=None, test_images=None).__dict__,
+        "train_images": 12,
+    }
+    head = step.origins["linear_head"]
+    assert (head.value, head.recipe and head.recipe.value, head.origin) == (False, True, f"{pile}/pets.toml:1")
+    command = [sys.executable, "-m", "simclr_spec", "run", str(spec), "--store", str(pile / "runs")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = Store(pile / "runs").folders()
+    result = json.loads(folder.result.read_text())
+    assert result["metrics"].keys() == {"loss", "contrast_top1"}
+    images = data.load(params.build(params.Dataset, step.params["dataset"]))
+    files = [f"{place}{n}.png" for place in ("2019/", "2019/june/", "cow/") for n in range(4)]
+    assert images.train_names == tuple(sorted({*files, "alone.png"} - {"cow/0.png"}))
+    assert set(images.train_labels.tolist()) == {-1}
+
+
+def test_a_pile_is_looked_at(pile: Path) -> None:
+    (step,) = compile([str(written(pile, spec=ONLY, dataset=PILE))]).steps
+    assert first_look.check([step]) == []
+    (pile / "data/pets/train/cow/1.png").write_bytes(b"")
+    (pile / "data/pets/train/cow/2.heic").touch()
+    (pile / "data/pets/train/2019/june/3.png").unlink()
+    with pytest.raises(DataError) as caught:
+        first_look.check([step])
+    assert str(caught.value).splitlines() == [
+        "data/pets/train/cow/2.heic is an image of a kind that is not read: convert it to JPEG or PNG",
+        "data/pets/train/cow/1.png is empty: it has 0 bytes",
+        "data set 'pets' is declared with 12 training and no test images of no classes (scanned from data/pets); "
+        "found 11, no and no in data/pets/train",
+    ]
+    shutil.rmtree(pile / "data/pets/train")
+    (pile / "data/pets/train").mkdir()
+    assert faults(pile / "mine.toml")[0].endswith("so the images are counted, but data/pets/train holds no image")
+
+
+def test_what_needs_labels_is_a_fault(pile: Path) -> None:
+    spec = written(pile, dataset=PILE)
+    assert faults(spec) == [
+        f"{pile}/pets.toml:1:11: the images of pets have no classes, so [stages.supervised] has nothing to learn: "
+        "a supervised needs another dataset, or sort the images into classes"
+    ]
+    spec = written(pile, spec=ONLY + "linear_head = true\n", dataset=PILE)
+    assert faults(spec) == [
+        f"{spec}:11:15: linear_head needs labels, and the images of pets have no classes ({pile}/pets.toml:1); "
+        "leave it out, or write false"
+    ]
+    assert faults(written(pile, spec=ONLY, dataset=PILE + "test_images = 4\n")) == [
+        f"{pile}/pets.toml:1:11: classes is 'none', but test_images is not: without labels nothing can be tested"
+    ]
+    cifar10 = library.read("dataset", "cifar10").text.replace('"cifar10"', '"pets"', 1)
+    (classes,) = [line for line in cifar10.splitlines() if line.startswith("classes")]
+    text = cifar10.replace(classes, 'classes = "none"').replace(
+        "test_images = { value = 10000", 'test_images = { value = "none"'
+    )
+    assert faults(written(pile, spec=ONLY, dataset=text))[0].endswith("pets has classes: only an image_folder can be without")
+
+
+def test_what_was_pretrained_on_a_pile_is_fine_tuned_on_classes(pile: Path) -> None:
+    pets(pile / "data" / "zoo")
+    (pile / "zoo.toml").write_text(SHORT)
+    text = ONLY + '[stages.tuned]\nkind = "finetune"\nfrom = "pretrain"\ndataset = "zoo.toml"\nlabels_per_class = 2\n'
+    steps = compile([str(written(pile, spec=text, dataset=PILE))]).steps
+    assert [step.params["dataset"]["classes"] for step in steps] == [None, 3]

@@ -30,7 +30,7 @@ def examples(kind: str, settings: Settings) -> int:
 
 def check(stage: Stage, settings: Settings) -> Iterator[Fault]:
     """Faults of one combination of values."""
-    if found := list(_classes(settings)):
+    if found := list(_unlabelled(stage, settings) or _classes(settings)):
         yield from found
         return
     if "labels.fraction" in settings:
@@ -43,9 +43,29 @@ def check(stage: Stage, settings: Settings) -> Iterator[Fault]:
     yield from _ranges(settings)
 
 
+def _unlabelled(stage: Stage, settings: Settings) -> list[Fault]:
+    """What cannot be done with images without classes."""
+    classes, tests, name = (settings[f"dataset.{key}"] for key in ("classes", "test_images", "name"))
+    if (classes.value is None) != (tests.value is None):
+        one, other = (classes, "test_images") if classes.value is None else (tests, "classes")
+        word = "classes" if classes.value is None else "test_images"
+        return [fault_at(one, f"{word} is 'none', but {other} is not: without labels nothing can be tested")]
+    if classes.value is not None:
+        return []
+    if settings["dataset.loader"].value != "image_folder":
+        return [fault_at(classes, f"{name.value} has classes: only an image_folder can be without")]
+    if stage.kind != "pretrain":
+        sentence = f"the images of {name.value} have no classes, so [stages.{stage.name}] has nothing to learn"
+        return [fault_at(classes, f"{sentence}: a {stage.kind} needs another dataset, or sort the images into classes")]
+    if settings["linear_head"].value:
+        sentence = f"linear_head needs labels, and the images of {name.value} have no classes ({classes.origin})"
+        return [fault_at(settings["linear_head"], f"{sentence}; leave it out, or write false")]
+    return []
+
+
 def _classes(settings: Settings) -> Iterator[Fault]:
     classes, images = settings["dataset.classes"], settings["dataset.train_images"]
-    if classes.value > images.value:
+    if classes.value is not None and classes.value > images.value:
         later, other = _later(classes, images)
         sentence = f"{classes.value:,} classes are more than the {images.value:,} training images ({other.origin})"
         yield fault_at(later, f"{sentence}; every class needs an image")
@@ -94,7 +114,7 @@ def _batch(stage: Stage, settings: Settings) -> Iterator[Fault]:
         at_most = "" if taken == batch.value else f", cut to the {taken} images that there are"
         yield fault_at(micro, f"micro_batch {micro.value} does not divide batch {taken} ({batch.origin}{at_most})")
     tests, all_tests = settings["test_images"], settings["dataset.test_images"]
-    if tests.value is not None and tests.value > all_tests.value:
+    if tests.value is not None and all_tests.value is not None and tests.value > all_tests.value:
         sentence = f"test_images {tests.value:,} is more than the {all_tests.value:,} of {settings['dataset.name'].value}"
         yield _of_size(stage, settings, tests, sentence, "", 'test_images="none"')
 

@@ -98,20 +98,27 @@ def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str
     usual = {"name": FilePath(document.name).stem, "loader": "image_folder", "digest": ""}
     facts = {key: Setting(value, "dataset", document) for key, value in usual.items()}
     facts.update(leaves(document, (), known, "dataset"))
+    if "classes" in facts and facts["classes"].value is None:
+        facts.setdefault("test_images", facts["classes"])
     if lacking := [key for key in known if key not in facts]:
-        counts = _counted(document, facts["loader"].value, facts["name"].value, lacking)
+        counts = _counted(document, facts, lacking)
         facts.update((key, counts[key]) for key in lacking)
     return document, {f"dataset.{key}": facts[key] for key in known}
 
 
-def _counted(document: Document, loader: str, name: str, lacking: Sequence[str]) -> dict[str, Setting]:
+def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence[str]) -> dict[str, Setting]:
     """The numbers of an image folder, which its data-set file leaves out; the folder lies under a data root."""
+    loader, name, labelled = (
+        facts["loader"].value,
+        facts["name"].value,
+        "classes" in lacking or facts["classes"].value is not None,
+    )
     if loader != "image_folder":
         raise SpecError([document.fault((), f"the file lacks the key {key!r}", key=True) for key in lacking])
     wanted = f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not written here, so the images are counted, but"
     try:
-        place = find(loader, name, data_roots())
-        found = listing.scan(cast("FilePath", place))
+        place = find(loader, name, data_roots(), labelled=labelled)
+        found = listing.scan(cast("FilePath", place), labelled=labelled)
     except DataError as error:
         raise SpecError([document.fault((), f"{wanted} {error}", key=True)]) from None
     if found.faults and 0 in found.counts:

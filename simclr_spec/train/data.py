@@ -76,9 +76,11 @@ class Images:
 
 def load(dataset: params.Dataset, roots: Sequence[str] = ()) -> Images:
     """The data set, checked against the numbers and the digest of its declaration. Raises DataError."""
-    folder = find(dataset.loader, dataset.name, data_roots(roots))
-    images = digits() if folder is None else _LOADERS[dataset.loader](folder)
-    found = (len(images.train_labels), len(images.test_labels), int(images.train_labels.max()) + 1)
+    piled = dataset.classes is None
+    folder = find(dataset.loader, dataset.name, data_roots(roots), labelled=not piled)
+    images = digits() if folder is None else image_pile(folder) if piled else _LOADERS[dataset.loader](folder)
+    counts = (len(images.train_labels), len(images.test_labels), int(images.train_labels.max()) + 1)
+    found = (counts[0], None, None) if piled else counts
     if sentence := miscounted(dataset, found, folder):
         raise DataError(sentence)
     if dataset.digest and (got := digest(images)) != dataset.digest:
@@ -149,6 +151,12 @@ def image_folder(folder: Path) -> Images:
     train, test = found.train, found.test
     names = tuple(file.rpartition("/")[2] for file in train.files)
     return Images(Files(train.paths()), torch.tensor(train.labels), Files(test.paths()), torch.tensor(test.labels), names)
+
+
+def image_pile(folder: Path) -> Images:
+    """Images without labels, which are -1, and none for testing."""
+    train = listing.read(folder, labelled=False).train
+    return Images(Files(train.paths()), torch.tensor(train.labels), Files([]), torch.tensor([], dtype=torch.int64), train.files)
 
 
 _LOADERS = {"cifar10": cifar10, "image_folder": image_folder}
