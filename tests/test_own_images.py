@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -145,8 +146,7 @@ def test_sizes_that_do_not_fit_are_faults_of_ones_own_files(root: Path) -> None:
     found = faults(spec)
     assert found[0].startswith(f"{spec}:7:9: batch 4,096 is more than the 12 images of pets (specs/recipes/simclrv2.toml:")
     assert found[0].endswith(
-        "; write batch = 8 in [stages.pretrain] or --set pretrain.batch=8, "
-        "or use a smaller batch or batch_at_most_examples = true"
+        "; write batch = 8 in [stages.pretrain] or --set pretrain.batch=8, or batch_at_most_examples = true"
     )
     assert found[1].startswith(f"{spec}:10:9: batch ")
     assert len(found) == 2
@@ -270,3 +270,32 @@ def test_what_was_pretrained_on_a_pile_is_fine_tuned_on_classes(pile: Path) -> N
     text = ONLY + '[stages.tuned]\nkind = "finetune"\nfrom = "pretrain"\ndataset = "zoo.toml"\nlabels_per_class = 2\n'
     steps = compile([str(written(pile, spec=text, dataset=PILE))]).steps
     assert [step.params["dataset"]["classes"] for step in steps] == [None, 3]
+
+
+# ---------------------------------------------------------------- the page
+
+PAGE = (Path(__file__).parents[1] / "docs/own-images.md").read_text(encoding="utf-8")
+
+
+def test_the_page_is_what_a_person_can_do(root: Path) -> None:
+    """Every block: the files are written, and the commands typed in their order, in a folder beside the images."""
+    pets(root / "data" / "leaves", ["ash", "elm", "oak"], train=12, test=4)
+    pets(root / "data" / "pile", ["2019", "2020"], train=10, test=0)
+    blocks = re.findall(r"```(\S*) ?(\S*)\n(.*?)```", PAGE, re.DOTALL)
+    assert [language for language, _, _ in blocks if language not in ("toml", "sh")] == [""]  # the folder
+    for _, name, text in blocks:
+        if name:
+            (root / name).write_text(text, encoding="utf-8")
+    counted, leaves = (read_dataset(name, None)[1] for name in ("counted.toml", "leaves.toml"))
+    assert {key: one.value for key, one in counted.items()} == {key: one.value for key, one in leaves.items()}
+    said = {}
+    for command in [line for language, _, text in blocks if language == "sh" for line in text.splitlines()]:
+        words = [sys.executable, "-m", "simclr_spec", *command.split()[1:]]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=root)
+        assert done.returncode == 0, (command, done.stdout + done.stderr)
+        said[command] = done.stdout
+    table = said["simclr-spec report table.toml"].splitlines()
+    for title in ("fine-tuned", "supervised"):
+        (row,) = [line for line in table if line.startswith(title)]
+        assert 0 <= float(row.split()[1]) <= 100
+    assert "2 Steps in" in said["simclr-spec run both.toml"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from simclr_spec.errors import Fault
@@ -106,8 +107,8 @@ def _batch(stage: Stage, settings: Settings) -> Iterator[Fault]:
     if batch.value > count and not settings["batch_at_most_examples"].value:
         of = "" if stage.kind == "pretrain" else " labelled"
         sentence = f"batch {batch.value:,} is more than the {count:,}{of} images of {settings['dataset.name'].value}"
-        remedy = "use a smaller batch or batch_at_most_examples = true"
-        yield _of_size(stage, settings, batch, sentence, remedy, f"batch={1 << count.bit_length() - 1}")
+        fitting, cut = f"batch = {1 << count.bit_length() - 1}", " or batch_at_most_examples = true"
+        yield _of_size(stage, settings, batch, sentence, fitting, "use a smaller batch", cut)
     elif micro.value is not None and micro.value > batch.value:
         yield fault_at(micro, f"micro_batch {micro.value} is more than batch {batch.value} ({batch.origin})")
     elif micro.value is not None and micro.value < taken and taken % micro.value:
@@ -116,18 +117,21 @@ def _batch(stage: Stage, settings: Settings) -> Iterator[Fault]:
     tests, all_tests = settings["test_images"], settings["dataset.test_images"]
     if tests.value is not None and all_tests.value is not None and tests.value > all_tests.value:
         sentence = f"test_images {tests.value:,} is more than the {all_tests.value:,} of {settings['dataset.name'].value}"
-        yield _of_size(stage, settings, tests, sentence, "", 'test_images="none"')
+        yield _of_size(stage, settings, tests, sentence, "test_images = 'none'")
 
 
-def _of_size(stage: Stage, settings: Settings, setting: Setting, sentence: str, remedy: str, fitting: str) -> Fault:
-    """Where a declared file's number does not fit a person's images: a fault of the person's spec, or else data set."""
-    own = next((one for key in ("seed", "dataset.image_size") if (one := settings[key].document) and one.folder), None)
+def _of_size(
+    stage: Stage, settings: Settings, setting: Setting, sentence: str, fitting: str, use: str = "", cut: str = ""
+) -> Fault:
+    """Where a declared file's number does not fit a person's images: a fault of the person's spec, or else of the data set."""
+    spec, dataset = (settings[key].document for key in ("seed", "dataset.image_size"))
+    own = next((one for one in (spec, dataset) if one is not None and one.folder), None)
     if own is None or setting.document is None or setting.document.folder is not None:
-        return fault_at(setting, f"{sentence}{remedy and f'; {remedy}'}")
-    name, _, value = fitting.partition("=")
-    told = f"{sentence} ({setting.origin}); write {name} = {value} in [stages.{stage.name}]"
-    told += f" or --set {stage.name}.{name}={value.strip(chr(34))}{remedy and f', or {remedy}'}"
-    return own.fault(stage.path, told, key=True) if own is settings["seed"].document else own.fault((), told, key=True)
+        return fault_at(setting, f"{sentence}{use and f'; {use}'}{cut}")
+    typed = re.sub(r"[ ']", "", fitting)
+    option = f"--set {stage.name}.{typed}{cut and ','}{cut}"
+    told = f"{sentence} ({setting.origin}); write {fitting} in [stages.{stage.name}] or {option}"
+    return own.fault(stage.path, told, key=True) if own is spec else own.fault((), told, key=True)
 
 
 def _head(settings: Settings) -> Iterator[Fault]:
