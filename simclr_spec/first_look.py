@@ -87,7 +87,7 @@ def look(dataset: params.Dataset, roots: Sequence[str], origin: str, store: Stor
         return Look(None)
     if dataset.loader == "cifar10":
         return Look(folder, tuple(_other_sizes(folder)))
-    return _images(dataset, folder, origin, store and _Memory(store, folder), keep)
+    return _images(dataset, folder, origin, _Memory(store, folder) if store else None, keep)
 
 
 def _other_sizes(folder: Path) -> Iterator[str]:

@@ -119,8 +119,8 @@ def _classified(folder: Path) -> Listing:
     faults += [reason for one in everything for reason in one.broken]
     ignored = [path for one in everything for path in one.others]
     ignored += [path for path, used in nested.items() if not used]
-    splits = (_split(folder / split, classes, inside[split]) for split in ("train", "val"))
-    return Listing(classes, *splits, tuple(faults), tuple(ignored))
+    splits = [_split(folder / split, classes, inside[split]) for split in ("train", "val")]
+    return Listing(classes, splits[0], splits[1], tuple(faults), tuple(ignored))
 
 
 def _split(folder: Path, classes: Sequence[str], inside: dict[str, _Found]) -> Split:
