@@ -21,6 +21,8 @@ ENVIRONMENT = "SIMCLR_SPEC_DATA"
 HINT = f"say where it is with --data-root or {ENVIRONMENT}; --scale digits needs no data"
 Counts = tuple[int, int | None, int | None]
 """Training images, test images, classes; None and None for images without labels."""
+_SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "eval")
+"""What people call the two folders, in any case."""
 LISTS = "imagenet_subsets"
 """Folder of the published label lists under a root."""
 CIFAR10_FOLDER = "cifar-10-batches-py"
@@ -79,8 +81,18 @@ def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True)
     )
     found = next((place for place in places if all((place / split).is_dir() for split in splits)), None)
     if found is None:
-        raise missing(f"data set '{name}' ({what})", places)
+        raise missing(f"data set '{name}' ({what})", places, _misnamed(splits, places))
     return found
+
+
+def _misnamed(splits: Sequence[str], places: Sequence[Path]) -> str:
+    """`data/pets has test and train, but …` where folders of other names may be the splits."""
+    for place in places:
+        names = sorted(path.name for path in place.iterdir() if path.name.lower() in _SPLITS) if place.is_dir() else []
+        if names:
+            wanted = " and ".join(splits)
+            return f"{place} has {' and '.join(names)}, but needs folders named {wanted}; if it is another, "
+    return ""
 
 
 def label_list(digest: str, roots: Sequence[str]) -> Path:
@@ -100,9 +112,9 @@ def label_list(digest: str, roots: Sequence[str]) -> Path:
     return found
 
 
-def missing(what: str, places: Sequence[Path]) -> DataError:
+def missing(what: str, places: Sequence[Path], near: str = "") -> DataError:
     looked = ", ".join(str(place.absolute()) for place in places) or "no root for this data set"
-    return DataError(f"{what} not found (looked in {looked}): {HINT}")
+    return DataError(f"{what} not found (looked in {looked}): {near}{HINT}")
 
 
 def miscounted(dataset: params.Dataset, found: Counts, folder: Path | None, origin: str = "") -> str:

@@ -106,6 +106,7 @@ def _images(dataset: params.Dataset, folder: Path, origin: str, memory: _Memory 
         faults.append(sentence + _fewest(found))
     sample = _sample(found)
     notes = [f"{dataset.name}: ignored, being no images: {listing.listed(found.ignored)}"] if found.ignored else []
+    notes += [f"{dataset.name}: {pair} are two classes, whose names differ in case only" for pair in _alike(found.classes)]
     if len(sample) < len(images):
         notes.append(f"{dataset.name}: of {len(images):,} images the headers of {len(sample):,} are looked at, evenly chosen")
     signature = _signature(folder, facts)
@@ -116,6 +117,13 @@ def _images(dataset: params.Dataset, folder: Path, origin: str, memory: _Memory 
     return Look(folder, tuple(faults), tuple(notes), found.train.files)
 
 
+def _alike(classes: Sequence[str]) -> Iterator[str]:
+    first: dict[str, str] = {}
+    for name in classes:
+        if (other := first.setdefault(listing.plain(name), name)) != name:
+            yield f"'{shown(other)}' and '{shown(name)}'"
+
+
 def _paths(split: Split) -> list[str]:
     """As text: of millions, Paths would fill the memory."""
     return [f"{split.folder}/{file}" for file in split.files]
@@ -123,7 +131,8 @@ def _paths(split: Split) -> list[str]:
 
 def _fewest(found: Listing) -> str:
     """`; in train 5 (ant) to 6 (bee) a class`, where classes differ."""
-    counts = Counter(found.train.labels)
+    counts = Counter(dict.fromkeys(range(len(found.classes)), 0))
+    counts.update(found.train.labels)
     few, many = (choose(counts, key=counts.__getitem__, default=0) for choose in (min, max))
     if counts[few] == counts[many]:  # among them images without labels
         return ""

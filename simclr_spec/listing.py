@@ -71,6 +71,11 @@ class _Found:
     broken: list[str] = field(default_factory=list)
     """path and reason of what is neither file nor folder, or cannot be looked into"""
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing in it is an image, or may be one of which something else is told."""
+        return not (self.images or self.foreign or self.folders or self.broken)
+
 
 def read(folder: Path, *, labelled: bool = True) -> Listing:
     """The images of a folder without fault. Raises DataError with the faults."""
@@ -183,9 +188,9 @@ def _classes(folder: Path, classes: Sequence[str], counts: Mapping[str, int]) ->
     """The class sets of both splits, compared by name; `counts` has the images of each class of the test split."""
     train, test = folder / "train", folder / "val"
     unknown, lacking = sorted(counts.keys() - set(classes)), [name for name in classes if name not in counts]
-    alike = {_plain(name): name for name in lacking}
-    for name in [name for name in unknown if _plain(name) in alike]:
-        other = alike[_plain(name)]
+    alike = {plain(name): name for name in lacking}
+    for name in [name for name in unknown if plain(name) in alike]:
+        other = alike[plain(name)]
         by_accents = _composed(name) == _composed(other)
         what = "the encoding of their accents" if by_accents else "case"
         yield f"{shown(test / name)} and {shown(train / other)} differ only in {what}: give the class one name"
@@ -208,7 +213,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """The same for names that look the same to a person, or nearly so."""
     return _composed(name).casefold()
 
@@ -217,7 +222,7 @@ def _empty(folder: Path, classes: Sequence[str], inside: dict[str, dict[str, _Fo
     if not classes:
         yield f"{shown(folder / 'train')} has no folder of a class"
     for split, found in inside.items():
-        without = [folder / split / name for name in classes if name in found and not found[name].images]
+        without = [folder / split / name for name in classes if name in found and found[name].is_empty]
         yield from _named("{} without an image: add some, or remove {} from both splits", without, "class")
 
 

@@ -50,6 +50,17 @@ def test_a_file_that_lacks_is_named(root: Path) -> None:
         data_roots.find("cifar10", "cifar10", [str(root)])
 
 
+@pytest.mark.parametrize(("names", "told"), [(("train", "test"), "test and train"), (("Train", "val"), "Train and val")])
+def test_folders_of_other_names_are_told(names: tuple[str, str], told: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / "pets" / name).mkdir(parents=True)
+    (tmp_path / "pets" / "labels.csv").touch()
+    with pytest.raises(DataError) as error:
+        data_roots.find("image_folder", "pets", [str(tmp_path)])
+    sentence = f": {tmp_path}/pets has {told}, but needs folders named train and val; if it is another, say where it is with"
+    assert sentence in str(error.value)
+
+
 def test_a_folder_that_lacks_is_named_with_the_places(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         data_roots.find("image_folder", "imagenet", [str(tmp_path)])

@@ -171,7 +171,13 @@ FAULTS: dict[str, tuple[Spoil, list[str]]] = {
     "empty classes": (
         both(*(both(write(f"{split}/dog/.gitkeep")) for split in ("train", "val"))),
         ["{0}/train/dog is a class without an image: add some, or remove it from both splits",
-         "{0}/val/dog is a class without an image: add some, or remove it from both splits", NUMBERS.format("12, 6 and 4")],
+         "{0}/val/dog is a class without an image: add some, or remove it from both splits",
+         NUMBERS.format("12, 6 and 4") + "; in train 0 (dog) to 4 (ape) a class"],
+    ),
+    "a class of which all lies deeper": (
+        both(*(move(f"train/ape/{n}.png", f"train/ape/more/{n}.png") for n in range(4))),
+        ["{0}/train/ape/more is a folder inside the folder of a class, with images that would not be used: "
+         "move them up into the class", NUMBERS.format("8, 6 and 3") + "; in train 0 (ape) to 4 (bat) a class"],
     ),
     "a link to nothing": (
         both(remove("train/ape/0.png"), link("train/ape/0.png", "/nowhere/0.png")),
@@ -219,6 +225,12 @@ def test_the_training_wing_refuses_what_the_look_refuses(case: str, folder: Path
     told = [fault for fault in look(folder).faults if not fault.startswith("data set")]
     assert str(caught.value).splitlines() == told
     assert told
+
+
+def test_classes_that_differ_in_case_only_are_told(tmp_path: Path) -> None:
+    """Letters, perhaps; perhaps a slip."""
+    seen = look(pets(tmp_path / "pets", ["A", "a"]), classes=2, train_images=8, test_images=4)
+    assert (seen.faults, seen.notes) == ((), ("pets: 'A' and 'a' are two classes, whose names differ in case only",))
 
 
 def test_accents_may_be_encoded_in_two_ways(tmp_path: Path) -> None:

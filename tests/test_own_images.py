@@ -85,6 +85,13 @@ def test_a_folder_that_is_not_there_or_not_as_it_should_be(root: Path) -> None:
     assert fault.endswith("so the images are counted, but data/pets/train has no folder of a class")
 
 
+def test_one_class_is_too_few_to_count(root: Path) -> None:
+    pets(root / "data" / "one", ["ape"])
+    (root / "one.toml").write_text(SHORT)
+    with pytest.raises(SpecError, match=r"data/one/train has one class, 'ape', and at least 2 are needed; classes = 'none' is"):
+        read_dataset("one.toml", None)
+
+
 def test_other_loaders_are_not_counted(tmp_path: Path) -> None:
     text = library.read("dataset", "digits").text
     (tmp_path / "mine.toml").write_text("\n".join(line for line in text.splitlines() if not line.startswith("test_images")))

@@ -121,6 +121,9 @@ def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence
         found = listing.scan(cast("FilePath", place), labelled=labelled)
     except DataError as error:
         raise SpecError([document.fault((), f"{wanted} {error}", key=True)]) from None
+    if found.counts[2] == 1:
+        one = f"{place}/train has one class, {found.classes[0]!r}, and at least 2 are needed; classes = 'none' is without any"
+        raise SpecError([document.fault((), f"{wanted} {one}", key=True)])
     if found.faults and 0 in found.counts:
         raise SpecError([document.fault((), f"{wanted} {fault}", key=True) for fault in found.faults])
     counts = dict(zip(("train_images", "test_images", "classes"), found.counts, strict=True))
