@@ -27,12 +27,18 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make environments: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# --no-compile: Python compiles what it imports when it first does, which is a small part of what is installed.
 # A stamp is younger than pyproject.toml when its installation is up to date; the checkout itself is used in place.
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(PIP) install --no-compile --editable .
+	$(call install,.)
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
-	$(PIP) install --no-compile --editable '.[test]'
+	$(call install,'.[test]')
 	@touch $@ $(VENV)/.installed
+
+# Compiled on all cores, the checkout too: where PYTHONDONTWRITEBYTECODE is set, as in many containers, nothing ever would be later.
+# compileall fails where one file of a package is for a newer Python than this.
+define install
+$(PIP) install --no-compile --editable $(1)
+@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib simclr_spec || true
+endef

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from simclr_spec import library, params, runner
+from simclr_spec import library, runner
 from simclr_spec.document import load, parse
 from simclr_spec.document.accept import accepts
+from simclr_spec.document.kinds import kind_of
 from simclr_spec.errors import Fault, SpecError, UsageError
 from simclr_spec.library import Kind
 from simclr_spec.plan import compile
 from simclr_spec.schemas import SCHEMAS
 from simclr_spec.spec.settings import read_dataset, read_layer
-
-_TELLING: dict[str, Kind] = {
-    **dict.fromkeys(("stages", "encoders", "recipe"), "spec"),
-    **dict.fromkeys(("rows", "columns"), "report"),
-    **dict.fromkeys(("loader", "classes", "image_size"), "dataset"),
-    **dict.fromkeys(("device", "tflops"), "machine"),
-    **dict.fromkeys(("kind", "slots"), "runner"),
-    **dict.fromkeys(("common", *params.KINDS, "machine"), "scale"),
-}
-"""Top-level keys that tell a kind of file, the surest first; recipes and scales look alike."""
 
 
 def check_files(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[str]:
@@ -63,7 +54,7 @@ def _kind(name: str) -> Kind:
     if not library.is_path(name):
         return "spec"
     data = parse(library.read("spec", name)).data
-    kind: Kind = next((kind for key, kind in _TELLING.items() if key in data), "spec")
+    kind = kind_of(data) or "spec"
     return "recipe" if kind == "scale" and accepts(SCHEMAS["recipe"](), data) else kind
 
 

@@ -16,11 +16,13 @@ from simclr_spec.options import (
     completed,
     data_root_option,
     divided,
+    keyed,
     located,
     runner_option,
     scaled,
     stored,
     words_argument,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -100,6 +102,7 @@ def check(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
 @located
 @stored
 @click.option("--format", "form", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
+@click.option("--steps", is_flag=True, help="List every Step with its coordinates, instead of the table.")
 @click.option("--runner", metavar="NAME", shell_complete=completed("runner"), help="Tell costs on this runner's machine.")
 @click.option(
     "--machine", metavar="NAME", shell_complete=completed("machine"), help="On this machine: h200, h100, a100, cpu or a file."
@@ -112,6 +115,7 @@ def plan(
     sets: Sequence[str],
     store: str,
     form: str,
+    steps: bool,
     runner: str | None,
     machine: str | None,
     max_gpu_hours: float | None,
@@ -119,6 +123,7 @@ def plan(
 ) -> None:
     """Show what would run, why, and what it costs. Starts nothing."""
     from simclr_spec.show import plan as shown
+    from simclr_spec.show.width import fitted
     from simclr_spec.survey import survey
 
     names, selector = divided(words)
@@ -131,9 +136,12 @@ def plan(
         if form == "dot":
             raise UsageError("-o writes JSON; to keep the graph write `--format dot > FILE`")
         shown.write(view, output)
-        click.echo(f"{output}: {len(view.steps)} Steps, digest {view.digest}")
+        click.echo(f"{output}: {len(view.steps)} Steps, digest {view.digest}", err=not os.path.isfile(output))
         return
-    click.echo({"table": shown.as_table, "json": shown.as_json, "dot": shown.as_dot}[form](view))
+    if form == "table":
+        click.echo(fitted(shown.as_list(view) if steps else shown.as_table(view)))
+    else:
+        click.echo(shown.as_json(view) if form == "json" else shown.as_dot(view))
 
 
 @main.command()
@@ -141,13 +149,16 @@ def plan(
 @scaled
 @located
 def explain(words: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
-    """Every hyper-parameter with value, status, source, origin; deviations, assumptions. Or one Step, by its coordinates."""
-    from simclr_spec.plan import compile
-    from simclr_spec.show.explain import explain_step, explain_steps
+    """Every hyper-parameter with value, status, source, origin; deviations, assumptions. Or one Step, by its coordinates.
 
-    names, selector = divided(words)
-    steps = compile(names, scale=scale, sets=sets).select(selector)
-    click.echo(explain_step(steps[0]) if len(steps) == 1 else explain_steps(steps))
+    WORDS may name parameters, too: explain table1 learning_rate pretrain.memory."""
+    from simclr_spec.plan import compile
+    from simclr_spec.show.explain import explain_step, explain_steps, only
+    from simclr_spec.show.width import fitted
+
+    names, selector, keys = keyed(words)
+    steps = only(keys, compile(names, scale=scale, sets=sets).select(selector))
+    click.echo(fitted(explain_step(steps[0]) if len(steps) == 1 else explain_steps(steps, axes=bool(keys))))
 
 
 @main.command()
@@ -162,18 +173,16 @@ def schema(kind: str) -> None:
 
 
 @main.command()
-@click.argument("name", metavar="REPORT", shell_complete=completed("report"))
-@words_argument
+@words_of("report")
 @scaled
 @located
 @stored
 @click.option(
     "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "latex", "html"]), help="Instead of FILE's."
 )
-@click.option("-o", "--output", metavar="FILE", help="Write .txt .md .csv .json .tex or .html.")
+@click.option("-o", "--output", metavar="PATH", help="Write .txt .md .csv .json .tex or .html; of several reports, a folder.")
 @click.option("--strict", is_flag=True, help="Exit code 1 when a cell is missing, or off the paper's value.")
 def report(
-    name: str,
     words: Sequence[str],
     scale: str | None,
     sets: tuple[str, ...],
@@ -184,20 +193,27 @@ def report(
 ) -> None:
     """Print a table: mean ± sd (n) over seeds, the state of what is missing, deviations and assumptions.
 
-    Without --scale and --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
+    Without a name: every declared one that has a result, on the terminal and into out/ as .md and .csv. Without --scale and
+    --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
     from pathlib import Path
 
-    from simclr_spec.coordinates import parse
+    from simclr_spec.report.every import several
     from simclr_spec.report.render import format_of, write
     from simclr_spec.report.table import make
     from simclr_spec.store import Store
 
-    if output is not None and Path(output).resolve() == Path(name).resolve():
-        raise UsageError(f"{output} is the report itself: name another file for the table")
-    form = format_of(form, output)
-    table = make(name, Store(Path(store)), scale, sets, parse(words))
-    write(table, form, output)
-    if strict and table.is_off:
+    names, selector = divided(words, specs=False)
+    shelf = Store(Path(store))
+    if len(names) == 1:
+        if output is not None and Path(output).resolve() == Path(names[0]).resolve():
+            raise UsageError(f"{output} is the report itself: name another file for the table")
+        form = format_of(form, output)
+        table = make(names[0], shelf, scale, sets, selector)
+        write(table, form, output)
+        failed, off = False, table.is_off
+    else:
+        failed, off = several(names, shelf, scale, sets, selector, form, output)
+    if failed or (strict and off):
         raise click.exceptions.Exit(1)
 
 
@@ -209,7 +225,7 @@ def report(
 @data_root_option
 @click.option("--dry-run", is_flag=True, help="Show what would run, and start nothing.")
 @budget
-@click.option("--expect", metavar="DIGEST", help="Refuse any other plan than the one that `plan -o` wrote.")
+@click.option("--expect", metavar="PLAN", help="Refuse any other plan than the one that `plan -o` wrote: its digest, or FILE.")
 def run(
     words: Sequence[str],
     scale: str | None,
@@ -223,31 +239,23 @@ def run(
 ) -> None:
     """Train what is not done yet. The same command again goes on where it stopped, and retries what failed."""
     from simclr_spec import runner as runners
-    from simclr_spec.survey import survey
+    from simclr_spec.room import refuse_what_does_not_fit
+    from simclr_spec.show.plan import as_table, expected
+    from simclr_spec.show.width import fitted
+    from simclr_spec.survey import check_data, survey
 
     names, selector = divided(words)
     machine = runners.read(runner).machine
     view = survey(names, selector, scale=scale, sets=sets, store=store, machine=machine, max_hours=max_gpu_hours)
-    if expect is not None and view.digest != expect:
-        raise UsageError(f"the plan's digest is {view.digest}, not {expect}: nothing started")
+    if expect is not None and view.digest != (wanted := expected(expect)):
+        raise UsageError(f"the plan's digest is {view.digest}, not {wanted}: nothing started")
+    refuse_what_does_not_fit(view)
     if dry_run:
-        from simclr_spec.show.plan import as_table
-
-        click.echo(as_table(view))
-        _look(view, store, data_root, keep=False)
+        click.echo(fitted(as_table(view)))
+        for note in check_data(view, data_root, store, keep=False):
+            click.echo(note, err=True)
         return
     _run(view, store, runner, data_root)
-
-
-def _look(view: View, store: str, data_root: Sequence[str], *, keep: bool) -> None:
-    """Look at the data of what will run; a dry run keeps nothing in the store."""
-    from pathlib import Path
-
-    from simclr_spec import first_look
-    from simclr_spec.store import Store
-
-    for note in first_look.check(view.running, data_root, Store(Path(store)), keep=keep):
-        click.echo(note, err=True)
 
 
 def _run(view: View, store: str, runner: str, data_root: Sequence[str]) -> None:
@@ -259,9 +267,11 @@ def _run(view: View, store: str, runner: str, data_root: Sequence[str]) -> None:
     from simclr_spec import runner as runners
     from simclr_spec.show.live import ending, watcher
     from simclr_spec.store import Store
+    from simclr_spec.survey import check_data
 
     place, shelf, asked = runners.read(runner), Store(Path(store)), {step.fingerprint for step in (*view.steps, *view.running)}
-    _look(view, store, data_root, keep=True)
+    for note in check_data(view, data_root, store, keep=True):
+        click.echo(note, err=True)
     history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector)
     steps = [step for step in view.plan.steps if step.fingerprint in asked]
     with watcher() as screen:
@@ -283,13 +293,14 @@ def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
 
     from simclr_spec.dispatch.pool import under_way
     from simclr_spec.show.status import status as shown
+    from simclr_spec.show.width import fitted
     from simclr_spec.store import Store
 
     while True:
         found = _entries(words, scale, sets, store, some=not watch)
         if watch:
             click.clear()
-        click.echo(shown(found))
+        click.echo(fitted(shown(found)))
         if not watch or not (under_way(Store(Path(store))) or any(entry.state == "running" for entry in found)):
             return
         time.sleep(2)
@@ -311,11 +322,19 @@ def _entries(words: Sequence[str], scale: str | None, sets: Sequence[str], store
 @located
 @stored
 @click.option("-n", "--lines", type=click.IntRange(0), default=10, show_default=True, help="Last lines of each; 0 for all.")
-def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, lines: int) -> None:
+@click.option("-f", "--follow", is_flag=True, help="And new lines as they come, until none of these Steps runs.")
+def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, lines: int, follow: bool) -> None:
     """The newest log of Steps, as in: logs state=failed."""
-    from simclr_spec.show.status import logs as shown
+    from functools import partial
+    from pathlib import Path
 
-    for line in shown(_entries(words, scale, sets, store), lines):
+    from simclr_spec.dispatch.pool import under_way
+    from simclr_spec.show import status as shown
+    from simclr_spec.store import Store
+
+    look = partial(_entries, words, scale, sets, store, some=not follow)
+    found = shown.follow(look, lambda: under_way(Store(Path(store))), lines) if follow else shown.logs(look(), lines)
+    for line in found:
         click.echo(line)
 
 
@@ -346,10 +365,13 @@ def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
 def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str]) -> None:
     """Run again what failed or was interrupted in the last plan, or what is selected of that, and all that waits for it."""
     from simclr_spec import runner as runners
+    from simclr_spec.room import refuse_what_does_not_fit
     from simclr_spec.shelf import survey_again
 
     names, selector = divided(words, specs=False)
-    _run(survey_again(store, names, selector, runners.read(runner).machine), store, runner, data_root)
+    view = survey_again(store, names, selector, runners.read(runner).machine)
+    refuse_what_does_not_fit(view)
+    _run(view, store, runner, data_root)
 
 
 @main.command()

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simclr_spec.errors import DataError
+from simclr_spec.errors import MissingDataError
 
 if TYPE_CHECKING:
     from simclr_spec import params
 
 ENVIRONMENT = "SIMCLR_SPEC_DATA"
-HINT = f"say where it is with --data-root or {ENVIRONMENT}; --scale digits needs no data"
+HINT = f"say where it is with --data-root or {ENVIRONMENT}"
 Counts = tuple[int, int | None, int | None]
 """Training images, test images, classes; None and None for images without labels."""
 _SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "eval")
@@ -74,7 +74,7 @@ def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True)
             raise missing(f"data set '{name}' (folder {CIFAR10_FOLDER})", places)
         for file in CIFAR10_FILES:
             if not (found / file).is_file():
-                raise DataError(f"{found / file} is missing: {HINT}")
+                raise MissingDataError(f"{found / file} is missing: {HINT}")
         return found
     splits, what = (
         (("train", "val"), "folders train and val, one subfolder a class") if labelled else (("train",), "folder train")
@@ -97,24 +97,32 @@ def _misnamed(splits: Sequence[str], places: Sequence[Path]) -> str:
 
 def label_list(digest: str, roots: Sequence[str]) -> Path:
     """The published list of labelled images with this SHA-256: NAME.txt under a root or in its folder imagenet_subsets."""
-    from hashlib import sha256
-
     places = list_folders(roots)
     files = [path for place in places for path in sorted(place.glob("*.txt"))]
-    found = next((path for path in files if sha256(path.read_bytes()).hexdigest() == digest), None)
+    found = next((path for path in files if _sha256(path) == digest), None)
     if found is None:
         others = f" among {', '.join(path.name for path in files[:5])}" if files else ""
         looked = ", ".join(str(place.absolute()) for place in places)
-        raise DataError(
+        raise MissingDataError(
             f"the published label list of SHA-256 {digest[:12]}… not found{others} (looked in {looked}): "
             f"`simclr-spec fetch-lists` gets it, or {HINT}"
         )
     return found
 
 
-def missing(what: str, places: Sequence[Path], near: str = "") -> DataError:
+def _sha256(path: Path) -> str:
+    """Of a file's bytes; nothing of what cannot be read, which may be anybody's."""
+    from hashlib import sha256
+
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def missing(what: str, places: Sequence[Path], near: str = "") -> MissingDataError:
     looked = ", ".join(str(place.absolute()) for place in places) or "no root for this data set"
-    return DataError(f"{what} not found (looked in {looked}): {near}{HINT}")
+    return MissingDataError(f"{what} not found (looked in {looked}): {near}{HINT}")
 
 
 def miscounted(dataset: params.Dataset, found: Counts, folder: Path | None, origin: str = "") -> str:

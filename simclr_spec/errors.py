@@ -4,6 +4,7 @@ SimclrSpecError                   one or two sentences: what, where, what would 
 ├── SpecError                     faults in declared files or options, each with file:line:column   (exit 2)
 ├── UsageError                    a command that cannot be obeyed as typed                          (exit 2)
 ├── DataError                     images or labels missing, or not the declared ones
+│   └── MissingDataError          they lie in no data root
 ├── WeightsError                  weights that do not fit, or do not load
 └── TrainingError                 a Step that cannot go on: NaN loss, out of memory
 """
@@ -45,6 +46,10 @@ class UsageError(SimclrSpecError):
 
 class DataError(SimclrSpecError):
     """Images or labels that are missing, or are not the declared ones."""
+
+
+class MissingDataError(DataError):
+    """Images or labels that lie in no data root."""
 
 
 class WeightsError(SimclrSpecError):

@@ -17,9 +17,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from simclr_spec import listing, params
+from simclr_spec import label_lists, listing, params
 from simclr_spec.data_roots import CIFAR10_FILES, data_roots, find, label_list, miscounted
-from simclr_spec.errors import DataError
+from simclr_spec.errors import DataError, MissingDataError
 from simclr_spec.listing import Listing, Split, shown
 from simclr_spec.plan import Step
 from simclr_spec.store import Store, read_json, write_json
@@ -49,9 +49,10 @@ class Look:
 def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None = None, *, keep: bool = False) -> list[str]:
     """What a person should know of the Steps' data, a line each; `keep` remembers in the store what was seen.
 
-    Raises DataError with the faults of every data set and label list.
+    Raises DataError with the faults of every data set and label list; MissingDataError where any of them is not there.
     """
     faults: list[str] = []
+    missing: list[str] = []
     notes: list[str] = []
     looks: dict[tuple[Any, ...], Look] = {}
     lists: dict[tuple[str, str], None] = {}
@@ -61,15 +62,19 @@ def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None 
         if key not in looks:
             try:
                 looks[key] = look(dataset, roots, step.origins["dataset.train_images"].origin, store, keep=keep)
-            except DataError as error:
-                looks[key] = Look(None, tuple(str(error).splitlines()))
+            except MissingDataError as error:
+                looks[key] = Look(None)
+                missing.append(str(error))
             faults += looks[key].faults
             notes += looks[key].notes
         if (digest := _list_digest(step.params)) and (digest, dataset.name) not in lists:
             lists[digest, dataset.name] = None
-            faults += _list_faults(digest, roots, looks[key].files)
-    if faults:
-        raise DataError("\n".join(told(faults)))
+            try:
+                faults += _list_faults(label_list(digest, data_roots(roots)), looks[key].files)
+            except MissingDataError as error:
+                missing.append(str(error))
+    if faults or missing:
+        raise (MissingDataError if missing else DataError)("\n".join([*told(faults), *dict.fromkeys(missing)]))
     return notes
 
 
@@ -228,12 +233,14 @@ class _Memory:
         write_json(self._file, {"folder": shown(self.folder.resolve()), "signature": signature})
 
 
-def _list_faults(digest: str, roots: Sequence[str], _files: Sequence[str]) -> Iterator[str]:
-    """Of the list of labelled images with this SHA-256, held against the training images CLASS/FILE, where they were found."""
+def _list_faults(path: Path, files: Sequence[str]) -> list[str]:
+    """Of a list of labelled images, held against the training images CLASS/FILE, where they were found."""
     try:
-        label_list(digest, data_roots(roots))
+        if files:
+            label_lists.resolve(path, files)
     except DataError as error:
-        yield str(error)
+        return str(error).splitlines()
+    return []
 
 
 def _list_digest(step: Mapping[str, Any]) -> str:

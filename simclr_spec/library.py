@@ -26,6 +26,7 @@ FOLDERS: dict[Kind, str] = {
     "machine": "runners/machines",
     "report": "reports",
 }
+_TITLES: dict[Kind, str] = {"dataset": "data set"}
 SUFFIXES = (".toml", ".json")
 LARGEST = 1_000_000
 """Bytes of the largest file that is read."""
@@ -74,8 +75,31 @@ def is_path(name: str) -> bool:
     return name.endswith(SUFFIXES)
 
 
+_REMEDY: dict[Kind, str] = {
+    "spec": "`simclr-spec run {}` runs it",
+    "report": "`simclr-spec report {}` prints it",
+    "scale": "`--scale {}` uses it",
+    "runner": "`simclr-spec run SPEC --runner {}` uses it",
+    "machine": "`simclr-spec plan SPEC --machine {}` tells costs on it",
+    "recipe": 'a spec names it, as in recipe = "{}"',
+    "dataset": 'a spec names it, as in dataset = "{}"',
+}
+"""What a file of each kind is for; of a name that two kinds have, the first is told."""
+
+
+def another_kind(name: str, found: Kind, wanted: Kind) -> str:
+    """The sentence for a file of the kind `found` where one of the kind `wanted` belongs."""
+    from shlex import quote
+
+    known = names(wanted)
+    told = f"{name} is a {_TITLES.get(found, found)}, not a {_TITLES.get(wanted, wanted)}: {_REMEDY[found].format(quote(name))}"
+    return f"{told}; declared {_TITLES.get(wanted, wanted)}s are {', '.join(known)}"
+
+
 def unknown(kind: Kind, name: str) -> str:
-    """The sentence for a name that no declared file has."""
+    """The sentence for a name that no declared file has, or one of another kind."""
+    if other := next((other for other in _REMEDY if name in _entries(other)), None):
+        return another_kind(name, other, kind)
     known = names(kind)
     hint = did_you_mean(name, known) or (f"; declared are {', '.join(known)}" if known else "")
     return f"no {kind} is named {name!r}{hint}" + ("" if hint.endswith("?") else "; a file of yours ends in .toml or .json")

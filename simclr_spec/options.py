@@ -71,15 +71,19 @@ def stored(command: Command) -> Command:
     return option(command)
 
 
-def words_argument(command: Command) -> Command:
-    return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=_complete)(command)
+def words_of(kind: Kind) -> Callable[[Command], Command]:
+    """Names or paths of files of this kind, and selectors."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from simclr_spec import coordinates, library
+
+        keys = [f"{key}=" for key in (*coordinates.KEYS, "state")]
+        return _completions(incomplete, [*library.names(kind), *keys, *(f"+{key}" for key in keys)])
+
+    return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=complete)
 
 
-def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from simclr_spec import coordinates, library
-
-    keys = [f"{key}=" for key in (*coordinates.KEYS, "state")]
-    return _completions(incomplete, [*library.names("spec"), *keys, *(f"+{key}" for key in keys)])
+words_argument = words_of("spec")
 
 
 def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Selector | None]:
@@ -92,6 +96,22 @@ def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Sel
 
         raise UsageError(f"name a spec: {', '.join(library.names('spec'))}, or the path of yours (.toml or .json)")
     return names, parse([word for word in words if word not in names])
+
+
+def keyed(words: Sequence[str]) -> tuple[list[str], Selector | None, list[str]]:
+    """As `divided`, and the words that name parameters: neither paths nor declared specs. Raises UsageError at others."""
+    from simclr_spec import library
+    from simclr_spec.show.explain import is_parameter, unknown
+
+    names, selector = divided(words)
+    specs = [name for name in names if library.is_path(name) or name in library.names("spec")]
+    keys = [name for name in names if name not in specs]
+    for key in keys:
+        if not is_parameter(key):
+            raise UsageError(unknown(key))
+    if not specs:
+        divided([word for word in words if word not in keys])
+    return specs, selector, keys
 
 
 def _is_file(word: str) -> bool:

@@ -69,6 +69,7 @@ class Head:
 class Augment:
     """Random augmentation of training images, and the crop of evaluation images."""
 
+    orientation: Literal["stored", "exif"] = _p("photos as their pixels are stored, or turned as their EXIF says")
     crop: Literal["tensorflow", "torchvision"] = _p("law of the random crop")
     crop_area_min: float = _p("least area of a crop, share of the image", _share)
     crop_area_max: float = _p("largest area of a crop, share of the image", _share)
@@ -139,7 +140,7 @@ class Training:
     nesterov: bool = _p("Nesterov momentum")
     learning_rate: float = _p("coefficient of the peak learning rate", _positive)
     learning_rate_scaling: Literal["sqrt", "linear", "none"] = _p("peak = coefficient x sqrt(batch), x batch/256, or as it is")
-    warmup: float = _p("share of the epochs with a linear warm-up from 0", _share)
+    warmup: float = _p("share of the epochs (of `train_steps`, where set) with a linear warm-up from 0", _share)
     decay: Literal["cosine"] = _p("decay of the learning rate after the warm-up")
     momentum: float = _p("momentum", _share)
     weight_decay: float = _p("weight decay", minimum=0)
@@ -162,6 +163,7 @@ class Pretrain(Training):
     loss_mean: Literal["images", "examples"] = _p("over N images, the losses of both views added; or over the 2N views")
     temperature: float = _p("temperature of the contrastive loss", _positive)
     linear_head: bool = _p("also train a linear classifier on stop-gradient features: an extra metric")
+    linear_layer: int = _p("layer of the head that this classifier reads; 0 = the head's input", minimum=0)
     knn_neighbours: int = _p("neighbours of the cosine k-NN monitor", minimum=1)
     knn_temperature: float = _p("temperature of the k-NN monitor's votes", _positive)
     knn_every: int = _p("epochs between k-NN monitors; 0 = at the end only", minimum=0)
@@ -221,15 +223,15 @@ _TRAINED = ("loss", "train_top1", "top1", "top5")
 METRICS: dict[str, tuple[str, ...]] = {
     "pretrain": (
         *("loss", "contrast_top1", "knn_top1"),
-        *("contrast_loss", "linear_loss", "linear_train_top1", "linear_top1", "linear_top5"),
+        *("total_loss", "linear_loss", "linear_train_top1", "linear_top1", "linear_top5"),
     ),
     "finetune": _TRAINED,
     "linear_eval": _TRAINED,
     "supervised": _TRAINED,
     "distill": ("loss", "teacher_agreement", "top1", "top5"),
 }
-"""What the result of a Step of each kind tells; a pretraining has linear_* and contrast_loss with `linear_head` only, and
-knn_top1 where its images have classes."""
+"""What the result of a Step of each kind tells. A pretraining's `loss` is the contrastive one; with `linear_head` only it has
+linear_* and total_loss, the sum that is minimised; knn_top1 where its images have classes."""
 
 
 def build(cls: type[Any], values: dict[str, Any]) -> Any:

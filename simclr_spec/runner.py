@@ -25,6 +25,9 @@ class Common:
     """What every kind of runner has."""
 
     threads: int = _f(1, "threads of each process", COUNT)
+    deterministic: bool = _f(
+        False, "the same bits every time on GPUs, too, at some cost of speed; CPUs give them anyway", {"type": "boolean"}
+    )
     machine: str | None = _f(
         None, "machine on which costs are told; the scale's unless written", {"type": "string", "minLength": 1}
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,10 +10,10 @@ from typing import Any
 
 from simclr_spec import params
 from simclr_spec.coordinates import Selector
-from simclr_spec.errors import UsageError
+from simclr_spec.errors import MissingDataError, UsageError
 from simclr_spec.fingerprint import digest
 from simclr_spec.plan import Plan, Step, compile
-from simclr_spec.plan.cost import Cost, Machine, calibrated, cost, costs, read_machine
+from simclr_spec.plan.cost import Cost, Machine, calibrated, cost, costs, likeness, read_machine
 from simclr_spec.store import Store, read_json
 from simclr_spec.why import Verdict, verdicts_of
 
@@ -34,6 +34,8 @@ class View:
     seconds: Mapping[str, float]
     """on one machine, corrected by finished Steps"""
     machine: Machine
+    measured: Set[tuple[str, str]] = frozenset()
+    """kinds and precisions whose seconds finished Steps corrected"""
 
     def hours(self, steps: Iterable[Step]) -> float:
         """Machine-hours still to be spent on these Steps."""
@@ -48,6 +50,12 @@ class View:
     def running(self) -> list[Step]:
         """The Steps that will run, what the selected ones need included."""
         return [step for step in self.plan.steps if self.verdicts[step.fingerprint].runs]
+
+    @property
+    def needed(self) -> list[Step]:
+        """Those of them that are not selected."""
+        selected = {step.fingerprint for step in self.steps}
+        return [step for step in self.running if step.fingerprint not in selected]
 
 
 def survey(
@@ -77,8 +85,9 @@ def survey(
         verdicts = verdicts_of(plan, shelf, steps)
     device = read_machine(machine or plan.machine)
     priced = costs(plan, device)
-    seconds = calibrated(plan, priced, _ratios(plan, shelf, verdicts, priced, device))
-    view = View(plan, selector, steps, verdicts, priced, seconds, device)
+    ratios = _ratios(plan, shelf, verdicts, priced, device)
+    measured = frozenset(like for like, found in ratios.items() if found)
+    view = View(plan, selector, steps, verdicts, priced, calibrated(plan, priced, ratios), device, measured)
     hours = view.hours(view.running)
     if max_hours is not None and hours > max_hours:
         raise UsageError(
@@ -87,20 +96,41 @@ def survey(
     return view
 
 
+def check_data(view: View, roots: Sequence[str], store: str, *, keep: bool) -> list[str]:
+    """A first look at what the running Steps read, which a dry run does not keep: notes, a line each.
+
+    Raises DataError; where images are not there and a scale brings its own, names the rehearsal.
+    """
+    from simclr_spec import first_look
+
+    try:
+        return first_look.check(view.running, roots, Store(Path(store)), keep=keep)
+    except MissingDataError as error:
+        if not view.plan.may_rehearse:
+            raise
+        raise MissingDataError(f"{error}; --scale digits needs no data") from None
+
+
 def _ratios(
     plan: Plan, store: Store, verdicts: Mapping[str, Verdict], priced: Mapping[str, Cost], machine: Machine
-) -> dict[str, list[float]]:
-    """Measured over estimated seconds of a few finished Steps of every kind: the plan's own, or else others of the store."""
-    found: dict[str, list[float]] = {kind: [] for kind in params.KINDS}
-    done = {kind: [s for s in plan.steps if s.kind == kind and verdicts[s.fingerprint].state == "done"] for kind in found}
-    for kind, steps in done.items():
+) -> dict[tuple[str, str], list[float]]:
+    """Measured over estimated seconds of some finished Steps, by kind and precision: the plan's own, else the store's."""
+    done: dict[tuple[str, str], list[Step]] = {likeness(step): [] for step in plan.steps}
+    for step in plan.steps:
+        if verdicts[step.fingerprint].state == "done":
+            done[likeness(step)].append(step)
+    found: dict[tuple[str, str], list[float]] = {like: [] for like in done}
+    for like, steps in done.items():
         for step in steps[:_SAMPLES]:
             if seconds := _measured(store.path / step.id, machine):
-                found[kind].append(seconds / priced[step.fingerprint].seconds)
-    for kind in {step.kind for step in plan.steps if not found[step.kind]} - {"distill"}:  # whose cost is its teacher's, too
+                found[like].append(seconds / priced[step.fingerprint].seconds)
+    without = {like for like, ratios in found.items() if not ratios}
+    for kind in {kind for kind, _ in without} - {"distill"}:  # whose cost is its teacher's, too
         for folder in islice((result.parent for result in (store.path / kind).glob("*/result.json")), _SAMPLES):
-            if (seconds := _measured(folder, machine)) and (known := _known(folder)):
-                found[kind].append(seconds / cost(kind, known, None, machine).seconds)
+            known = _known(folder) or {}
+            like = kind, known.get("precision", "")
+            if like in without and (seconds := _measured(folder, machine)):
+                found[like].append(seconds / cost(kind, known, None, machine).seconds)
     return found
 
 

@@ -42,6 +42,7 @@ TRAINING: dict[str, Any] = {
         "init": "tensorflow",
     },
     "augment": {
+        "orientation": "stored",
         "crop": "tensorflow",
         "crop_area_min": 0.4,
         "crop_area_max": 1.0,
@@ -105,6 +106,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "loss_mean": "images",
         "temperature": 0.2,
         "linear_head": False,
+        "linear_layer": 0,
         "knn_neighbours": 20,
         "knn_temperature": 0.1,
         "knn_every": 0,

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from jsonschema.validators import Draft4Validator
 
-from simclr_spec import library
+from simclr_spec import library, params
+from simclr_spec.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.store import Store
-from tests.finished import prepare
+from tests.finished import finish, prepare
 from tests.typed import run
 
 
@@ -66,6 +67,22 @@ def test_a_plan_is_written_with_its_digest(tmp_path: Path) -> None:
     digest = compile(["quickstart"]).digest
     assert done.output.strip() == f"{file}: {len(compile(['quickstart']).steps)} Steps, digest {digest}"
     assert json.loads(file.read_text())["digest"] == digest
+    for expected in (digest, str(file)):
+        assert run("run", "quickstart", "--dry-run", "--expect", expected).exit_code == 0
+        other = run("run", "quickstart", "--dry-run", "--expect", expected, "seed=0")
+        assert (other.exit_code, other.output.endswith(f", not {digest}: nothing started\n")) == (2, True)
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"digest": 1}', "title = 'a spec'", '{"format": 2, "digest": "0"}', None])
+@pytest.mark.usefixtures("store")
+def test_what_is_expected_is_a_digest_or_a_plan(text: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    told = f"--expect {file}: neither a digest nor a file; `simclr-spec plan SPEC -o FILE` writes one\n"
+    if text is not None:
+        file.write_text(text)
+        told = f"--expect {file}: no plan; `simclr-spec plan SPEC -o FILE` writes one\n"
+    done = run("run", "quickstart", "--expect", str(file))
+    assert (done.exit_code, done.output) == (2, told)
 
 
 def test_explain_one_step_by_its_coordinates() -> None:
@@ -74,6 +91,40 @@ def test_explain_one_step_by_its_coordinates() -> None:
     assert line.split()[:3] == ["temperature", "0.1", "code"]
     assert "specs/recipes/simclrv2.toml:" in line
     assert done.output.startswith("pretrain/r50-1x-imagenet-s0-")
+
+
+def test_explain_shows_the_parameters_that_are_named_and_nothing_else() -> None:
+    lines = run("explain", "table1", "learning_rate").output.splitlines()
+    told = [line.split()[:2] for line in lines[: lines.index("Deviations: 0")] if line.startswith("  ")]
+    assert told == [["learning_rate", value] for value in ("0.1", "0.005", "0.002", "0.1", "0.1")]
+    assert lines[-2] == "Assumptions: 1"
+    output = run("explain", "table1", "pretrain.memory", "epochs", "stage=pretrain").output
+    names = [line.split()[0] for line in output.partition("\nDeviations")[0].splitlines()[1:] if line]
+    assert names == ["epochs", *(f"memory.{name}" for name in sorted(params.schema(params.Memory)["properties"]))]
+    assert "epochs" not in run("explain", "table1", "pretrain.memory").output
+    one = run("explain", "speedrun", "kind=pretrain", "precision").output.splitlines()
+    assert [line.split()[0] for line in one if line.startswith("  ")] == ["precision", "precision"]  # a deviation, too
+    assert "  encoder.depth  101 " in run("explain", "table1", "encoder.depth").output
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["table1", "learning_rat"], "no spec and no parameter is named 'learning_rat'; did you mean 'learning_rate'?\n"),
+        (
+            ["table1", "pretrain.memry.keys"],
+            "no spec and no parameter is named 'pretrain.memry.keys'; did you mean 'pretrain.memory.keys'?\n",
+        ),
+        (["tabel1"], "no spec is named 'tabel1'; did you mean 'table1'?\n"),
+        (["table1", "finetune"], "'finetune' is no parameter; for a kind of training write kind=finetune\n"),
+        (["table1", "kind=finetune", "temperature"], "no Step that is selected has 'temperature' (they are of finetune)\n"),
+        (["learning_rate"], "name a spec: quickstart, "),
+    ],
+)
+def test_a_word_that_is_no_parameter_is_told(words: list[str], sentence: str) -> None:
+    done = run("explain", *words)
+    assert done.exit_code == 2
+    assert done.output.startswith(sentence)
 
 
 def test_explain_a_spec_lists_deviations_and_assumptions() -> None:
@@ -202,30 +253,98 @@ def test_a_damaged_file_in_a_run_folder_is_named(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_steps_that_no_single_machine_holds_are_named_with_a_remedy() -> None:
-    output = run("plan", "table1").output
-    assert "✗ 41 Steps (13 pretrain, 15 finetune, 13 supervised) need more than one GPU (139 GiB) for a batch;\n" in output
-    advice = "--set pretrain.micro_batch=128 --set finetune.micro_batch=256 --set supervised.micro_batch=256"
-    assert f"({advice})\n" in output
-    assert "✗" not in run("plan", "table1", "--set", "precision=bf16", *advice.split()).output
+def test_assumed_rates_are_told_with_their_source_until_steps_correct_them_and_bf16_with_its_price(store: Store) -> None:
+    output = run("plan", "table1", "stage=finetune").output
+    assert "\nfp32 is priced by assumption (NVIDIA's data sheet, H200 SXM: 67 TFLOP/s of FP32, " in output
+    narrow = json.loads(run("plan", "table1", "stage=finetune", "--set", "precision=bf16", "--format", "json").output)
+    assert f"\n--set precision=bf16, a deviation, costs {narrow['totals']['hours']:,.0f} GPU-hours\n" in output
+    output = run("plan", "table1", "stage=finetune", "--set", "precision=bf16").output
+    assert "by assumption" not in output
+    assert "--set precision=bf16, a deviation" not in output
+    assert "by assumption" in run("plan", "quickstart").output
+    for kind in params.KINDS:
+        finish(store, next(step for step in compile(["quickstart"]).steps if step.kind == kind), {"top1": 1.0})
+    assert "by assumption" not in run("plan", "quickstart").output
 
 
 @pytest.mark.usefixtures("store")
-def test_a_price_in_another_precision_is_told() -> None:
-    sentence = "✗ priced in bf16, but 52 Steps will run in fp32, which takes more time and up to twice the memory;\n"
-    assert sentence in run("plan", "table1", "stage=finetune").output
-    assert "priced in" not in run("plan", "table1", "stage=finetune", "--set", "precision=bf16").output
-    assert "priced in" not in run("plan", "quickstart").output
+def test_every_encoder_has_its_price_and_they_add_up() -> None:
+    lines = run("plan", "table1").output.splitlines()
+    begin = next(n for n, line in enumerate(lines) if line.split()[0] == "encoder")
+    assert lines[begin].split() == ["encoder", "steps", "GPU-hours", "memory", "GPUs", "for", "a", "batch"]
+    rows = {line[:14].strip(): line[14:].split() for line in lines[begin + 1 : begin + 14]}
+    assert list(rows)[:3] == ["50 1×", "50 1× SK", "50 2×"]
+    assert list(rows)[-1] == "152 3× SK"
+    total = next(line.split() for line in lines if line.split()[0] == "total")
+    assert sum(float(row[1].replace(",", "")) for row in rows.values()) == pytest.approx(
+        float(total[5].replace(",", "")), abs=10
+    )
+    plan = json.loads(run("plan", "table1", "--format", "json").output)
+    ours = [step["cost"] for step in plan["steps"] if step["coordinates"]["depth"] == 50 and step["coordinates"]["width"] == 1]
+    assert rows["50 1× SK"][2:4] == [f"{max(cost['memory'] for cost in ours) / 1e9:.0f}", "GB"]
+    assert rows["50 1× SK"][4] == f"1–{max(cost['machines'] for cost in ours)}"
 
 
 @pytest.mark.usefixtures("store")
-def test_a_micro_batch_is_advised_only_where_it_helps(tmp_path: Path) -> None:
-    small = library.read("machine", "h200").text.replace("memory_gib = 139", "memory_gib = 1")
-    (tmp_path / "small.toml").write_text(small)
-    selected = ("stage=pretrain", "depth=152", "width=3")
-    output = run("plan", "table1", *selected, "--machine", str(tmp_path / "small.toml")).output
-    assert "  no micro_batch makes pretrain fit: a machine with more memory is needed\n" in output
-    assert "--set pretrain" not in output
+def test_one_encoder_has_no_rows_of_its_own_and_of_many_some_are_counted(tmp_path: Path) -> None:
+    assert "encoder  " not in run("plan", "speedrun").output
+    file = tmp_path / "many.toml"
+    rows = f"{{ product = {{ depth = [18], width = {list(range(1, 31))} }} }}"
+    file.write_text(
+        f'title = "Many"\nrecipe = "simclrv2"\nscale = "digits"\nencoders = {rows}\n[stages.p]\nkind = "pretrain"\n'
+    )
+    lines = run("plan", str(file)).output.splitlines()
+    assert [line.split()[:2] for line in lines if "×" in line and line.startswith("  18")] == [
+        ["18", f"{n}×"] for n in range(1, 17)
+    ]
+    assert "  ... and 14 more (--format json shows all)" in lines
+
+
+@pytest.mark.usefixtures("store")
+def test_cores_share_their_memory_so_that_none_is_counted_for_a_batch() -> None:
+    output = run("plan", "quickstart").output
+    assert "for a batch" not in output
+    assert "  encoder  steps  core-hours  memory\n" in output
+
+
+def test_what_a_selection_needs_has_rows_of_its_own_and_the_total_is_what_will_run(store: Store) -> None:
+    selected = ("stage=finetune", "depth=50", "width=1", "sk=false")
+    lines = run("plan", "table1", *selected).output.splitlines()
+    assert lines[0].startswith("Table 1 · 3 Steps · 1 encoder")
+    rows = {line.split("  ")[1]: line.split()[-6:-1] for line in lines[2:5]}
+    assert {name: row[:4] for name, row in rows.items()} == {
+        "finetune": ["3", "–", "–", "3"],
+        "needed: pretrain": ["1", "–", "1", "–"],
+        "total": ["4", "–", "1", "3"],
+    }
+    assert lines[5].startswith(f"4 Steps will run: {rows['total'][4]} GPU-hours")
+    finish(store, next(step for step in compile(["table1"]).steps if step.label == "r50-1x-imagenet-s0"), {"knn_top1": 1.0})
+    after = run("plan", "table1", *selected).output
+    assert "needed" not in after
+    assert "\n3 Steps will run: " in after
+
+
+@pytest.mark.parametrize("spec", ["table1", "quickstart"])
+def test_the_steps_of_a_plan_are_listed_with_what_selects_them(spec: str, store: Store) -> None:
+    plan = compile([spec])
+    finish(store, plan.steps[0], {"top1": 1.0})
+    head, *lines = run("plan", spec, "--steps").output.splitlines()
+    assert head.split() == ["state", "GPU-hours" if spec == "table1" else "core-hours", "coordinates"]
+    assert [line.split()[0] for line in lines] == ["done"] + ["new"] * (len(plan.steps) - 1)
+    assert lines[0].split()[1] == "0"
+    for step, line in zip(plan.steps, lines, strict=True):
+        assert plan.select(parse(line.split()[2:])) == (step,)
+
+
+@pytest.mark.usefixtures("store")
+def test_the_steps_of_a_selection_come_with_those_that_it_needs() -> None:
+    lines = run("plan", "table1", "--steps", "stage=finetune", "depth=50", "sk=true").output.splitlines()[1:]
+    assert [line.split()[2:] for line in lines[:3]] == [
+        ["stage=pretrain", "depth=50", "width=1", "sk=true"],
+        ["stage=pretrain", "depth=50", "width=2", "sk=true"],
+        ["stage=finetune", "depth=50", "width=1", "sk=true", "label_fraction=0.01", "from_layer=1"],
+    ]
+    assert len(lines) == 8
 
 
 @pytest.mark.parametrize(
@@ -278,3 +397,47 @@ def test_a_graph_is_not_written_as_json(tmp_path: Path) -> None:
 def test_a_store_without_a_name_is_refused() -> None:
     done = run("status", "--store", "")
     assert (done.exit_code, done.output) == (2, "--store wants the name of a folder\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("plan", "reports/table1.toml"), "a report, not a spec: `simclr-spec report reports/table1.toml` prints it; declared"),
+        (("report", "specs/table1.toml"), "a spec, not a report: `simclr-spec run specs/table1.toml` runs it; declared"),
+        (("run", "specs/scales/digits.toml"), "a scale, not a spec: `--scale specs/scales/digits.toml` uses it; declared"),
+        (("plan", "specs/recipes/simclrv2.toml"), 'a recipe, not a spec: a spec names it, as in recipe = "specs/rec'),
+        (("plan", "specs/datasets/digits.toml"), 'a data set, not a spec: a spec names it, as in dataset = "specs/data'),
+        (("plan", "table1", "--scale", "specs/table1.toml"), "a spec, not a scale: `simclr-spec run specs/table1.toml`"),
+        (("run", "table1", "--runner", "reports/table1.toml"), "a report, not a runner: `simclr-spec report reports/tab"),
+        (("plan", "table1", "--machine", "runners/local.toml"), "a runner, not a machine: `simclr-spec run SPEC --runner"),
+        (("run", "h200"), "a machine, not a spec: `simclr-spec plan SPEC --machine h200` tells costs on it; declared specs"),
+        (("report", "imagenet"), 'a data set, not a report: a spec names it, as in dataset = "imagenet"; declared reports'),
+        (("plan", "table1", "--scale", "simclrv2"), 'a recipe, not a scale: a spec names it, as in recipe = "simclrv2"'),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_a_file_of_another_kind_is_told_in_one_line(
+    command: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])
+    done = run(*command)
+    (mistaken,) = [word for word in command[1:] if f"{word} is {told}" in done.output]
+    assert (done.exit_code, len(done.output.splitlines())) == (2, 1)
+    assert done.output.startswith(mistaken)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_faulty_spec_with_a_key_of_a_report_is_still_a_spec(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('title = "Mine"\nrecipe = "simclrv2"\nrows = []\n')
+    assert f"{file}:3:1: unknown key 'rows' at the top level" in run("plan", str(file)).output
+
+
+@pytest.mark.usefixtures("store")
+def test_a_recipe_that_is_a_report_is_told_where_the_spec_names_it(tmp_path: Path) -> None:
+    spec = library.read("spec", "quickstart").text.replace('recipe = "simclrv2"', 'recipe = "other.toml"')
+    (tmp_path / "mine.toml").write_text(spec)
+    (tmp_path / "other.toml").write_text(library.read("report", "quickstart").text)
+    told = run("plan", str(tmp_path / "mine.toml")).output
+    assert told.startswith(f"{tmp_path}/mine.toml:")
+    assert f": {tmp_path}/other.toml is a report, not a recipe: " in told

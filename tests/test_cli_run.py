@@ -6,6 +6,7 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -93,6 +94,23 @@ def test_signals_to_the_process_group_stop_it_in_order(tmp_path: Path, number: s
     _interrupted(tmp_path)
 
 
+def test_a_second_run_says_at_once_what_it_waits_for(tmp_path: Path) -> None:
+    options = (*LONG, "stage=pretrain")
+    first = runs.start(tmp_path, *options)
+    runs.wait_for(lambda: runs.working(tmp_path, "pretrain"))
+    second = runs.start(tmp_path, *options)
+    assert second.stdout is not None
+    told = second.stdout.readline()
+    worker = runs.working(tmp_path, "pretrain")
+    place = f"process {worker} on {socket.gethostname()} works on it since 20"
+    assert f"waits for pretrain r18-1x-digits-s0: {place}" in told
+    for process in (second, first):
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=runs.PATIENCE)
+        assert process.returncode == 130
+        assert (f"1 Step not run, because {place}" in said) == (process is second)
+
+
 def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:
     command = runs.command(tmp_path, *LONG)
     pid, terminal = pty.fork()
@@ -149,6 +167,18 @@ def test_missing_data_is_found_before_anything_starts(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+def test_missing_data_of_ones_own_leads_nobody_to_a_scale_with_other_images(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(runs.SPEC.replace('scale = "digits"', 'dataset = "cifar10"'))
+    for more in ((), ("--dry-run",)):
+        done = runs.run(tmp_path, "--set", "batch=2", "--data-root", str(tmp_path / "nowhere"), *more)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.endswith("say where it is with --data-root or SIMCLR_SPEC_DATA\n")
+    done = runs.run(tmp_path, "--scale", "digits")
+    assert done.returncode == 2
+    assert "tiny.toml:4:11: dataset 'cifar10', but the scale 'digits' brings 'digits'; " in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_refusals(tmp_path: Path) -> None:
     assert "nothing started" in runs.run(tmp_path, "--max-gpu-hours", "0").stderr
     assert "nothing started" in runs.run(tmp_path, "--expect", "0" * 64).stderr
@@ -167,6 +197,49 @@ def test_status_and_logs(undisturbed: Path) -> None:
     shown = runs.run(undisturbed, "kind=pretrain", name="logs").stdout.splitlines()
     assert shown[0].startswith("pretrain r18-1x-digits-s0 (done): ")
     assert shown[-1].endswith(" done")
+
+
+def _following(folder: Path, *options: str) -> subprocess.Popen[str]:
+    command = runs.command(folder, *options, "-f", "-n", "1", name="logs")
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=runs.environment(), start_new_session=True)
+
+
+def test_logs_are_followed_until_nothing_runs(tmp_path: Path) -> None:
+    many = ("--set", "pretrain.train_steps=20000", "--set", "supervised.train_steps=20000")
+    process = runs.start(tmp_path, *many, "kind=pretrain,supervised")
+    runs.wait_for(lambda: runs.working(tmp_path, "pretrain") and runs.working(tmp_path, "supervised"))
+    one, both = _following(tmp_path, *many, "kind=pretrain"), _following(tmp_path, *many)
+    assert one.stdout is not None
+    assert both.stdout is not None
+    assert one.stdout.readline().startswith("pretrain r18-1x-digits-s0 (running): ")
+    assert one.stdout.readline().endswith(" 20,000 train steps, 222.7 epochs, batch 16, 1,437 images, on cpu\n")
+    assert [both.stdout.readline()[0] for _ in range(4)] == ["p", " ", "s", " "]
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=runs.PATIENCE)
+    told, _ = one.communicate(timeout=runs.PATIENCE)
+    assert (one.returncode, told.splitlines()[-1][:4], told.splitlines()[-1][-12:]) == (0, "  20", " interrupted")
+    told, _ = both.communicate(timeout=runs.PATIENCE)
+    assert both.returncode == 0
+    ends = [line for line in told.splitlines() if line.endswith(" interrupted")]
+    assert sorted(line.partition(": 20")[0] for line in ends) == [
+        "pretrain r18-1x-digits-s0",
+        "supervised r18-1x-digits-2pc-s0",
+    ]
+
+
+def test_whoever_follows_logs_may_leave(tmp_path: Path) -> None:
+    process = runs.start(tmp_path, *LONG, "kind=pretrain")
+    runs.wait_for(lambda: runs.working(tmp_path, "pretrain"))
+    follower = _following(tmp_path, *LONG)
+    assert follower.stdout is not None
+    follower.stdout.readline()
+    follower.send_signal(signal.SIGINT)
+    told, _ = follower.communicate(timeout=runs.PATIENCE)
+    assert follower.returncode == 130
+    assert "Traceback" not in told
+    assert runs.working(tmp_path, "pretrain"), "the run goes on"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(runs.PATIENCE) == 130
 
 
 def test_gc_deletes_what_no_spec_needs_and_only_when_told(again: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from simclr_spec import params
-from simclr_spec.errors import SpecError
+from simclr_spec.errors import SpecError, UsageError
 from simclr_spec.plan import compile, network
-from simclr_spec.plan.cost import costs, read_machine
+from simclr_spec.plan.cost import cost, costs, read_machine
 from simclr_spec.store import Store
 from simclr_spec.survey import survey
 from tests.finished import FEW, finish
@@ -38,6 +38,14 @@ def test_parameters_of_the_13_encoders_and_9_heads_exactly(golden: Path) -> None
         config = {"width": 1, "layers": row["num_proj_layers"], "out_dim": row["proj_out_dim"], "last_beta": False}
         head = network.head(row["input_dim"], config)
         assert (head.trainable, head.total - head.trainable) == (row["trainable"], row["non_trainable"])
+
+
+def test_sk_on_basic_blocks_would_bring_the_stem_alone() -> None:
+    """As in the official TF2 code; a plan refuses it (docs/fidelity.md, row 30)."""
+    plain, sk = (network.encoder({**PAPER, "depth": 18, "width": 1, "sk": sk}, 224).trainable for sk in (False, True))
+    assert (plain, sk) == (11_180_736, 11_199_968)
+    stem = sum(inputs * outputs * 9 + 2 * outputs for inputs, outputs in ((3, 32), (32, 32), (32, 64)))
+    assert sk - plain == stem - (3 * 64 * 49 + 2 * 64)
 
 
 CASES: list[tuple[dict[str, Any], int]] = [
@@ -102,15 +110,76 @@ def test_a_kept_head_of_no_layers_is_nothing() -> None:
     assert (head.features, head.trainable, head.forward) == (2048, 0, 0)
 
 
-def test_the_bill_of_table1_without_memory_meets_the_model_of_the_h200() -> None:
+def _hours(machine: str, *sets: str) -> dict[str, float]:
+    plan = compile(["table1"], sets=["memory.enabled=false", *sets])
+    priced = costs(plan, read_machine(machine))
+    return {kind: sum(priced[s.fingerprint].seconds for s in plan.steps if s.kind == kind) / 3600 for kind in params.KINDS}
+
+
+def test_the_bill_of_table1_in_bf16_without_memory_meets_the_model_of_the_h200() -> None:
     """4,299 hours of pretraining, 90 of fine-tuning, 242 of supervision: an independent calculation, without heads."""
-    plan = compile(["table1"], sets=["memory.enabled=false"])
-    priced = costs(plan, read_machine("h200"))
-    hours = {kind: sum(priced[s.fingerprint].seconds for s in plan.steps if s.kind == kind) / 3600 for kind in params.KINDS}
+    hours = _hours("h200", "precision=bf16")
     assert hours["pretrain"] == pytest.approx(4299, rel=0.01)
     assert hours["finetune"] == pytest.approx(90, rel=0.02)
     assert hours["supervised"] == pytest.approx(242, rel=0.01)
     assert hours["linear_eval"] == pytest.approx(87, rel=0.1)
+
+
+COUNTED = {
+    "r50-1x": (24.3, 11.1),
+    "r50-1x-sk": (37.0, 13.3),
+    "r50-2x": (96.2, 22.2),
+    "r50-2x-sk": (148.1, 26.6),
+    "r101-1x": (46.6, 16.2),
+    "r101-1x-sk": (71.1, 19.3),
+    "r101-2x": (185.3, 32.5),
+    "r101-2x-sk": (284.3, 38.6),
+    "r152-1x": (68.8, 22.6),
+    "r152-1x-sk": (105.2, 26.7),
+    "r152-2x": (274.4, 45.1),
+    "r152-2x-sk": (420.6, 53.3),
+    "r152-3x-sk": (946.3, 80.0),
+}
+"""GFLOP of a forward and a backward pass at 224 pixels, and millions of convolution outputs: counted by torch on other code."""
+
+
+@pytest.mark.parametrize(
+    ("machine", "peak", "bytes_per_second"), [("h200", 67e12, 4.0e12), ("h100", 67e12, 2.8e12), ("a100", 19.5e12, 1.7e12)]
+)
+def test_the_bill_of_table1_in_fp32_follows_from_the_data_sheets(machine: str, peak: float, bytes_per_second: float) -> None:
+    """800 epochs of two views of 1,281,167 images at 65 % of the peak; an output moves as two of bf16 (28 B fused, else 38)."""
+    views, moved = 2 * 800 * 1_281_167, 2 * (38 if machine == "a100" else 28)
+    seconds = sum(
+        views
+        * (gigaflop * 1e9 / (0.65 * peak) + moved * outputs * 1e6 * (1.1 if name.endswith("sk") else 1) / bytes_per_second)
+        for name, (gigaflop, outputs) in COUNTED.items()
+    )
+    assert _hours(machine)["pretrain"] == pytest.approx(seconds / 3600, rel=0.01)
+
+
+def test_values_of_four_bytes_need_twice_the_memory_and_weights_the_same() -> None:
+    """The network, its gradients and its momentum are float32 in both; ResNet-50 saves two values per convolution output."""
+    step = next(s for s in compile(["table1"]).steps if s.label.startswith("r50-1x-imagenet") and s.kind == "supervised")
+    wide, narrow = (cost(step.kind, {**step.params, "precision": one}, None, read_machine("h200")) for one in ("fp32", "bf16"))
+    weights = 4 * 4 * (23_508_032 + 53_120 + 2_049_000)
+    assert (wide.memory - weights) == 2 * (narrow.memory - weights)
+    assert wide.memory - weights == pytest.approx(4096 * 11.1e6 * 2 * 4, rel=0.01)
+
+
+def test_each_step_is_priced_in_its_own_precision_and_the_budget_compares_that(tmp_path: Path) -> None:
+    def seconds(*sets: str) -> dict[str, float]:
+        view = survey(["table1"], store=str(tmp_path), sets=sets)
+        return {kind: sum(view.seconds[s.fingerprint] for s in view.plan.steps if s.kind == kind) for kind in params.KINDS}
+
+    wide, narrow, mixed = seconds(), seconds("precision=bf16"), seconds("pretrain.precision=bf16")
+    assert {kind: mixed[kind] for kind in mixed if kind != "pretrain"} == {
+        kind: wide[kind] for kind in wide if kind != "pretrain"
+    }
+    assert mixed["pretrain"] == narrow["pretrain"] < wide["pretrain"] / 5
+    hours = sum(narrow.values()) / 3600 + 1
+    survey(["table1"], store=str(tmp_path), sets=["precision=bf16"], max_hours=hours)
+    with pytest.raises(UsageError, match=r"more than the .* of --max-gpu-hours; nothing started"):
+        survey(["table1"], store=str(tmp_path), max_hours=hours)
 
 
 def test_train_steps_are_the_official_ones() -> None:
@@ -130,9 +199,9 @@ def test_train_steps_are_the_official_ones() -> None:
     }
 
 
-def test_a_batch_of_4096_needs_several_gpus_and_a_micro_batch_one() -> None:
+def test_a_batch_of_4096_in_bf16_needs_several_gpus_and_a_micro_batch_one() -> None:
     def machines(*sets: str) -> list[int]:
-        plan = compile(["table1"], sets=sets)
+        plan = compile(["table1"], sets=["precision=bf16", *sets])
         priced = costs(plan, read_machine("h200"))
         return [priced[s.fingerprint].machines for s in plan.steps if s.kind == "pretrain"]
 
@@ -198,6 +267,20 @@ def test_costs_are_corrected_by_other_finished_steps_of_the_store_where_the_plan
     for step in before.plan.steps:
         ratio = after.seconds[step.fingerprint] / before.seconds[step.fingerprint]
         assert (ratio > 50) == (step.kind == "pretrain")
+
+
+def test_steps_in_another_precision_correct_nothing(tmp_path: Path) -> None:
+    other = next(step for step in compile([FEW], sets=["precision=bf16"]).steps if step.kind == "pretrain")
+
+    def seconds(*sets: str) -> float:
+        view = survey([FEW], store=str(tmp_path), machine="cpu", sets=sets)
+        return next(view.seconds[step.fingerprint] for step in view.plan.steps if step.kind == "pretrain")
+
+    told = seconds()
+    finish(Store(tmp_path), other, {"top1": 1.0})
+    assert seconds() == told
+    assert seconds("precision=bf16") == pytest.approx(2 * 1800)
+    assert seconds("precision=bf16", "temperature=0.2") == pytest.approx(2 * 1800)
 
 
 @pytest.mark.parametrize("change", ["epochs=1e300", "encoder.sk_ratio=1e300", "epochs=1e308"])

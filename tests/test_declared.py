@@ -150,3 +150,12 @@ def test_a_number_of_the_paper_with_a_typo_in_it_is_a_fault(tmp_path: Path) -> N
     path.write_text(library.read("report", "table1").text.replace("57.9", "57,9"), encoding="utf-8")
     with pytest.raises(SpecError, match=r"table1\.toml:19:\d+: 7 values, but this row has 6 cells"):
         language.load(str(path))
+
+
+# The author's CIFAR-10 setting, issue #166, all of it: rate 0.2 by the square root of the batch, two layers, 64 outputs, 0.2.
+def test_the_cifar10_scale_takes_the_authors_setting_whole() -> None:
+    steps = [step for step in compile(["table1"], scale="cifar10").steps if step.kind == "pretrain"]
+    named = ("learning_rate", "learning_rate_scaling", "temperature", "head.layers", "head.out_dim")
+    assert {tuple(step.origins[name].value for name in named) for step in steps} == {(0.2, "sqrt", 0.2, 2, 64)}
+    changed = {name for name in named if name != "learning_rate_scaling"}  # which is the recipe's own
+    assert all("#166" in step.origins[name].source for step in steps for name in changed)

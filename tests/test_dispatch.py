@@ -142,6 +142,16 @@ def _run(folder: Path, runner: Runner, watcher: Silent, *more: str) -> dispatch.
     return dispatch.run(plan, plan.steps, Store(folder / "runs"), runner, watcher, seconds=seconds)
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_the_runner_says_of_determinism_reaches_its_workers(asked: bool, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(runs.SPEC)
+    plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=1"))
+    steps = [step for step in plan.steps if step.kind == "supervised"]
+    runner = Local(slots=1, deterministic=asked)
+    outcome = dispatch.run(plan, steps, Store(tmp_path / "runs"), runner, Silent(), seconds={steps[0].fingerprint: 1.0})
+    assert read_json(outcome.done[0].folder.result)["environment"]["deterministic"] is asked
+
+
 def test_a_failed_step_blocks_its_descendants_only(tmp_path: Path) -> None:
     outcome = _run(tmp_path, Local(slots=1, checkpoint_seconds=60), Silent(), "finetune.learning_rate=1e30")
     states = {task.step.kind: task.state for task in outcome.board.tasks.values()}
@@ -247,7 +257,7 @@ def test_a_step_in_other_hands_is_followed_and_not_run_twice(tmp_path: Path) -> 
     assert other.wait() == 0
     assert len(outcome.done) == 1
     assert len(folder.attempts()) == 1
-    assert watcher.seen == [("supervised", "waiting"), ("supervised", "running"), ("supervised", "done")]
+    assert watcher.seen == [("supervised", state) for state in ("elsewhere", "waiting", "running", "done")]
 
 
 def test_a_killed_worker_fails_its_step_and_the_rest_goes_on(tmp_path: Path) -> None:

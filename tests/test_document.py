@@ -56,6 +56,12 @@ def sentences(text: str, name: str = "x.toml") -> list[str]:
         ('title = "a"\ninner.deep = "no"', "x.toml:2:14: deep must be true or false, not 'no'"),
         ('title = "a"\nepochs = "ten"', "x.toml:2:10: epochs must be a number, not 'ten'"),
         ('title = "a"\nepochs = 0', "x.toml:2:10: epochs must be more than 0, not 0"),
+        ('title = "a"\nepochs = "50"', "x.toml:2:10: epochs must be a number, not '50'; drop the quotes"),
+        ('title = "a"\nepochs = "50 "', "x.toml:2:10: epochs must be a number, not '50 '; drop the quotes"),
+        ('title = "a"\nepochs = "-1"', "x.toml:2:10: epochs must be a number, not '-1'"),  # nor without them
+        ('title = "a"\nseeds = [0, "1"]', "x.toml:2:13: seeds[1] must be a whole number, not '1'; drop the quotes"),
+        ('title = "a"\nseeds = [0, "1.5"]', "x.toml:2:13: seeds[1] must be a whole number, not '1.5'"),
+        ('title = "a"\nbatch = "64"', "x.toml:2:9: batch must be a whole number or 'none', not '64'; drop the quotes"),
         ('title = "a"\nepochs = 2020-01-01', "x.toml:2:10: epochs must be a number, not the date 2020-01-01"),
         ('title = "a"\nflip = 50', "x.toml:2:8: flip 50 is outside [0, 1]; for 50 % write 0.5"),
         ('title = "a"\nflip = 1.5', "x.toml:2:8: flip 1.5 is outside [0, 1]; for 1.5 % write 0.015"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -268,9 +269,28 @@ def test_faults_of_a_whole_run_are_told_at_once(folder: Path, monkeypatch: pytes
     assert done.output.splitlines()[-2:] == [
         f"{folder}/val/ape/1.png is empty: it has 0 bytes",
         f"data set 'cifar10' (folder cifar-10-batches-py) not found (looked in {folder.parent}/cifar10, {folder.parent}): "
-        "say where it is with --data-root or SIMCLR_SPEC_DATA; --scale digits needs no data",
+        "say where it is with --data-root or SIMCLR_SPEC_DATA",
     ]
     assert not (folder.parent / "runs").exists()
+
+
+def test_label_lists_are_held_against_the_images(folder: Path) -> None:
+    """Before anything starts: which line names no image, beside all other faults."""
+    text = "ape/0.png\nbat/0.png\ncow/9.png\n"
+    (folder.parent / "some.txt").write_text(text)
+    spec = f'{folders.SPEC}label_fraction = 0.34\nlabels = {{ sampler = "list", list_digest = "{sha(text)}" }}\n'
+    steps = folders.planned(folder.parent, spec=spec).steps
+    write("val/ape/1.png", b"")(folder)
+    with pytest.raises(DataError) as caught:
+        first_look.check(steps, [str(folder.parent)])
+    empty, line = str(caught.value).splitlines()
+    assert empty == f"{folder}/val/ape/1.png is empty: it has 0 bytes"
+    assert line.startswith(f"{folder.parent}/some.txt:3: ")
+    assert "cow/9.png" in line
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_cifar10_has_its_original_sizes(tmp_path: Path) -> None:

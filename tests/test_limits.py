@@ -54,7 +54,8 @@ def test_long_lists_are_refused_and_repetitions_found(tmp_path: Path) -> None:
         "x.toml:1:9: seeds has 130,001 entries; at most 10,000 are read"
     ]
     mixed = ", ".join(f"{i}, '{i}'" for i in range(4_990))
-    assert "x.toml:1:13: seeds[1] must be a whole number, not '0'" in told(f"seeds = [{mixed}]\n" + ONE + PRETRAIN, tmp_path)
+    found = told(f"seeds = [{mixed}]\n" + ONE + PRETRAIN, tmp_path)
+    assert "x.toml:1:13: seeds[1] must be a whole number, not '0'; drop the quotes" in found
     twice = f"seeds = {[*range(9_990), 7]}\n"
     assert told(twice + ONE + PRETRAIN, tmp_path) == [f"x.toml:1:{twice.rindex('7') + 1}: seeds holds 7 twice"]
 

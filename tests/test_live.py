@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from simclr_spec.coordinates import parse
 from simclr_spec.dispatch import Board, Outcome, Task
 from simclr_spec.plan import compile
+from simclr_spec.shelf import entries
+from simclr_spec.show import status
 from simclr_spec.show.live import Live, Plain, duration, ending, watcher
-from simclr_spec.store import Store
+from simclr_spec.store import Store, write_json
 from tests import runs
 
 
@@ -78,6 +81,54 @@ def test_the_screen_has_progress_the_time_left_and_a_line_per_running_step(board
     assert "0 of 5 Steps" in text
     assert "✗ supervised r18-1x-digits-2pc-s0: no [memory]" in text
     assert board.remaining_seconds() == pytest.approx((30 / 5) * (5 + 10 + 10 + 10) / 1, rel=0.01)
+
+
+@pytest.mark.parametrize("screen", [Plain, Live])
+def test_what_another_process_works_on_is_told_with_the_process(tmp_path: Path, screen: type[Plain | Live]) -> None:
+    (tmp_path / "tiny.toml").write_text(runs.SPEC)
+    plan, store = compile([str(tmp_path / "tiny.toml")]), Store(tmp_path / "runs")
+    seconds = {step.fingerprint: 10.0 for step in plan.steps}
+    busy = next(task for task in Board.of(plan.steps, store, seconds).tasks.values() if task.step.kind == "pretrain").folder
+    out = io.StringIO()
+    told = "waits for pretrain r18-1x-digits-s0: process 77 on far works on it since 2026-01-02 03:04 UTC"
+    with busy.leased(), screen(out) as shown:
+        board = Board.of(plan.steps, store, seconds)
+        assert task(board, "pretrain").why == "another process works on it", "its attempt has not begun"
+        record = {"state": "running", "pid": 77, "host": "far", "started": "2026-01-02T04:04:05+01:00"}
+        write_json(busy.new_attempt().record, record)
+        board = Board.of(plan.steps, store, seconds)
+        shown.changed(board, task(board, "pretrain"))
+        shown.tick(board)
+    assert told in " ".join(out.getvalue().split())
+    task(board, "finetune").state = "done"
+    assert (
+        ending(Outcome(board), "simclr-spec run tiny").splitlines()[-1]
+        == f"- 1 Step not run, because {told.partition(': ')[2]}"
+    )
+
+
+def test_a_silent_log_that_is_followed_is_told_by_its_curve(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(status, "LOOK_SECONDS", 0.0)
+    folder = task(board, "pretrain").folder
+    with folder.leased():
+        attempt = folder.new_attempt()
+        attempt.log.write_text("started\n")
+        line = {"train_step": 50, "train_steps": 100, "epoch": 4.25, "loss": 2.5, "images_per_second": 1234.4}
+        attempt.metrics.write_text(json.dumps(line) + "\n")
+        chosen = entries(Store(tmp_path / "runs"), [str(tmp_path / "tiny.toml")], parse(["kind=pretrain"]), None, ())
+        lines = status.follow(lambda: chosen, lambda: True, 10)
+        told = [next(lines) for _ in range(4)]
+        with attempt.log.open("a") as log:
+            log.write("half")
+        told.append(next(lines))
+        with attempt.log.open("a") as log:
+            log.write(" a line\n")
+        told.append(next(lines))
+    curve = "  epoch 4.2, loss 2.500, 1,234 images/s"
+    assert told == [f"pretrain r18-1x-digits-s0 (running): {attempt.log}", "  started", *[curve] * 3, "  half a line"]
 
 
 def test_drawing_is_throttled(board: Board) -> None:

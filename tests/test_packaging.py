@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -107,3 +108,27 @@ def test_ci_runs_both_make_targets_and_leaves_no_environment() -> None:
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
     assert all(part in text for part in ("set -euo pipefail", "make lint", "make test", "rm -rf"))
+
+
+def test_what_is_installed_is_compiled_even_where_python_writes_no_bytecode(tmp_path: Path) -> None:
+    """With the checkout's own make; only pip is left out."""
+    for name in ("Makefile", "pyproject.toml", "simclr_spec"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+    for cache in [*tmp_path.rglob("__pycache__")]:
+        shutil.rmtree(cache)
+    package, python = tmp_path / "env" / "lib" / "python3" / "site-packages" / "installed", tmp_path / "env" / "bin" / "python"
+    for path, text in {
+        package / "__init__.py": "ANSWER = 42\n",
+        package / "newer.py": "def f[T](x: T): a syntax that no Python has\n",
+        python: f'#!/bin/sh\n[ "$2" = pip ] || exec {sys.executable} "$@"\n',
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    python.chmod(0o755)
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    make = ["make", "VENV=env", "env/.installed"]
+    done = subprocess.run(make, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert "rror" not in done.stdout + done.stderr
+    assert list((package / "__pycache__").glob("__init__.*.pyc"))
+    for source in (tmp_path / "simclr_spec").rglob("*.py"):
+        assert list((source.parent / "__pycache__").glob(f"{source.stem}.*.pyc")), source

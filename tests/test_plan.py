@@ -26,10 +26,10 @@ def summary(name: str) -> dict[str, list[str]]:
     return {s.id: [s.fingerprint, *sorted(plan.by_fingerprint[one].id for one in s.needs.values())] for s in plan.steps}
 
 
-def plan_of(text: str, folder: Path, sets: tuple[str, ...] = ()) -> Plan:
+def plan_of(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None = None) -> Plan:
     file = folder / "x.toml"
     file.write_text(text, encoding="utf-8")
-    return compile([str(file)], sets=sets)
+    return compile([str(file)], sets=sets, scale=scale)
 
 
 def test_table1_has_78_steps() -> None:

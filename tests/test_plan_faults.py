@@ -8,13 +8,13 @@ import pytest
 
 from simclr_spec import library
 from simclr_spec.errors import SpecError
-from simclr_spec.plan import compile
 from tests.test_plan import CHAIN, STUDENT, plan_of
+from tests.typed import run
 
 
-def told(text: str, folder: Path, sets: tuple[str, ...] = ()) -> list[str]:
+def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None = None) -> list[str]:
     with pytest.raises(SpecError) as caught:
-        plan_of(text, folder, sets)
+        plan_of(text, folder, sets, scale)
     return [line.replace(f"{folder}/", "") for line in str(caught.value).split("\n")]
 
 
@@ -68,6 +68,10 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = ()) -> list[str]:
         (
             CHAIN + "from_layer = 3\n",
             "x.toml:10:14: from_layer 3, but the head has 3 layers (specs/recipes/simclrv2.toml:{head}); use 0 to 2",
+        ),
+        (
+            CHAIN.replace('kind = "pretrain"\n', 'kind = "pretrain"\nlinear_layer = 3\n'),
+            "x.toml:7:16: linear_layer 3, but the head has 3 layers (specs/recipes/simclrv2.toml:{head}); use 0 to 2",
         ),
         (
             CHAIN + "batch_at_most_examples = false\nbatch = 4096\n",
@@ -225,6 +229,11 @@ def test_faults_of_very_many_encoders_are_told_100_times(tmp_path: Path) -> None
     [
         ("epoch=2", "--set epoch=2: unknown key 'epoch'; did you mean 'epochs'?"),
         ("epochs=ten", "--set epochs=ten: epochs must be a number, not 'ten'"),
+        ("epochs='50'", "--set epochs='50': epochs must be a number, not '50'; drop the quotes"),
+        (
+            "memory.enabled='true'",
+            "--set memory.enabled='true': memory.enabled must be true or false, not 'true'; drop the quotes",
+        ),
         ("epochs=nan", "--set epochs=nan: epochs must be a finite number, not nan"),
         ("finetune.flip=2", "--set finetune.flip=2: unknown key 'flip' in finetune"),
         ("augment.flip=2", "--set augment.flip=2: augment.flip 2 is outside [0, 1]; for 2 % write 0.02"),
@@ -257,20 +266,24 @@ def test_a_recipe_that_lacks_a_value_says_which(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "sets", "sentence"),
+    ("text", "sets", "sentence"),
     [
-        ('dataset = "cifar10"\n', (), "x.toml:14:11: dataset.name cifar10, but 'finetune', which teaches, has digits"),
-        ("dataset.classes = 5\n", (), "x.toml:14:19: dataset.classes 5, but 'finetune', which teaches, has 10"),
-        ("", ("finetune.dataset.classes=7",), "specs/datasets/digits.toml:"),
         (
-            "",
+            STUDENT.replace('"digits"', '"paper"') + 'dataset = "cifar10"\n',
+            (),
+            "x.toml:14:11: dataset.name cifar10, but 'finetune', which teaches, has imagenet",
+        ),
+        (STUDENT + "dataset.classes = 5\n", (), "x.toml:14:19: dataset.classes 5, but 'finetune', which teaches, has 10"),
+        (STUDENT, ("finetune.dataset.classes=7",), "specs/datasets/digits.toml:"),
+        (
+            STUDENT,
             ("distill.dataset=cifar10",),
             "--set distill.dataset=cifar10: dataset.name cifar10, but 'finetune', which teaches, ",
         ),
     ],
 )
-def test_a_student_sees_the_images_of_its_teacher(more: str, sets: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
-    (found,) = told(STUDENT + more, tmp_path, sets)
+def test_a_student_sees_the_images_of_its_teacher(text: str, sets: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    (found,) = told(text, tmp_path, sets)
     assert found.startswith(sentence)
     assert found.endswith("; a student needs the images of its teacher")
 
@@ -309,12 +322,52 @@ def test_what_a_step_takes_over_is_not_silently_ignored(
     assert all(line.endswith("; change it there, or leave it out here") for line in lines)
 
 
-def test_a_data_set_that_the_specs_own_scale_replaces_is_a_fault(tmp_path: Path) -> None:
-    text = CHAIN.replace("encoders", 'dataset = "cifar10"\nencoders', 1) + "label_fraction = 0.1\n"
-    faults = told(text, tmp_path)
-    assert len(faults) == 1
-    assert faults[0].endswith(": dataset 'cifar10', but the scale 'digits' brings 'digits'; name another scale, or none")
-    (tmp_path / "asked.toml").write_text(text)
-    assert {step.params["dataset"]["name"] for step in compile([str(tmp_path / "asked.toml")], scale="digits").steps} == {
-        "digits"
-    }
+OWN = CHAIN.replace('scale = "digits"\n', "") + "label_fraction = 0.1\n"
+REMEDY = "name another scale, or none, or say --set dataset=NAME"
+
+
+@pytest.mark.parametrize("scale", [None, "digits"], ids=["the spec's own scale", "a scale that is typed"])
+def test_no_scale_replaces_a_data_set_that_the_spec_names(scale: str | None, tmp_path: Path) -> None:
+    text = (CHAIN if scale is None else OWN).replace("encoders", 'dataset = "cifar10"\nencoders', 1)
+    line = 1 + text.split("\n").index('dataset = "cifar10"')
+    sentence = f"x.toml:{line}:11: dataset 'cifar10', but the scale 'digits' brings 'digits'; {REMEDY}"
+    assert told(text, tmp_path, scale=scale) == [sentence]
+    for typed in ("digits", "cifar10"):  # the person's own word
+        names = {step.params["dataset"]["name"] for step in plan_of(text, tmp_path, (f"dataset={typed}",), scale).steps}
+        assert names == {typed}
+    if scale is None:
+        assert {step.params["dataset"]["name"] for step in plan_of(text, tmp_path, scale="paper").steps} == {"cifar10"}
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "explain", "run", "status", "report"])
+def test_every_command_says_so(command: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(OWN.replace("encoders", 'dataset = "cifar10"\nencoders', 1))
+    (tmp_path / "report.toml").write_text(
+        'title = "R"\nspec = "x.toml"\nmetric = "top1"\ncolumns = [{ title = "c", where = { stage = "finetune" } }]\n'
+        'rows = [{ title = "r", where = { depth = 18 } }]\n'
+    )
+    file = tmp_path / ("report.toml" if command == "report" else "x.toml")
+    where = () if command in ("check", "explain") else ("--store", str(tmp_path / "runs"))
+    done = run(command, str(file), "--scale", "digits", *where)
+    assert done.exit_code == 2
+    assert f"x.toml:3:11: dataset 'cifar10', but the scale 'digits' brings 'digits'; {REMEDY}\n" in done.output
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_scale_replaces_the_data_set_of_a_stage(tmp_path: Path) -> None:
+    text = OWN.replace('kind = "finetune"', 'kind = "finetune"\ndataset = "imagenet"')
+    line = 1 + text.split("\n").index('dataset = "imagenet"')
+    sentence = f"x.toml:{line}:11: dataset 'imagenet', but the scale 'digits' brings 'digits'; {REMEDY}"
+    assert told(text, tmp_path, scale="digits") == [sentence]
+    names = [step.params["dataset"]["name"] for step in plan_of(text, tmp_path, ("finetune.dataset=cifar10",), "digits").steps]
+    assert names == ["digits", "cifar10"]
+
+
+def test_a_scale_replaces_the_recipes_data_set_and_may_name_the_specs_from_elsewhere(tmp_path: Path) -> None:
+    assert {step.params["dataset"]["name"] for step in plan_of(OWN, tmp_path, scale="digits").steps} == {"digits"}
+    (tmp_path / "set.toml").write_text(library.read("dataset", "digits").text)
+    (tmp_path / "scales").mkdir()
+    scale = tmp_path / "scales" / "mine.toml"
+    scale.write_text(library.read("scale", "digits").text.replace('dataset = "digits"', 'dataset = "../set.toml"'))
+    text = OWN.replace("encoders", 'dataset = "set.toml"\nencoders', 1)
+    assert {step.params["dataset"]["name"] for step in plan_of(text, tmp_path, scale=str(scale)).steps} == {"digits"}

@@ -191,12 +191,14 @@ def test_mean_sample_sd_and_n_over_seeds_and_states_of_what_is_missing(
     assert supervised.sd == pytest.approx(12.909944487358056)
     assert nothing.mean is None
     text = FORMATS["table"](table)
-    assert re.search(r"supervised +65\.0 ± 12\.9 \(4\) +4 waiting", text)
-    assert re.search(r"tuned +41\.0 ± 1\.4 \(2 of 4, failed ✗, waiting\) +4 waiting", text)
+    assert re.search(r"supervised +65\.0 ± 12\.9 \(4\) +–\n", text)
+    assert re.search(r"tuned +41\.0 ± 1\.4 \(2 of 4, failed ✗, waiting\) +–\n", text)
+    assert re.search(r"Missing +9 waiting · 1 failed ✗\n", text)
     assert tuned.sd == pytest.approx(2**0.5)
     assert "Made from    6 of 17 runs · 6 core-hours · 1a2b3c4 · torch 2.11.0 · x86_64" in text
     store_option = f"--store {store.path}"
-    assert f"simclr-spec logs {FEW} {store_option} state=failed · simclr-spec run {FEW} {store_option}" in text
+    commands = [f"simclr-spec logs {FEW} {store_option} state=failed", f"simclr-spec run {FEW} {store_option}"]
+    assert next(note.items for note in table.notes if note.name == "Next") == tuple(commands)
 
 
 def test_a_missing_result_is_a_state_and_never_a_number(tmp_path: Path, store: Store) -> None:

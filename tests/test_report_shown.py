@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,15 +18,17 @@ from simclr_spec.cli import main
 from simclr_spec.errors import UsageError
 from simclr_spec.plan import compile
 from simclr_spec.report import language
+from simclr_spec.report.layout import laid_out
 from simclr_spec.report.notes import show
 from simclr_spec.report.render import FORMATS, format_of
-from simclr_spec.report.table import make
-from simclr_spec.report.text import note_lines
+from simclr_spec.report.table import in_words, make
+from simclr_spec.report.text import note_lines, plain
 from simclr_spec.store import Store
-from tests.finished import FEW, finish, finish_all
+from tests.finished import FEW, fail, finish, finish_all
 from tests.reports import EIGHT, SMALL, everything, of, write
 from tests.typed import run
 
+NEW, FAILED = in_words("new"), in_words("failed")
 SUPERVISED = '  { title = "supervised", where = { stage = "supervised", width = 1, depth = 50, sk = false } },\n'
 
 
@@ -82,6 +86,7 @@ def test_a_changed_run_at_the_papers_scale_never_matches(store: Store) -> None:
     ("name", "scale"), [("quickstart", None), ("table1", "digits"), ("table1", "cifar10"), ("table1", "paper")]
 )
 def test_every_format_names_every_deviation_and_assumption(store: Store, name: str, scale: str | None) -> None:
+    finish(store, of(compile([name], scale=scale), kind="supervised")[0], {"top1": 1.5})
     table = make(name, store, scale=scale)
     changed = {n.removesuffix(".name") for s in table.plan.steps for n, o in s.origins.items() if o.recipe is not None}
     assumed = {n for s in table.plan.steps for n, o in s.origins.items() if o.is_assumption}
@@ -99,6 +104,7 @@ def test_a_file_cannot_claim_its_changes_for_the_paper(tmp_path: Path, store: St
     )
     (tmp_path / "spec.toml").write_text(spec)
     report = library.read("report", "table1").text.replace('spec = "table1"', 'spec = "spec.toml"')
+    finish(store, of(compile([str(tmp_path / "spec.toml")]), kind="supervised")[0], {"top1": 1.5})
     table = make(write(tmp_path, report), store)
     assert not table.at_paper_scale
     assert not _paper_numbers() & set(re.findall(r"\d+\.\d+", FORMATS["table"](table)))
@@ -139,7 +145,7 @@ def test_notes_stand_by_stage_wrapped_between_items_and_lose_none(tmp_path: Path
 def test_no_option_hides_what_stands_below_a_table() -> None:
     """Whoever adds an option must come here and say that it hides neither deviations nor assumptions."""
     command = main.commands["report"]
-    assert {option.name for option in command.params} == {"name", "words", "scale", "sets", "store", "form", "output", "strict"}
+    assert {option.name for option in command.params} == {"words", "scale", "sets", "store", "form", "output", "strict"}
 
 
 def test_only_what_differs_from_the_recipe_is_a_deviation(tmp_path: Path, store: Store) -> None:
@@ -179,7 +185,14 @@ def test_json_and_csv_hold_every_cell_in_full_precision_down_to_its_steps(tmp_pa
     assert len(data) == 4
     assert data["mean"][0] == cell["mean"]
     assert data["steps"][0].split() == [step.id for step in steps]
-    assert data["deviations"].str.contains("epochs").all()
+    assert data["setting"].str.startswith("a rehearsal, NOT the paper's setting").all()
+    for note in table.notes:
+        if note.name in ("Deviations", "Assumptions", "Made from"):
+            column = data[note.name.lower().replace(" ", "_")]
+            assert column[0] == note.text
+            assert column[1:].isna().all()
+    first, second, *_ = csv.DictReader(io.StringIO(FORMATS["csv"](table)))
+    assert (first["deviations"] == data["deviations"][0], second["deviations"]) == (True, "")
 
 
 NASTY = r"<script>alert('x')</script> & | \ _ * % $ # { } ~ ^ ` \"q\""
@@ -257,13 +270,102 @@ def test_a_report_is_never_overwritten_by_its_table(tmp_path: Path, monkeypatch:
     assert Path("mine.json").read_text() == "{}"
 
 
-def test_a_narrow_terminal_cuts_no_title_and_no_number(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    finish_all(store, compile([FEW]), 12.345)
-    monkeypatch.setenv("COLUMNS", "40")
-    shown = everything(make(write(tmp_path, EIGHT), store))["terminal"]
-    assert "…" not in shown.partition("Deviations")[0]
-    assert "distilled, bigger to small" in shown
-    assert shown.count("12.3 ± 0.0 (4)") == 16
+@pytest.mark.parametrize("columns", [48, 80, 132])
+@pytest.mark.parametrize("name", ["table1", "quickstart", "speedrun", "eight"])
+def test_lines_keep_within_the_terminal_and_cut_no_title_and_no_number(
+    name: str, columns: int, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With results, failures and Steps that were not begun."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.chdir(tmp_path)
+    Path("few.toml").write_text(Path(FEW).read_text())
+    Path("narrow.toml").write_text((Path(FEW).parent / "narrow.toml").read_text())
+    report = write(Path(), EIGHT.replace(json.dumps(FEW), '"few.toml"')) if name == "eight" else name
+    plan = compile(["few.toml" if name == "eight" else name])
+    for number, step in enumerate(plan.steps):
+        if number % 5 < 3:
+            finish(store, step, {"top1": 12.3, "linear_top1": 45.6, "knn_top1": 78.9, "top5": 1.0})
+        elif number % 5 == 3:
+            fail(store, step)
+    table = make(report, store)
+    for shown in (everything(table)["terminal"], plain(table, columns)):
+        assert max(map(len, shown.splitlines())) <= columns
+        grid = shown.partition("\nMissing")[0]
+        assert "…" not in grid
+        pattern = r"\d\d\.\d(?: ± \d\.\d)? \(\d"
+        assert Counter(re.findall(pattern, grid)) == Counter(re.findall(pattern, plain(table)))
+        words = grid.split()
+        for title in [row.title for row in table.report.rows] + [column.title for column in table.report.columns]:
+            assert set(title.split()) <= set(words), title
+        for command in next(note.items for note in table.notes if note.name == "Next"):
+            assert " ".join(command.split()) in re.sub(r"[ \\\n]+", " ", shown)
+
+
+def test_columns_without_room_stand_below_under_titles_of_their_own() -> None:
+    titles = [[("", "")], *([(f"column {k}", "")] for k in "abc")]
+    rows = [[[("one row", "")], *([(f"{k}{n} of 10, failed", "")] for k in range(3))] for n in range(2)]
+    rows.append([[("last", "")], [("x", "")], [], []])
+    lines = ["".join(text for text, _ in line).rstrip() for line in laid_out([titles, *rows], 30, right=False)]
+    assert lines == [
+        "         column a    column b",
+        "one row  00 of 10,   10 of 10,",
+        "         failed      failed",
+        "one row  01 of 10,   11 of 10,",
+        "         failed      failed",
+        "last     x",
+        "",
+        "         column c",
+        "one row  20 of 10, failed",
+        "one row  21 of 10, failed",
+    ]
+
+
+def test_titles_are_folded_before_a_table_is_parted() -> None:
+    grid = [[[("", "")], [("a long title", "")], [("b", "")]], [[("a row of many words", "")], [("1", "")], [("2.0 (4)", "")]]]
+    lines = ["".join(text for text, _ in line) for line in laid_out(grid, 30, right=True)]
+    assert lines == [
+        "                    a        b",
+        "                 long         ",
+        "                title         ",
+        "a row of many       1  2.0 (4)",
+        "words                         ",
+    ]
+
+
+# Before there is a result
+
+
+@pytest.mark.parametrize(("name", "steps"), [("table1", 78), ("quickstart", len(compile(["quickstart"]).steps))])
+def test_an_unstarted_plan_is_told_in_a_few_lines(name: str, steps: int, store: Store) -> None:
+    for text in (FORMATS["table"](make(name, store)), everything(make(name, store))["terminal"]):
+        lines = text.splitlines()
+        assert len(lines) <= 10
+        assert f"No result yet: {steps} {NEW} of {steps} Steps." in lines
+        assert text.count(NEW) == 1
+        assert [line.split()[0] for line in lines if line.startswith(("Deviations", "Assumptions"))] == [
+            "Deviations",
+            "Assumptions",
+        ]
+        assert f"simclr-spec explain {name} lists them" in text
+        assert f"simclr-spec plan {name}\n" in text
+        assert f"simclr-spec run {name}\n" in text
+        assert not re.findall(r"\d\.\d", text.partition("\n\n")[2])
+
+
+def test_a_step_on_its_way_or_failed_brings_the_table(store: Store) -> None:
+    plan = compile(["table1"])
+    finish(store, of(plan, kind="pretrain")[-1], {"knn_top1": 1.0})
+    text = FORMATS["table"](make("table1", store))
+    assert "no linear_top1" in text
+    text = FORMATS["table"](make("table1", store, scale="digits"))
+    assert "No result yet" in text
+    failed = of(compile(["table1"], scale="digits"), kind="finetune")[0]
+    fail(store, failed)
+    text = FORMATS["table"](make("table1", store, scale="digits"))
+    assert re.search(rf"50 1× +{FAILED} +– +– +– +– +–\n", text)
+    assert re.search(r"50 1× SK +– +– +– +– +– +–\n", text)
+    assert re.search(rf"Missing +1 {FAILED} · 77 {NEW}\n", text)
+    assert "batch 64≠1024" in text, "law 8: what stands below is there in full again"
 
 
 def test_a_command_keeps_its_dashes_in_latex(store: Store, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def test_schema_is_draft_4_and_accepts_the_declared_runners() -> None:
             runner.Local(slots=(2, "GPU-1a"), timeout_minutes=1.5),
         ),
         ('kind = "debug"\nthreads = 2', runner.Debug(threads=2)),
+        ('kind = "debug"\ndeterministic = true', runner.Debug(deterministic=True)),
     ],
 )
 def test_read(tmp_path: Path, text: str, expected: runner.Runner) -> None:
@@ -41,6 +42,7 @@ def test_read(tmp_path: Path, text: str, expected: runner.Runner) -> None:
         ('kind = "local"\nthreads = 0', ":2:11:", "threads must be at least 1, not 0"),
         ('kind = "local"\ntimeout_minutes = true', ":2:19:", "timeout_minutes must be 'none' or a number, not true"),
         ('kind = "local"\nslots = []', ":2:9:", "slots must not be empty"),
+        ('kind = "local"\ndeterministic = 1', ":2:17:", "deterministic must be true or false, not 1"),
         ("threads = 1", ":1:1:", "the file lacks the key 'kind'"),
     ],
 )

@@ -84,7 +84,8 @@ def test_the_wheel_plans_and_checks_in_an_empty_folder(installed: Path, tmp_path
 def test_the_wheel_reports_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     done = _run(installed, tmp_path, "report", "quickstart", "-o", "out/table.md")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "4 waiting" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+    assert done.stdout == "out/table.md: 0 of 26 cells, 0 of 88 runs\n"
+    assert "| linear, small | – | – | – | – |" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
 
 
 def test_the_wheel_runs_the_quickstart_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def _environment(runner: Runner, data_roots: Sequence[str]) -> dict[str, str]:
     threads = str(runner.threads)
     values = {
         "SIMCLR_SPEC_THREADS": threads,
+        "SIMCLR_SPEC_DETERMINISTIC": str(int(runner.deterministic)),
         "SIMCLR_SPEC_CHECKPOINT_SECONDS": str(runner.checkpoint_seconds),
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
     }

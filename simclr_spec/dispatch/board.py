@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -108,7 +109,7 @@ class Board:
             if task.folder.done:
                 task.state = "done"
             elif task.folder.is_leased():
-                task.state, task.why = "elsewhere", "another process works on it"
+                task.state, task.why = "elsewhere", in_other_hands(task.folder)
         for task in reversed(tasks.values()):
             task.urgency += task.work
             for parent in task.step.needs.values():
@@ -160,6 +161,16 @@ class Board:
             for task in self.in_state("waiting", "running", "elsewhere")
         ]
         return max(max(left, default=0.0), sum(left) / self.slots)
+
+
+def in_other_hands(folder: RunFolder) -> str:
+    """`process 1234 on host works on it since 2026-11-25 13:15 UTC`; without the details before its attempt has begun."""
+    attempts = folder.attempts()
+    record = (read_json(attempts[-1].record) if attempts else None) or {}
+    if record.get("state") != "running":
+        return "another process works on it"
+    started = datetime.fromisoformat(record["started"]).astimezone(UTC)
+    return f"process {record['pid']} on {record['host']} works on it since {started:%Y-%m-%d %H:%M} UTC"
 
 
 def last_error(attempt: Attempt) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from simclr_spec.dispatch.board import Board, Watcher, last_error
+from simclr_spec.dispatch.board import Board, Watcher, in_other_hands, last_error
 from simclr_spec.errors import SimclrSpecError
 from simclr_spec.runner import Runner
 from simclr_spec.store import Store
@@ -36,5 +36,6 @@ def run_here(board: Board, store: Store, runner: Runner, environment: Mapping[st
             task.log = attempt.log if attempt else None
             board.change(task, "failed", (attempt and last_error(attempt)) or str(error), watcher=watcher)
         else:
-            board.change(task, "done" if task.folder.done else "elsewhere", watcher=watcher)
+            done = task.folder.done
+            board.change(task, "done" if done else "elsewhere", "" if done else in_other_hands(task.folder), watcher=watcher)
     return False

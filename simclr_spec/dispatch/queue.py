@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
 
-from simclr_spec.dispatch.board import Board, State, Task, Watcher, last_error
+from simclr_spec.dispatch.board import Board, State, Task, Watcher, in_other_hands, last_error
 from simclr_spec.dispatch.pool import Event, Pool, Worker, job_folder
 from simclr_spec.dispatch.slots import slots
 from simclr_spec.errors import SimclrSpecError
@@ -52,6 +52,8 @@ def run_local(board: Board, store: Store, runner: Runner, environment: Mapping[s
     assert isinstance(runner, Local)
     places = slots(runner)
     board.slots = len(places)
+    for task in board.in_state("elsewhere"):
+        watcher.changed(board, task)
     with stopping() as stopped, job_folder(store) as folder:
         pool = Pool(folder, places, environment)
         try:
@@ -108,7 +110,7 @@ class Queue:
 
     def _give(self, worker: Worker, task: Task) -> None:
         if task.folder.done or task.folder.is_leased():
-            self._change(task, "elsewhere", "another process works on it")
+            self._change(task, "elsewhere", in_other_hands(task.folder))
             return
         attempts = task.folder.attempts()
         task.attempts = attempts[-1].number if attempts else 0
@@ -159,7 +161,7 @@ class Queue:
         elif attempt is None and said:
             self._change(task, "failed", said.splitlines()[-1])
         else:
-            self._change(task, "elsewhere", "another process works on it")
+            self._change(task, "elsewhere", in_other_hands(task.folder))
 
     def _too_long(self) -> str:
         return f"took longer than the runner's timeout of {(self.timeout_seconds or 0) / 60:g} minutes; its checkpoint waits"

@@ -8,12 +8,10 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from simclr_spec.cores import cores
 from simclr_spec.errors import UsageError
 from simclr_spec.runner import Local
-
-CGROUP = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,3 @@ def nvidia_smi(*arguments: str) -> str:
         if found.returncode == 0:
             return found.stdout
     return ""
-
-
-def cores() -> int:
-    """CPU cores that this process may use: affinity and the container's quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = CGROUP.read_text().split()
-        count = min(count, max(1, round(int(quota) / int(period))))
-    return count

@@ -98,12 +98,15 @@ def referred(document: Document, kind: library.Kind) -> str | None:
 
 
 def load(kind: library.Kind, name: str, schema: Callable[[], dict[str, Any]], folder: FilePath | None = None) -> Document:
-    """Read and validate a declared file or a path. Raises SpecError with every fault, UsageError when there is no such file."""
+    """Read and validate a declared file or a path. SpecError: every fault. UsageError: no such file, or another kind's."""
     document = parse(library.read(kind, name, folder))
     wanted = schema()
     if not accepts(wanted, document.data):
+        from simclr_spec.document.kinds import mistaken
         from simclr_spec.document.validation import faults
 
+        if sentence := mistaken(document.file, document.data, kind):
+            raise UsageError(sentence)
         raise SpecError(faults(document, wanted))
     return document
 

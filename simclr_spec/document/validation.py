@@ -5,6 +5,7 @@ Choices between tables are told apart by their `kind`; choices between values by
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator
@@ -93,8 +94,7 @@ def _fault(document: Document, error: ValidationError, above: tuple[str | int, .
         index = next(i for i, item in enumerate(instance) if first.setdefault(unique_key(item), i) < i)
         yield document.fault((*path, index), f"{_name(path)} holds {show(instance[index])} twice")
     else:
-        hint = did_you_mean(instance, _words([schema])) if isinstance(instance, str) else ""
-        yield document.fault(path, f"{_name(path)} must be {describe(schema)}, not {show(instance)}{hint}")
+        yield document.fault(path, f"{_name(path)} must be {describe(schema)}, not {show(instance)}{_hint(instance, schema)}")
 
 
 def _choice(document: Document, error: ValidationError, path: tuple[str | int, ...]) -> Iterator[Fault]:
@@ -118,9 +118,20 @@ def _choice(document: Document, error: ValidationError, path: tuple[str | int, .
             sentence = f"kind must be {_or(map(show, kinds))}, not {show(kind)}{did_you_mean(kind, kinds)}"
             yield document.fault((*path, "kind"), sentence)
         return
-    hint = did_you_mean(error.instance, _words(branches)) if isinstance(error.instance, str) else ""
-    wanted = describe({"anyOf": branches})
+    wanted, hint = describe({"anyOf": branches}), _hint(error.instance, {"anyOf": branches})
     yield document.fault(path, f"{_name(path)} must be {wanted}, not {show(error.instance)}{hint}")
+
+
+def _hint(value: Any, schema: dict[str, Any]) -> str:
+    """For a text: the word that was meant; or no quotes, where what stands in them is right without."""
+    from simclr_spec.document import toml_value
+
+    if not isinstance(value, str):
+        return ""
+    with contextlib.suppress(ValueError):
+        if accepts(schema, toml_value(value)):
+            return "; drop the quotes"
+    return did_you_mean(value, _words([schema]))
 
 
 def _meant(branches: list[dict[str, Any]], instance: Any) -> int | None:

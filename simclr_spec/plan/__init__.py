@@ -30,7 +30,7 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
     """
     merged: dict[str, Step] = {}
     faults: list[Fault] = []
-    titles, asked = [], 0
+    titles, asked, may_rehearse = [], 0, True
     specs: list[Spec] = []
     scales: list[Layer | None] = []
     for name in names:
@@ -45,6 +45,7 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
             resolver = Resolver(spec, scale, mine)
             titles.append(spec.title)
             scales.append(resolver.scale)
+            may_rehearse &= resolver.may_rehearse
             for step in expand(spec, resolver):
                 asked += 1
                 merged[step.fingerprint] = _merge(merged.get(step.fingerprint), step)
@@ -55,7 +56,7 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
         raise SpecError(faults)
     steps = tuple(merged.values())
     machines = tuple(dict.fromkeys((one and one.machine) or MACHINE for one in scales))
-    return Plan(steps, tuple(names), tuple(titles), scale, *_named(scales), machines, tuple(sets), asked)
+    return Plan(steps, tuple(names), tuple(titles), scale, *_named(scales), machines, tuple(sets), asked, may_rehearse)
 
 
 def _named(scales: Sequence[Layer | None]) -> tuple[str | None, str | None]:

@@ -135,15 +135,16 @@ def _of_size(
 
 
 def _head(settings: Settings) -> Iterator[Fault]:
-    layer, layers = settings.get("from_layer"), settings.get("head.layers")
+    name = "linear_layer" if "linear_layer" in settings else "from_layer"
+    layer, layers = settings.get(name), settings.get("head.layers")
     if layer is None or layers is None or layer.value < layers.value:
         return
     if _later(layer, layers)[0] is layers:
-        sentence = f"the head has {_count(layers.value)}, but from_layer is {layer.value} ({layer.origin})"
-        yield fault_at(layers, f"{sentence}; use at least {layer.value + 1} layers, or another from_layer")
+        sentence = f"the head has {_count(layers.value)}, but {name} is {layer.value} ({layer.origin})"
+        yield fault_at(layers, f"{sentence}; use at least {layer.value + 1} layers, or another {name}")
     else:
         use = "use 0" if layers.value == 1 else f"use 0 to {layers.value - 1}"
-        sentence = f"from_layer {layer.value}, but the head has {_count(layers.value)} ({layers.origin})"
+        sentence = f"{name} {layer.value}, but the head has {_count(layers.value)} ({layers.origin})"
         yield fault_at(layer, f"{sentence}; {use}")
 
 

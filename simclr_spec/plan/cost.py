@@ -1,7 +1,7 @@
 """What a Step costs, before anything runs: parameters, FLOPs, seconds on one machine, memory, disk.
 
-seconds = train FLOPs / the machine's rate + traffic of the activations / its bandwidth + train steps x its overhead.
-The model and its constants are those of runners/machines/*.toml; finished Steps correct it (see `calibrated`).
+seconds = train FLOPs / the machine's rate + traffic of the activations / its bandwidth + train steps x its overhead,
+in the precision of the Step. The constants are those of runners/machines/*.toml; finished Steps correct it (see `calibrated`).
 """
 
 from __future__ import annotations
@@ -21,49 +21,66 @@ def _number(description: str, minimum: float = 0) -> dict[str, Any]:
     return {"type": "number", "minimum": minimum, "maximum": 1e6, "description": description}
 
 
+_RATES = {
+    "tflops": _number("reached, in training, TFLOP/s", 1e-6),
+    "bytes_per_output": _number("traffic per convolution output, forward and backward"),
+    "saved_bytes_per_output": _number("kept for the backward pass per convolution output"),
+    "status": {"enum": ["measured", "derived", "assumed"], "description": "what is known of these numbers"},
+    "source": {"type": "string", "description": "where they come from"},
+}
 _FIELDS = {
     "title": {"type": "string", "description": "its name in the bill"},
     "unit": {"enum": ["GPU", "core"], "description": "what an hour of it is called"},
     "device": {"type": "string", "minLength": 2, "description": "part of the name that its driver tells; cpu for a core"},
-    "tflops": _number("reached, in training, TFLOP/s", 1e-6),
     "terabytes_per_second": _number("reached bandwidth", 1e-6),
-    "bytes_per_output": _number("traffic per convolution output, forward and backward"),
-    "saved_bytes_per_output": _number("kept for the backward pass per convolution output"),
     "sk_traffic": _number("traffic of selective kernels relative to plain convolutions", 1),
     "step_milliseconds": _number("overhead of one train step"),
     "memory_gib": _number("memory of one, in GiB", 1e-3),
-    "precision": {"enum": ["fp32", "bf16"], "description": "arithmetic of which the numbers above are"},
-    "source": {"type": "string", "description": "where the numbers come from"},
 }
+PRECISIONS = ("fp32", "bf16")
 
 
 def machine_schema() -> dict[str, Any]:
+    rates = {"type": "object", "properties": _RATES, "required": list(_RATES), "additionalProperties": False}
+    tables = {name: {**rates, "description": f"arithmetic in {name}"} for name in PRECISIONS}
     return {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "title": "A machine of simclr-spec",
         "type": "object",
-        "properties": {"$schema": {"type": "string"}, **_FIELDS},
-        "required": list(_FIELDS),
+        "properties": {"$schema": {"type": "string"}, **_FIELDS, **tables},
+        "required": [*_FIELDS, *tables],
         "additionalProperties": False,
     }
 
 
 @dataclass(frozen=True)
+class Rates:
+    """What a machine reaches in one precision, in training: not its peak."""
+
+    tflops: float
+    bytes_per_output: float
+    saved_bytes_per_output: float
+    status: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Machine:
-    """One GPU, or one core: what it reaches in training, not its peak."""
+    """One GPU, or one core; `rates` by precision."""
 
     title: str
     unit: str
     device: str
-    tflops: float
     terabytes_per_second: float
-    bytes_per_output: float
-    saved_bytes_per_output: float
     sk_traffic: float
     step_milliseconds: float
     memory_gib: float
-    precision: str
-    source: str
+    rates: Mapping[str, Rates]
+
+    @property
+    def room(self) -> float:
+        """Bytes that a Step may fill: a tenth is left to the libraries."""
+        return 0.9 * self.memory_gib * 2**30
 
     def fits(self, environment: Mapping[str, Any]) -> bool:
         """Whether a finished Step's environment (train/environment.py) is such a machine."""
@@ -79,7 +96,7 @@ class Machine:
 def read_machine(name: str) -> Machine:
     """A declared machine or a path."""
     data = load("machine", name, machine_schema).data
-    return Machine(**{key: data[key] for key in _FIELDS})
+    return Machine(**{key: data[key] for key in _FIELDS}, rates={name: Rates(**data[name]) for name in PRECISIONS})
 
 
 @dataclass(frozen=True)
@@ -139,8 +156,8 @@ def batch(kind: str, params: Mapping[str, Any]) -> int:
 
 
 def cost(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | None, machine: Machine) -> Cost:
-    """Of a Step with these parameters; `teacher` are those of the parent of a distillation, else None."""
-    data = params["dataset"]
+    """Of a Step with these parameters, in its precision; `teacher` are those of a distillation's parent, else None."""
+    data, rates = params["dataset"], machine.rates[params["precision"]]
     work = _work(kind, params, teacher)
     steps, size = train_steps(kind, params), batch(kind, params)
     tests = (params["test_images"] or data["test_images"] or 0) if data["classes"] else 0
@@ -148,13 +165,13 @@ def cost(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | None
     flops = steps * size * (work.forward + work.backward) + tests * encoder.forward
     # A pass without gradients moves about a third of what training moves.
     moved = steps * size * (work.outputs_trained + work.outputs_passed / 3) + tests * encoder.outputs / 3
-    traffic = moved * machine.bytes_per_output * (machine.sk_traffic if params["encoder"]["sk"] else 1.0)
-    seconds = flops / (machine.tflops * 1e12) + traffic / (machine.terabytes_per_second * 1e12)
+    traffic = moved * rates.bytes_per_output * (machine.sk_traffic if params["encoder"]["sk"] else 1.0)
+    seconds = flops / (rates.tflops * 1e12) + traffic / (machine.terabytes_per_second * 1e12)
     seconds += steps * machine.step_milliseconds / 1e3
     per_pass = min(size, params["micro_batch"] or size)
-    memory = 16 * work.stored + round(per_pass * work.outputs_trained * machine.saved_bytes_per_output)
-    needed = memory / (0.9 * machine.memory_gib * 2**30)
-    return Cost(work.trained, steps, flops, seconds, memory, 2 ** max(0, math.ceil(math.log2(needed))), 4 * work.stored)
+    memory = 16 * work.stored + round(per_pass * work.outputs_trained * rates.saved_bytes_per_output)
+    machines = 2 ** max(0, math.ceil(math.log2(memory / machine.room)))
+    return Cost(work.trained, steps, flops, seconds, memory, machines, 4 * work.stored)
 
 
 def _work(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> _Work:
@@ -163,6 +180,9 @@ def _work(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | Non
     last = network.classifier(encoder.features, data["classes"] or 0)
     if kind == "pretrain":
         head = network.head(encoder.features, params["head"])
+        last = network.classifier(
+            network.head(encoder.features, params["head"], params["linear_layer"]).features, data["classes"] or 0
+        )
         keys = 2 * (encoder.forward + head.forward) if params["memory"]["enabled"] else 0
         trained = encoder.trainable + head.trainable + (last.trainable if params["linear_head"] else 0)
         forward = 2 * (encoder.forward + head.forward) + keys
@@ -186,15 +206,16 @@ def _work(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | Non
     return _Work(forward, backward, encoder.outputs, passed, encoder.trainable + last.trainable, encoder.total + last.total)
 
 
-def costs(plan: Plan, machine: Machine) -> dict[str, Cost]:
-    """Fingerprint -> cost of every Step."""
+def costs(plan: Plan, machine: Machine, precision: str | None = None) -> dict[str, Cost]:
+    """Fingerprint -> cost of every Step; in another `precision` than its own, if one is given."""
+    told = {} if precision is None else {"precision": precision}
     known: dict[tuple[Any, ...], Cost] = {}
     found = {}
     for step in plan.steps:
         teacher = plan.by_fingerprint.get(step.needs.get("teacher", ""))
         key = (*_but_seeds(step), *(_but_seeds(teacher) if teacher else ()))
         if key not in known:
-            known[key] = cost(step.kind, step.params, teacher.params if teacher else None, machine)
+            known[key] = cost(step.kind, {**step.params, **told}, teacher.params if teacher else None, machine)
         found[step.fingerprint] = known[key]
     return found
 
@@ -204,7 +225,14 @@ def _but_seeds(step: Step) -> tuple[Any, ...]:
     return (id(step.shared), *((name, setting.value) for name, setting in step.own.items() if not name.endswith("seed")))
 
 
-def calibrated(plan: Plan, costs: Mapping[str, Cost], ratios: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Seconds of every Step, corrected by the median over finished Steps of its kind: `ratios` are measured / estimated."""
-    factor = {kind: sorted(found)[len(found) // 2] for kind, found in ratios.items() if found}
-    return {step.fingerprint: costs[step.fingerprint].seconds * factor.get(step.kind, 1.0) for step in plan.steps}
+def calibrated(plan: Plan, costs: Mapping[str, Cost], ratios: Mapping[tuple[str, str], Sequence[float]]) -> dict[str, float]:
+    """Seconds of every Step, corrected by the median over finished Steps of its kind and precision.
+
+    `ratios` are measured / estimated."""
+    factor = {like: sorted(found)[len(found) // 2] for like, found in ratios.items() if found}
+    return {step.fingerprint: costs[step.fingerprint].seconds * factor.get(likeness(step), 1.0) for step in plan.steps}
+
+
+def likeness(step: Step) -> tuple[str, str]:
+    """Kind and precision: what a finished Step says something about."""
+    return step.kind, step.params["precision"]

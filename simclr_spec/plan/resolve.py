@@ -5,8 +5,10 @@ Every value remembers its origin, and what the recipe says when it says somethin
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 from typing import Any, Literal
 
 from simclr_spec import params
@@ -61,21 +63,39 @@ class Resolver:
             self.scale = read_layer("scale", scale, None)
         elif scale is None and spec.scale is not None and spec.scale != UNSCALED:
             self.scale = self._named("scale", spec.scale)
-            self._check_one_dataset(self.scale)
         for document in (self.recipe.document, spec.document, *([self.scale.document] if self.scale else [])):
             _check_dataset_name(document)
         self.overrides = [_override(text, spec) for text in sets]
+        if self.scale is not None and self.scale.dataset is not None:
+            self._check_datasets(self.scale)
         self._datasets: dict[tuple[Any, ...], dict[str, Setting]] = {}
         self._values: dict[tuple[Any, ...], Values] = {}
         self._answers: dict[tuple[Any, ...], Values] = {}
         self._asked: dict[str, tuple[str, ...]] = {}
         self._layers = [self.recipe] + ([self.scale] if self.scale else [])
 
-    def _check_one_dataset(self, scale: Layer) -> None:
-        """A scale's data set stands before the spec's, which would never be seen when both are the spec's own choice."""
-        if None not in (scale.dataset, self.spec.dataset) and scale.dataset != self.spec.dataset:
-            sentence = f"dataset {self.spec.dataset!r}, but the scale {self.spec.scale!r} brings {scale.dataset!r}"
-            raise SpecError([self.spec.document.fault(("dataset",), f"{sentence}; name another scale, or none")])
+    def _check_datasets(self, scale: Layer) -> None:
+        """A scale may replace the recipe's images, never those that the spec names; --set is the person's own word."""
+        document, brought = self.spec.document, _file_of(scale.dataset, scale.document.folder)
+        faults = []
+        for stage in self.spec.stages.values():
+            named, path = (stage.dataset, stage.path) if stage.dataset is not None else (self.spec.dataset, ())
+            typed = any(one.field == "dataset" for one in self.overrides_of(stage))
+            if named is not None and not typed and _file_of(named, document.folder) != brought:
+                sentence = f"dataset {named!r}, but the scale {scale.document.name!r} brings {scale.dataset!r}"
+                faults.append(
+                    document.fault((*path, "dataset"), f"{sentence}; name another scale, or none, or say --set dataset=NAME")
+                )
+        if faults:
+            raise SpecError(faults)
+
+    @property
+    def may_rehearse(self) -> bool:
+        """Whether a scale may bring other images: no spec, no --set and no file of a person's own names any."""
+        named = [self.spec.dataset, *(stage.dataset for stage in self.spec.stages.values())]
+        typed = any(one.field == "dataset" for one in self.overrides)
+        own = any(layer.dataset is not None and is_path(layer.dataset) for layer in self._layers)
+        return not (any(named) or typed or own)
 
     def _named(self, kind: Literal["recipe", "scale"], name: str) -> Layer:
         """The recipe or scale that the spec names; a wrong name is the spec's fault."""
@@ -189,6 +209,11 @@ class Resolver:
             at = (stage.kind,)
         sentence = f"{stage.kind} lacks {name!r}; add {last} = {{ value = …, source = '…', status = '…' }}"
         return document.fault(at, sentence, key=True)
+
+
+def _file_of(name: str | None, folder: FilePath | None) -> str | None:
+    """What tells data sets apart: a declared name, or a file wherever it is named from."""
+    return os.path.abspath((folder or FilePath()) / name) if name is not None and is_path(name) else name
 
 
 def _check_dataset_name(document: Document) -> None:

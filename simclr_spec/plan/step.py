@@ -86,6 +86,8 @@ class Plan:
     sets: tuple[str, ...]
     asked: int
     """Steps before equal ones were merged"""
+    may_rehearse: bool = True
+    """whether a scale may bring other images (see `Resolver.may_rehearse`)"""
 
     @property
     def machine(self) -> str:

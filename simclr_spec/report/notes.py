@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -127,6 +128,12 @@ def show(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}" if value >= 10_000 else str(value)
     return str(value) if len(str(value)) <= 16 else f"{str(value)[:8]}…"
+
+
+def missing(states: Iterable[tuple[str, str]]) -> Note | None:
+    """`12 waiting · 1 failed ✗`: the Steps of cells that have no number, each once; None when all have one."""
+    counts = Counter(dict(states).values())
+    return Note("Missing", tuple(f"{count:,} {state}" for state, count in counts.items())) if counts else None
 
 
 def made_from(steps: list[Step], results: pd.DataFrame) -> Note:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,10 +35,16 @@ def format_of(form: str | None, output: str | None) -> str:
 
 
 def write(table: Table, form: str, output: str | None) -> None:
-    """To the file, or to standard output: in colour where that is a terminal."""
+    """To the file, and tell so; or to standard output: in colour where that is a terminal."""
     if output is not None:
         write_output(output, FORMATS[form](table))
+        filled = sum(cell.complete for cell in table.cells)
+        told = f"{output}: {filled} of {len(table.cells)} cells, {table.finished} of {len(table.states)} runs"
+        print(told, file=sys.stdout if os.path.isfile(output) else sys.stderr)  # elsewhere the table may stand there itself
     elif form == "table" and sys.stdout.isatty():
         terminal.show(table, sys.stdout)
+    elif form == "table":
+        columns = os.environ.get("COLUMNS", "")
+        sys.stdout.write(plain(table, int(columns) if columns.isdigit() else None))
     else:
         sys.stdout.write(FORMATS[form](table))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
@@ -17,7 +19,7 @@ from simclr_spec.report import cells, language, notes
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
 from simclr_spec.spec import read_spec
-from simclr_spec.store import RunFolder, Store
+from simclr_spec.store import RunFolder, State, Store
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,22 @@ class Table:
     subtitle: tuple[str, ...]
     rows: tuple[tuple[Cell | None, ...], ...]
     notes: tuple[Note, ...]
+    arguments: str
+    """of `plan` and `explain`"""
+    store_option: str
+    states: Mapping[str, str]
+    """in words, by fingerprint, of all Steps behind the cells"""
+    finished: int
+    """how many of these have a result"""
 
     @property
     def cells(self) -> list[Cell]:
         return [cell for row in self.rows for cell in row if cell is not None]
+
+    @property
+    def is_empty(self) -> bool:
+        """No cell has a number, nor a Step that was begun."""
+        return all(cell.adopted is None and not begun(cell) for cell in self.cells)
 
     @property
     def is_off(self) -> bool:
@@ -71,6 +85,7 @@ def make(
         [quote(report.spec), *([f"--scale {quote(scale)}"] if scale else []), *(f"--set {quote(one)}" for one in sets)]
     )
     below = [
+        notes.missing(words for row in rows for cell in row if cell for words in missing_states(cell)),
         notes.deviations(steps),
         notes.assumptions(steps),
         notes.made_from(steps, found),
@@ -83,7 +98,23 @@ def make(
         _subtitle(plan, paper, bool(deviating), recorded, arguments),
         rows,
         tuple(note for note in below if note),
+        arguments,
+        _elsewhere(store),
+        states,
+        len(found),
     )
+
+
+def begun(cell: Cell) -> bool:
+    """Whether a Step of the cell has a result, or was tried."""
+    return any(value.number is not None or value.state != in_words("new") for value in cell.values)
+
+
+def missing_states(cell: Cell) -> Iterator[tuple[str, str]]:
+    """Fingerprint and state, without its progress, of each Step of the cell that has no number."""
+    for value in cell.values:
+        if value.number is None:
+            yield value.step.fingerprint, re.sub(r" \d+ %$", "", value.state)
 
 
 def _narrowed(
@@ -129,7 +160,7 @@ def _states(steps: list[Step], store: Store) -> dict[str, str]:
     states: dict[str, str] = {}
     for step in steps:
         state = _state(_folder(store, step))
-        if state == "waiting" and any(states[parent].startswith(("failed", "blocked")) for parent in step.needs.values()):
+        if state == in_words("new") and any(states[parent].startswith(("failed", "blocked")) for parent in step.needs.values()):
             state = "blocked ✗"
         states[step.fingerprint] = state
     return states
@@ -141,4 +172,9 @@ def _state(folder: RunFolder) -> str:
         attempts = folder.attempts()
         last = attempts[-1].last_metrics() if attempts else None
         return f"running {100 * last['train_step'] // last['train_steps']} %" if last and last.get("train_steps") else "running"
+    return in_words(state)
+
+
+def in_words(state: State) -> str:
+    """A state of the store as cells show it."""
     return {"new": "waiting", "failed": "failed ✗"}.get(state, state)

@@ -1,4 +1,4 @@
-"""Cells in words, and the formats that are plain text: terminal, Markdown, CSV, JSON."""
+"""Cells in words, and the formats that are plain text: the table itself, Markdown, CSV, JSON."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from simclr_spec.report.cells import Cell
+from simclr_spec.report.layout import Line, fold, laid_out
 from simclr_spec.report.notes import Note
-from simclr_spec.report.table import Table
+from simclr_spec.report.table import Table, begun
 
 PLAIN_WIDTH = 120
 """Characters to a line of notes where no terminal says how many."""
+NOTHING = "–"
+"""In a cell without Steps, or none of whose Steps was begun: the note `Missing` counts these."""
+UNLIMITED = 10_000
+STYLES = {"match": "green", "off": "red", "deviates": "yellow", "missing": ""}
+ALARMING = ("failed", "blocked", "stale")
+"""States in red."""
 SIGNS = {"match": "✓", "off": "off", "deviates": "deviates", "missing": ""}
 
 
@@ -21,8 +29,8 @@ def number(cell: Cell) -> str:
     """`61.2 ± 5.0 (4)`: mean, sample sd and n over seeds; what is missing is told by its state, never by a number."""
     if cell.adopted is not None:
         return f"{cell.adopted:.{decimals(cell)}f} adopted"
-    if not cell.steps:
-        return "–"
+    if not begun(cell):
+        return NOTHING
     states = ", ".join(state if count == 1 else f"{count} {state}" for state, count in missing(cell).items())
     if cell.mean is None:
         return states
@@ -61,36 +69,81 @@ def heading(table: Table, i: int) -> list[str]:
     return [row.title] + ([f"paper {row.parameters:g} M"] if row.parameters and table.at_paper_scale else [])
 
 
-def plain(table: Table) -> str:
-    """Aligned columns for files and pipes."""
-    body = [[heading(table, i), *map(lines, cells)] for i, cells in enumerate(table.rows)]
-    grid = [[[""], *([column.title] for column in table.report.columns)], *body]
-    widths = [max(len(line) for row in grid for line in row[i] or [""]) for i in range(len(grid[0]))]
-    out = [table.report.title, " · ".join(table.subtitle), ""]
-    for row in grid:
-        for k in range(max(len(cell) for cell in row)):
-            parts = [cell[k] if k < len(cell) else "" for cell in row]
-            out.append("  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip())
-    out.append("")
-    width = max(len(note.name) for note in table.notes) + 2
+def plain(table: Table, width: int | None = None) -> str:
+    """Aligned columns for files and pipes; within `width` where it is given."""
+    return "".join("".join(text for text, _ in line).rstrip() + "\n" for line in shown(table, width, right=False))
+
+
+def shown(table: Table, width: int | None, *, right: bool) -> Iterator[list[Line]]:
+    """The whole report in lines of styled parts. A table without any result is told in a sentence."""
+    yield from ([(line, "bold")] for line in fold(table.report.title, width or PLAIN_WIDTH))
+    yield from ([(line, "")] for line in fold(" · ".join(table.subtitle), width or UNLIMITED))
+    yield []
+    if table.is_empty:
+        yield from ([(line, "")] for line in fold(_nothing_yet(table), width or PLAIN_WIDTH))
+    else:
+        yield from laid_out(_grid(table), width, right=right)
+    yield []
+    notes = _counted(table) if table.is_empty else table.notes
+    margin = max(len(note.name) for note in notes) + 2
+    for note in notes:
+        for k, line in enumerate(note_lines(note, (width or PLAIN_WIDTH) - margin)):
+            yield [(f"{'' if k else note.name:{margin}}", "bold"), (line, "red" if "MIXED" in note.text else "")]
+
+
+def _nothing_yet(table: Table) -> str:
+    counts = Counter(table.states.values())
+    told = ", ".join(f"{count:,} {state}" for state, count in counts.items())
+    return f"No result yet: {told} of {len(table.states):,} Step{'' if len(table.states) == 1 else 's'}."
+
+
+def _counted(table: Table) -> list[Note]:
+    """Where no number stands that could be taken for the paper's, a count of deviations and assumptions is enough."""
+    lists = f"simclr-spec explain {table.arguments} lists them"
+    found = []
     for note in table.notes:
-        for k, line in enumerate(note_lines(note, PLAIN_WIDTH - width)):
-            out.append(f"{'' if k else note.name:{width}}{line}")
-    return "\n".join(out) + "\n"
+        if note.name in ("Deviations", "Assumptions"):
+            found.append(Note(note.name, (f"in {len(note.items)} fields: {lists}",)) if note.groups else note)
+        elif note.name == "Next":
+            found.append(Note(note.name, (f"simclr-spec plan {table.arguments}{table.store_option}", *note.items)))
+    return found
+
+
+def _grid(table: Table) -> list[list[list[Line]]]:
+    heads: list[list[Line]] = [[(title, "bold")] for title in ("", *(column.title for column in table.report.columns))]
+    body = [[[(line, "") for line in heading(table, i)], *map(_styled, cells)] for i, cells in enumerate(table.rows)]
+    return [heads, *body]
+
+
+def _styled(cell: Cell | None) -> list[Line]:
+    if cell is None:
+        return []
+    first, *second = lines(cell)
+    colour = "red" if any(word in first for word in ALARMING) else "dim" if cell.mean is None else ""
+    return [(first, colour), *((line, STYLES[cell.verdict or "missing"]) for line in second)]
 
 
 def note_lines(note: Note, width: int) -> list[str]:
-    """A note of groups as one paragraph per group, wrapped between items; any other note as one line (commands stay whole)."""
+    """Wrapped between items, a paragraph per group of stages; commands stand each in a line of its own, and can be copied."""
+    if note.name == "Next":
+        return [line for item in note.items for line in _command(item, width)]
     if not note.groups:
-        return [note.text]
+        return [part for line in fold(note.text, width, " · ") for part in fold(line, width)]
     out = []
     for stages, items in note.groups:
         out.append(f"{stages}:")
         for item in [*(f"{item} ·" for item in items[:-1]), items[-1]]:
-            if len(out[-1]) + 1 + len(item) > width:
-                out.append(" ")
-            out[-1] += f" {item}"
+            for word in [item] if len(item) + 2 <= width else item.split(" "):
+                if len(out[-1]) + 1 + len(word) > width:
+                    out.append(" ")
+                out[-1] += f" {word}"
     return out
+
+
+def _command(text: str, width: int) -> list[str]:
+    """Broken as a shell lets it be."""
+    first, *rest = fold(text, width - 4)
+    return [line + " \\" * (k < len(rest)) for k, line in enumerate([first, *(f"  {line}" for line in rest)])]
 
 
 def markdown(table: Table) -> str:
@@ -124,19 +177,23 @@ def _md(text: str) -> str:
 
 
 def as_csv(table: Table) -> str:
-    """One line per cell; the setting, deviations and assumptions stand in every line, so that none travels without them."""
+    """One line per cell, each with the setting; what stands below the table stands in the last columns of the first line."""
     out = io.StringIO()
     names = ["row", "column", "metric", "state", "n", "of", "mean", "sd", "adopted", "paper", "delta", "verdict", "steps"]
-    below = {note.name.lower().replace(" ", "_"): note.text for note in table.notes if note.name != "Next"}
+    below = {_key(note): note.text for note in table.notes if note.name not in ("Next", "Missing")}
     writer = csv.DictWriter(out, [*names, "setting", *below])
     writer.writeheader()
-    for cell in table.cells:
+    for number, cell in enumerate(table.cells):
         told = cell_data(cell)
         line = {name: told[name] for name in names if name != "steps"} | {
             "steps": " ".join(step["id"] for step in told["steps"])
         }
-        writer.writerow(line | {"setting": " · ".join(table.subtitle)} | below)
+        writer.writerow(line | {"setting": " · ".join(table.subtitle)} | ({} if number else below))
     return out.getvalue()
+
+
+def _key(note: Note) -> str:
+    return note.name.lower().replace(" ", "_")
 
 
 def cell_data(cell: Cell) -> dict[str, Any]:
@@ -181,6 +238,6 @@ def as_json(table: Table) -> str:
         "columns": [column.title for column in table.report.columns],
         "rows": [row.title for row in table.report.rows],
         "cells": [cell_data(cell) for cell in table.cells],
-        **{note.name.lower().replace(" ", "_"): list(note.items) for note in table.notes},
+        **{_key(note): list(note.items) for note in table.notes},
     }
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -12,8 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from simclr_spec import __version__, first_look, library, params
+from simclr_spec.cores import cores
 from simclr_spec.data_roots import data_roots, label_list
-from simclr_spec.dispatch.slots import cores, nvidia_smi, slots
+from simclr_spec.dispatch.slots import nvidia_smi, slots
 from simclr_spec.document import parse
 from simclr_spec.errors import DataError
 from simclr_spec.runner import Local

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from simclr_spec import library, params
 from simclr_spec.coordinates import show as show_coordinates
+from simclr_spec.errors import UsageError, did_you_mean
 from simclr_spec.plan import Step
 from simclr_spec.show.plan import Note, assumptions, deviations
+from simclr_spec.spec import schema
 from simclr_spec.spec.settings import Setting
 
 _AXES = (
@@ -25,6 +29,57 @@ _WIDEST = 40
 """Characters that a column takes at most; longer cells push the next ones."""
 
 
+def is_parameter(word: str) -> bool:
+    """Whether it names a parameter, or a table of them; a stage or a kind may stand before: pretrain.memory."""
+    return any(_covers(part, name) for part in (word, word.partition(".")[2]) for name in schema.common_fields())
+
+
+def unknown(word: str) -> str:
+    """The sentence for what is neither a spec nor a parameter."""
+    if word in params.KINDS:
+        return f"{word!r} is no parameter; for a kind of training write kind={word}"
+    names = list(schema.common_fields())
+    hint = did_you_mean(word, [*library.names("spec"), *names, *(f"{kind}.{name}" for kind in params.KINDS for name in names)])
+    like_spec = not hint or any(f"{spec!r}?" in hint for spec in library.names("spec"))
+    return library.unknown("spec", word) if like_spec else f"no spec and no parameter is named {word!r}{hint}"
+
+
+def _covers(word: str, name: str) -> bool:
+    """`memory` covers memory.keys."""
+    return bool(word) and (name == word or name.startswith(f"{word}."))
+
+
+def only(keys: Sequence[str], steps: Sequence[Step]) -> Sequence[Step]:
+    """The Steps that have the parameters `keys`, with those alone; all, whole, without keys. Raises UsageError."""
+    if not keys:
+        return steps
+    told: dict[tuple[Any, ...], Mapping[str, Setting]] = {}
+    found, used = [], set()
+
+    def kept(step: Step, settings: Mapping[str, Setting]) -> Mapping[str, Setting]:
+        """Settings that Steps share stay shared."""
+        place = (id(settings), step.stages)
+        if place not in told:
+            told[place] = {name: one for name, one in settings.items() if any(_asks(key, step, name) for key in keys)}
+        return told[place]
+
+    for step in steps:
+        narrow = replace(step, shared=kept(step, step.shared), own=kept(step, step.own))
+        if narrow.origins:
+            found.append(narrow)
+            used |= {key for key in keys for name in narrow.origins if _asks(key, step, name)}
+    for key in keys:
+        if key not in used:
+            stages = dict.fromkeys(word for step in steps for word in (*step.stages, step.kind))
+            raise UsageError(f"no Step that is selected has {key!r} (they are of {', '.join(stages)})")
+    return found
+
+
+def _asks(key: str, step: Step, name: str) -> bool:
+    target, _, rest = key.partition(".")
+    return _covers(key, name) or (target in (*step.stages, step.kind) and _covers(rest, name))
+
+
 def explain_step(step: Step) -> str:
     """Every resolved value of one Step, one per line, then its deviations and assumptions."""
     lines = [f"{step.id} · {show_coordinates(step.coordinates)}", f"fingerprint {step.fingerprint}"]
@@ -33,8 +88,10 @@ def explain_step(step: Step) -> str:
     return "\n".join([*lines, "", *notes([step])])
 
 
-def explain_steps(steps: Sequence[Step]) -> str:
-    """Every hyper-parameter by stage, then deviations and assumptions. Where a rule makes values differ, each has its line."""
+def explain_steps(steps: Sequence[Step], *, axes: bool = False) -> str:
+    """Every hyper-parameter by stage, then deviations and assumptions. Where a rule makes values differ, each has its line.
+
+    Values of `axes`, such as depth, are left out unless asked for."""
     lines: list[str] = []
     stages: dict[tuple[str, str], list[Step]] = {}
     for step in steps:
@@ -43,7 +100,7 @@ def explain_steps(steps: Sequence[Step]) -> str:
         lines += [f"[stages.{stage}] · {kind} · {len(members)} Step{'s' * (len(members) > 1)}"]
         rows = []
         for name in sorted(members[0].origins):
-            if name not in _AXES:
+            if axes or name not in _AXES:
                 distinct = {(str(s.value), s.document, s.path): s for s in (step.origins[name] for step in members)}
                 rows += [_line(name, [setting]) for setting in distinct.values()]
         lines += [*_table(rows), ""]

@@ -44,6 +44,11 @@ def describe(metrics: dict[str, Any] | None) -> tuple[str, str, str]:
     )
 
 
+def waits_for(task: Task) -> str:
+    """Of a Step in the hands of another process, which it names."""
+    return f"waits for {task.name}: {task.why}"
+
+
 class Plain:
     """A line for each Step that begins or ends, with n/total and the time since the beginning."""
 
@@ -61,10 +66,12 @@ class Plain:
         words = {
             "running": "begins",
             "waiting": "waits",
-            "elsewhere": "elsewhere",
             "blocked": "will not run",
             "stopped": "stopped",
         }
+        if task.state == "elsewhere":
+            self._tell(board, waits_for(task))
+            return
         if task.state == "done":
             what = f"done in {duration(task.seconds)}" if task.seconds else "done"
         else:
@@ -74,7 +81,7 @@ class Plain:
     def tick(self, board: Board) -> None:
         if time.monotonic() - max(self.told, board.began) < PLAIN_SECONDS:
             return
-        for task in board.in_state("running"):
+        for task in board.in_state("running", "elsewhere"):
             self._tell(board, f"{task.name}: {', '.join(filter(None, describe(task.look())))}")
         if (left := board.remaining_seconds()) is not None:
             self._tell(board, f"about {duration(left)} left")
@@ -109,6 +116,8 @@ class Live:
     def changed(self, _board: Board, task: Task) -> None:
         if task.state == "failed":
             self.console.print(f"✗ {task.name}: {task.why}", style="red", markup=False, highlight=False)
+        elif task.state == "elsewhere":
+            self.console.print(waits_for(task), markup=False, highlight=False)
 
     def tick(self, board: Board) -> None:
         if time.monotonic() - self.drawn >= SCREEN_SECONDS:
@@ -176,7 +185,7 @@ def _not_run(outcome: Outcome) -> list[str]:
     """Why, each cause once."""
     causes: dict[str, int] = {}
     for task in outcome.not_run:
-        if task.state == "blocked":
+        if task.state in ("blocked", "elsewhere"):
             causes[task.why] = causes.get(task.why, 0) + 1
     return [f"- {_steps(count)} not run, because {why}" for why, count in causes.items()]
 

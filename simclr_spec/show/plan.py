@@ -4,41 +4,96 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from simclr_spec.coordinates import show
 from simclr_spec.errors import UsageError
 from simclr_spec.library import is_path
-from simclr_spec.plan import UNSCALED_TITLE, Step
-from simclr_spec.plan.cost import batch, cost
+from simclr_spec.plan import UNSCALED_TITLE, Plan, Step
+from simclr_spec.plan.cost import costs, likeness
+from simclr_spec.room import crowded
 from simclr_spec.spec.settings import Setting
 from simclr_spec.store import write_output
 from simclr_spec.survey import View
 
+T = TypeVar("T")
+
 _REASONS = 12
 """Reasons that the table shows; --format json has all."""
+_ENCODERS = 16
+"""Encoders that it shows."""
 
 
 def as_table(view: View) -> str:
-    """Steps by stage, what is known of them, and what the whole costs."""
-    plan, machine = view.plan, view.machine
+    """Steps by stage, what each encoder costs, what is known of the Steps, and what the whole costs."""
+    plan, unit = view.plan, view.machine.unit
     scale = plan.scale_title or UNSCALED_TITLE
-    encoders = {tuple(step.coordinates.get(key) for key in ("depth", "width", "sk")) for step in view.steps}
+    encoders = {_encoder(step) for step in view.steps}
     lines = [f"{' + '.join(plan.titles)} · {_count(len(view.steps), 'Step')} · {_count(len(encoders), 'encoder')} · {scale}"]
-    rows = [["stage", "steps", "done", "ready", "waits", f"{machine.unit}-hours", f"{machine.unit}s for a batch"]]
-    stages: dict[str, list[Step]] = {}
-    for step in view.steps:
-        stages.setdefault(step.stage, []).append(step)
-    rows += [_row(view, stage, members) for stage, members in stages.items()]
+    head = ["stage", "steps", "done", "ready", "waits", f"{unit}-hours"]
+    stages = _grouped(view.steps, lambda step: step.stage)
+    stages |= _grouped(view.needed, lambda step: f"needed: {step.stage}")
+    rows = [_row(view, stage, members) for stage, members in stages.items()]
     if len(stages) > 1:
-        rows.append(_row(view, "total", view.steps))
-    lines += _aligned(rows)
+        rows.append(_row(view, "total", [*view.steps, *view.needed]))
+    lines += _aligned([[*head, *_fit_head(view)], *rows])
+    lines += _encoders(view)
     lines += _bill(view)
     lines += _reasons(view)
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"✗ {told}" for told in [crowded(view)] if told)])
+
+
+def as_list(view: View) -> str:
+    """Every selected Step, and those that it needs: state, hours, the coordinates that tell it from the others."""
+    shown = {step.fingerprint for step in (*view.steps, *view.needed)}
+    steps = [step for step in view.plan.steps if step.fingerprint in shown]
+    keys = _telling(view.plan)
+    rows = [["state", f"{view.machine.unit}-hours"]]
+    rows += [[view.verdicts[step.fingerprint].state, number(view.hours([step]))] for step in steps]
+    told = (show({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps)
+    return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *told], strict=True))
+
+
+def _telling(plan: Plan) -> dict[str, list[str]]:
+    """Stage -> the coordinates that tell its Steps from each other, itself first: what selects one Step of the plan."""
+    stages = _grouped((where for step in plan.steps for where in (step.coordinates, *step.also)), lambda where: where["stage"])
+    found = {}
+    for stage, members in stages.items():
+        keys = dict.fromkeys(key for where in members for key in where)
+        found[stage] = ["stage", *(key for key in keys if len({where.get(key) for where in members}) > 1)]
+    return found
+
+
+def _grouped(items: Iterable[T], name: Callable[[T], str]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for item in items:
+        found.setdefault(name(item), []).append(item)
+    return found
+
+
+def _encoder(step: Step) -> str:
+    """`50 1×`, `152 3× SK`."""
+    where = step.coordinates
+    return f"{where['depth']} {where['width']}×{' SK' * where['sk']}"
+
+
+def _encoders(view: View) -> Iterator[str]:
+    """What each of several encoders costs: hours, and the memory that its largest Step needs."""
+    encoders = _grouped([*view.steps, *view.needed], _encoder)
+    if len(encoders) == 1:
+        return
+    rows = [["encoder", "steps", f"{view.machine.unit}-hours", "memory", *_fit_head(view)]]
+    for name, steps in [*encoders.items()][:_ENCODERS]:
+        memory = max(view.costs[step.fingerprint].memory for step in steps)
+        rows.append([name, str(len(steps)), number(view.hours(steps)), size(memory), *_fit(view, steps)])
+    yield from _aligned(rows)
+    if len(encoders) > _ENCODERS:
+        yield f"  ... and {len(encoders) - _ENCODERS:,} more (--format json shows all)"
 
 
 def _row(view: View, name: str, steps: Sequence[Step]) -> list[str]:
@@ -51,18 +106,19 @@ def _row(view: View, name: str, steps: Sequence[Step]) -> list[str]:
         if verdict.runs:
             blocked = any(view.verdicts[parent].runs for parent in step.needs.values())
             (waits if blocked else ready).append(step)
+    hours = number(view.hours([*ready, *waits]))
+    return [name, str(len(steps)), _some(done), _some(len(ready)), _some(len(waits)), hours, *_fit(view, steps)]
+
+
+def _fit_head(view: View) -> list[str]:
+    """Cores share the memory of their machine: how many hold a batch means nothing."""
+    return ["GPUs for a batch"] if view.machine.unit == "GPU" else []
+
+
+def _fit(view: View, steps: Sequence[Step]) -> list[str]:
     machines = [view.costs[step.fingerprint].machines for step in steps]
     few, many = min(machines), max(machines)
-    together = f"{few}" if few == many else f"{few}–{many}"
-    return [
-        name,
-        str(len(steps)),
-        _some(done),
-        _some(len(ready)),
-        _some(len(waits)),
-        number(view.hours([*ready, *waits])),
-        together,
-    ]
+    return [f"{few}" if few == many else f"{few}–{many}"] if view.machine.unit == "GPU" else []
 
 
 def _some(count: int) -> str:
@@ -109,9 +165,8 @@ def _bill(view: View) -> Iterator[str]:
     if running:
         hours, weights = f"{number(view.hours(running))} {unit}-hours", size(kept)
         yield f"{_count(len(running), 'Step')} will run: {hours} ({view.machine.title}), {flops:.3g} FLOP, {weights} of weights"
-        yield from _other_precision(view)
+        yield from _assumed_rates(view)
         yield from _sharing(view)
-        yield from _crowded(view)
     else:
         yield "Everything is done: nothing will run."
     assumed, deviating = assumptions(view.plan.steps), deviations(view.plan.steps)
@@ -120,15 +175,17 @@ def _bill(view: View) -> Iterator[str]:
     yield f"{_count(len(assumed), 'assumption')}, {_count(len(deviating), 'deviation')} (simclr-spec explain {names})"
 
 
-def _other_precision(view: View) -> Iterator[str]:
-    """Steps whose arithmetic is not that of the machine's numbers."""
-    priced = view.machine.precision
-    other = [step for step in view.running if step.params["precision"] != priced]
-    if other:
-        asked = str(other[0].params["precision"])
-        cost = "more time and up to twice the memory" if priced == "bf16" else "another time and memory"
-        yield f"✗ priced in {priced}, but {_count(len(other), 'Step')} will run in {asked}, which takes {cost};"
-        yield f"  --set precision={priced} runs them as priced, as a deviation"
+def _assumed_rates(view: View) -> Iterator[str]:
+    """Precisions whose rates are a guess that no finished Step has corrected; and what bf16 costs where that is much less."""
+    unsure = {step.params["precision"] for step in view.running if likeness(step) not in view.measured}
+    for precision in sorted(one for one in unsure if view.machine.rates[one].status == "assumed"):
+        yield f"{precision} is priced by assumption ({view.machine.rates[precision].source})"
+    if "bf16" not in unsure and view.machine.unit == "GPU":
+        priced = costs(view.plan, view.machine, "bf16")
+        everything = view.plan.ancestors(step.fingerprint for step in view.steps)
+        hours = sum(priced[one].seconds for one in everything) / 3600
+        if hours < view.hours(view.running):
+            yield f"--set precision=bf16, a deviation, costs {number(hours)} {view.machine.unit}-hours"
 
 
 def _sharing(view: View) -> Iterator[str]:
@@ -145,39 +202,6 @@ def _one_by_one(view: View) -> float:
     """Seconds if every selected Step, pretrainings for others apart, were run alone with everything it needs."""
     cells = [step for step in view.steps if step.kind != "pretrain"] or view.steps
     return sum(view.seconds[one] for step in cells for one in view.plan.ancestors([step.fingerprint]))
-
-
-def _crowded(view: View) -> Iterator[str]:
-    """Steps whose batch one machine does not hold, and the micro-batches with which it does."""
-    stages: dict[str, list[Step]] = {}
-    for step in view.running:
-        if view.costs[step.fingerprint].machines > 1:
-            stages.setdefault(step.stage, []).append(step)
-    if not stages:
-        return
-    which = ", ".join(f"{len(steps)} {stage}" for stage, steps in stages.items())
-    one = f"one {view.machine.unit} ({view.machine.memory_gib:g} GiB)"
-    count = sum(map(len, stages.values()))
-    yield f"✗ {_count(count, 'Step')} ({which}) need{'s' * (count == 1)} more than {one} for a batch;"
-    fitting = {stage: _micro_batch(view, steps) for stage, steps in stages.items()}
-    if sets := " ".join(f"--set {stage}.micro_batch={size}" for stage, size in fitting.items() if size):
-        yield f"  BN must see it whole: micro_batch makes it fit, as a deviation ({sets})"
-    if never := ", ".join(stage for stage, size in fitting.items() if not size):
-        yield f"  no micro_batch makes {never} fit: a machine with more memory is needed"
-
-
-def _micro_batch(view: View, steps: Sequence[Step]) -> int | None:
-    """The largest power of two with which one machine holds each of the Steps."""
-    unlike = {id(view.costs[step.fingerprint]): step for step in steps}.values()  # Steps of equal cost share it
-    sizes = (1 << power for power in range(12, 0, -1))
-    return next((size for size in sizes if all(_fits(view, step, size) for step in unlike)), None)
-
-
-def _fits(view: View, step: Step, micro_batch: int) -> bool:
-    teacher = view.plan.by_fingerprint.get(step.needs.get("teacher", ""))
-    smaller = {**step.params, "micro_batch": micro_batch}
-    divides = batch(step.kind, step.params) % micro_batch == 0
-    return divides and cost(step.kind, smaller, teacher.params if teacher else None, view.machine).machines == 1
 
 
 def _reasons(view: View) -> Iterator[str]:
@@ -282,6 +306,21 @@ def as_dot(view: View) -> str:
         parents = [view.plan.by_fingerprint[parent] for parent in step.needs.values() if parent in shown]
         lines += [f'  "{parent.id}" -> "{step.id}";' for parent in parents]
     return "\n".join([*lines, "}"])
+
+
+def expected(text: str) -> str:
+    """The digest that --expect means: itself, or that of the file which `plan -o` wrote."""
+    if re.fullmatch("[0-9a-f]{64}", text):
+        return text
+    try:
+        plan = json.loads(Path(text).read_bytes())
+        if plan["format"] == 1:
+            return str(plan["digest"])
+    except FileNotFoundError:
+        raise UsageError(f"--expect {text}: neither a digest nor a file; `simclr-spec plan SPEC -o FILE` writes one") from None
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise UsageError(f"--expect {text}: no plan; `simclr-spec plan SPEC -o FILE` writes one")
 
 
 def write(view: View, file: str) -> None:

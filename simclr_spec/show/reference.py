@@ -31,6 +31,7 @@ def reference() -> str:
     local, debug = runner.schema()["anyOf"]
     files = {"Reports": language.schema(), "Columns of a report": language.schema(language.Column)}
     files |= {"Rows of a report": language.schema(language.Row), "Machines": machine_schema()}
+    files |= {"Arithmetic of a machine": machine_schema()["properties"]["fp32"]}
     files |= {"Runners: local": local, "Runners: debug": debug}
     for title, table in files.items():
         keys = {key: leaf for key, leaf in table["properties"].items() if key != "$schema"}

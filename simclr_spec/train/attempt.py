@@ -103,7 +103,8 @@ def recorded(attempt: Attempt) -> Iterator[Record]:
     except Exception as error:
         told = _told(error)
         sentence = str(told) if isinstance(told, SimclrSpecError) else f"{type(told).__name__}: {told}"
-        record.log(f"failed: {sentence}\n{traceback.format_exc()}")
+        ours = told is error and isinstance(error, SimclrSpecError)
+        record.log(f"failed: {sentence}" + ("" if ours else f"\n{traceback.format_exc()}"))  # what we say ourselves says it all
         record.set(state="failed", ended=now(), error=sentence.splitlines()[0])
         if told is error:
             raise

@@ -7,9 +7,10 @@ after each, greyscale, clip, blur.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from itertools import permutations
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,6 +91,43 @@ def training_view(
     return render(images, p, config, size)
 
 
+@torch.no_grad()
+def training_views(
+    parts: Iterable[Tensor | Sequence[Tensor]],
+    config: Augment,
+    size: int,
+    *,
+    seed: int,
+    train_step: int,
+    samples: Tensor,
+    epochs: Tensor,
+    views: int,
+) -> tuple[Tensor, ...]:
+    """The images of a batch, part after part -> its views, the same as `training_view` gives them. No part is kept."""
+    begun: list[list[tuple[Parameters, Tensor]]] = [[] for _ in range(views)]
+    first = 0
+    for images in parts:
+        rows = slice(first, first + len(images))
+        first = rows.stop
+        height, width = sizes(images)
+        who: dict[str, Any] = {"seed": seed, "train_step": train_step, "samples": samples[rows], "epochs": epochs[rows]}
+        for view, done in enumerate(begun):
+            p = draw(height, width, config, **who, view=view)
+            done.append((p, cropped(images, p, config, size)))
+    return tuple(coloured(*_joined(begun.pop(0), config), config, size) for _ in range(views))
+
+
+def _joined(parts: Sequence[tuple[Parameters, Tensor]], config: Augment) -> tuple[Tensor, Parameters]:
+    """Crops of the parts of a batch -> those of the batch (B, 3, S, S), and its parameters."""
+    if len(parts) == 1:
+        return parts[0][1], parts[0][0]
+    columns = {f.name: [getattr(p, f.name) for p, _ in parts] for f in fields(Parameters)}
+    joined: dict[str, Any] = {name: None if column[0] is None else torch.cat(column) for name, column in columns.items()}
+    if config.blur_sigma != "per_sample":
+        joined["sigma"] = parts[0][0].sigma
+    return torch.cat([x for _, x in parts]), Parameters(**joined)
+
+
 def cropped(images: Tensor | Sequence[Tensor], p: Parameters, config: Augment, size: int) -> Tensor:
     """Crop, resize, flip, AutoAugment; not clipped unless AutoAugment is on."""
     x = resized(images, p.boxes, size, config.resize, p.flip)
@@ -98,7 +136,11 @@ def cropped(images: Tensor | Sequence[Tensor], p: Parameters, config: Augment, s
 
 def render(images: Tensor | Sequence[Tensor], p: Parameters, config: Augment, size: int) -> Tensor:
     """The pixels of a view: a pure function of images and parameters."""
-    x = cropped(images, p, config, size)
+    return coloured(cropped(images, p, config, size), p, config, size)
+
+
+def coloured(x: Tensor, p: Parameters, config: Augment, size: int) -> Tensor:
+    """What follows the crop, in place where it can."""
     x = jitter(x, p.order, p.factors, config.colour)
     if (chosen := p.grey.nonzero()[:, 0]).numel():
         chosen = sent(chosen, x.device)

@@ -6,10 +6,8 @@ Where the files lie is data_roots.py's business.
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -20,68 +18,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simclr_spec import listing, params
+from simclr_spec import label_lists, listing, params
 from simclr_spec.data_roots import data_roots, find, label_list, miscounted
 from simclr_spec.errors import DataError
-from simclr_spec.train.device import sent
+from simclr_spec.train.photos import Files
 from simclr_spec.train.random import LABELS, ORDER, SPLIT, TEST, permutation
-
-
-class Files:
-    """Images in files, decoded when indexed: files[samples] is a list of uint8 (3, h, w) on `device`."""
-
-    def __init__(self, paths: Sequence[Path], device: torch.device | str = "cpu") -> None:
-        self.paths = paths
-        self.device = torch.device(device)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, samples: Tensor) -> list[Tensor]:
-        with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
-            images = list(pool.map(lambda i: _decode(self.paths[i]), samples.tolist()))
-        return [sent(image, self.device) for image in images]
-
-
-def _decode(path: Path) -> Tensor:
-    """-> uint8 (3, h, w). Pillow reads what ImageNet holds: greyscale, CMYK and one PNG named JPEG included."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
-    except OSError as error:
-        raise DataError(f"cannot read the image {path}: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True)
 class Images:
-    """Both splits of a data set. Either gives a batch when indexed by int64: uint8 (B, 3, H, W), or a list of (3, h, w)."""
+    """Both splits of a data set: uint8 (N, 3, H, W), or files; photos.parts gives batches of either."""
 
     train: Tensor | Files
     train_labels: Tensor  # (N,) int64
     test: Tensor | Files
     test_labels: Tensor
-    train_names: tuple[str, ...] | None = None  # file names, where images are files
-
-    def pick(self, samples: Tensor) -> Tensor | list[Tensor]:
-        """A batch of training images."""
-        return self.train[sent(samples, self.train.device)] if isinstance(self.train, Tensor) else self.train[samples]
+    train_names: tuple[str, ...] | None = None  # CLASS/FILE, where images are files
 
     def to(self, device: torch.device | str) -> Images:
         """The same images and labels living on a device."""
-        train, test = (x.to(device) if isinstance(x, Tensor) else Files(x.paths, device) for x in (self.train, self.test))
-        return Images(train, self.train_labels.to(device), test, self.test_labels.to(device), self.train_names)
+        labels = (self.train_labels.to(device), self.test_labels.to(device))
+        return Images(self.train.to(device), labels[0], self.test.to(device), labels[1], self.train_names)
 
 
-def load(dataset: params.Dataset, roots: Sequence[str] = ()) -> Images:
+def load(dataset: params.Dataset, roots: Sequence[str] = (), orientation: str = "stored") -> Images:
     """The data set, checked against the numbers and the digest of its declaration. Raises DataError."""
     piled = dataset.classes is None
     folder = find(dataset.loader, dataset.name, data_roots(roots), labelled=not piled)
-    images = digits() if folder is None else image_pile(folder) if piled else _LOADERS[dataset.loader](folder)
+    if folder is None:
+        images = digits()
+    else:
+        images = image_folder(folder, orientation, labelled=False) if piled else _LOADERS[dataset.loader](folder, orientation)
     counts = (len(images.train_labels), len(images.test_labels), int(images.train_labels.max()) + 1)
-    found = (counts[0], None, None) if piled else counts
-    if sentence := miscounted(dataset, found, folder):
+    if sentence := miscounted(dataset, (counts[0], None, None) if piled else counts, folder):
         raise DataError(sentence)
     if dataset.digest and (got := digest(images)) != dataset.digest:
         raise DataError(
@@ -145,21 +114,18 @@ def _cifar10_batch(path: Path, md5: str) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(batch["data"]).view(-1, 3, 32, 32), torch.tensor(batch["labels"])
 
 
-def image_folder(folder: Path) -> Images:
-    """ImageNet's layout; see listing.py."""
-    found = listing.read(folder)
-    train, test = found.train, found.test
-    names = tuple(file.rpartition("/")[2] for file in train.files)
-    return Images(Files(train.paths()), torch.tensor(train.labels), Files(test.paths()), torch.tensor(test.labels), names)
+def image_folder(folder: Path, orientation: str = "stored", *, labelled: bool = True) -> Images:
+    """ImageNet's layout, or images without labels, which are -1; see listing.py."""
+    found = listing.read(folder, labelled=labelled)
+    train, test = (Files(split.paths(), orientation=orientation) for split in (found.train, found.test))
+    labels = [torch.tensor(split.labels, dtype=torch.int64) for split in (found.train, found.test)]
+    return Images(train, labels[0], test, labels[1], found.train.files)
 
 
-def image_pile(folder: Path) -> Images:
-    """Images without labels, which are -1, and none for testing."""
-    train = listing.read(folder, labelled=False).train
-    return Images(Files(train.paths()), torch.tensor(train.labels), Files([]), torch.tensor([], dtype=torch.int64), train.files)
-
-
-_LOADERS = {"cifar10": cifar10, "image_folder": image_folder}
+_LOADERS: dict[str, Callable[[Path, str], Images]] = {
+    "cifar10": lambda folder, _: cifar10(folder),
+    "image_folder": image_folder,
+}
 
 
 def balanced(labels: Tensor, count: int, *key: int) -> Tensor:
@@ -205,12 +171,10 @@ def labelled(
 
 
 def _listed(names: Sequence[str] | None, list_digest: str, roots: Sequence[str]) -> Tensor:
-    """Indices of the file names in the list with this SHA-256, found under a data root."""
-    listed = label_list(list_digest, data_roots(roots)).read_text(encoding="utf-8").split()
-    index = {name: i for i, name in enumerate(names or ())}
-    if unknown := [name for name in listed if name not in index]:
-        raise DataError(f"{len(unknown)} of {len(listed)} listed images are not in the training split, first '{unknown[0]}'")
-    return torch.tensor(sorted(index[name] for name in listed))
+    """Indices of the images that the list with this SHA-256, found under a data root, names."""
+    if names is None:
+        raise DataError("a label list names files, and these images are none; set labels.sampler to 'balanced'")
+    return torch.tensor(label_lists.resolve(label_list(list_digest, data_roots(roots)), names))
 
 
 def evaluation_samples(labels: Tensor, count: int | None) -> Tensor:

@@ -14,18 +14,32 @@ T = TypeVar("T")
 
 
 def start() -> torch.device:
-    """Threads, device and, when WORLD_SIZE > 1, the process group. Safe to call once per Step of a process."""
+    """Threads, arithmetic, device and, when WORLD_SIZE > 1, the process group. Safe to call once per Step of a process."""
     torch.set_num_threads(int(os.environ.get("SIMCLR_SPEC_THREADS", "1")))
+    set_arithmetic(deterministic=os.environ.get("SIMCLR_SPEC_DETERMINISTIC") == "1")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         torch.cuda.set_device(device)
-        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # else convolutions in fp32 would run in TF32
     else:
         device = torch.device("cpu")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         atexit.register(dist.destroy_process_group)  # else gloo's threads now and then abort a process that has done its work
     return device
+
+
+def set_arithmetic(*, deterministic: bool) -> None:
+    """float32 is IEEE's on GPUs, too, not TF32; where asked for, GPUs sum in the same order every time, which costs speed.
+
+    Set by torch's older interface: where the newer one (fp32_precision) has set it, the older raises, and inductor reads that.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.deterministic = deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product is formed on a GPU
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # the setting loads the compiler: seconds
+        torch.use_deterministic_algorithms(deterministic)
 
 
 def world_size() -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from simclr_spec.params import Augment
 from simclr_spec.train.augment import evaluation_view
-from simclr_spec.train.data import Files
+from simclr_spec.train.photos import Files, parts
 
 Network = Callable[[Tensor], Tensor]
 
@@ -18,8 +18,11 @@ Network = Callable[[Tensor], Tensor]
 @torch.no_grad()
 def outputs(network: Network, images: Tensor | Files, samples: Tensor, config: Augment, size: int, batch: int) -> Tensor:
     """Outputs (n, D) in float32 for the samples (n,), in batches of at most `batch`, of a network that is in eval mode."""
-    parts = [network(evaluation_view(images[part], config, size)).float() for part in torch.split(samples, batch)]
-    return torch.cat(parts)
+    found = []
+    for rows in torch.split(samples, batch):
+        views = [evaluation_view(part, config, size) for part in parts(images, rows)]
+        found.append(network(torch.cat(views)).float())
+    return torch.cat(found)
 
 
 def count_correct(logits: Tensor, labels: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from simclr_spec.train.stage import LabelledStage, named
 class Finetune(LabelledStage[params.Finetune]):
     """Hands on encoder, kept head layers and classifier.
 
-    The layers above are neither trained nor decayed; as in the official code they run, and their BN statistics move.
+    The layers above are neither trained nor decayed (under SGD the official code decays them, which changes no result); as in
+    the official code they run, and their BN statistics move.
     """
 
     def __init__(self, config: params.Finetune, parents: Mapping[str, RunFolder]) -> None:

@@ -37,6 +37,8 @@ STAGES: dict[str, Callable[..., Stage[Any]]] = {
 TOGETHER = 10
 """With several ranks: train steps between the moments at which all look for NaN and for the wish to stop."""
 LOG_SECONDS = 1.0
+LANDMARKS = (10, 25, 50, 75, 100)
+"""Percent of the train steps after which the log has a line of the curve; the last one is the end."""
 CHECKPOINT_SHARE = 0.05
 """Of the time at most goes into writing checkpoints, however big they are."""
 
@@ -65,14 +67,16 @@ def train(work: Work) -> None:
     """From step.json to result.json."""
     kind = work.step["kind"]
     config: params.Training = params.build(params.KINDS[kind], work.step["params"])
-    images = data.load(config.dataset).to(work.device)
+    images = data.load(config.dataset, orientation=config.augment.orientation).to(work.device)
     torch.manual_seed(config.seed)
     run = Run(config, STAGES[kind](config, work.parents()), images, work.device)
     _resume(run, work)
     if config.compile:
         run.stage.compile_encoders()
     fit(run, work)
-    metrics = run.means() | run.stage.evaluate(images)
+    measured = run.stage.evaluate(images)
+    work.record.log(f"result: {_told(measured)}, after {run.seconds:,.1f} s of training")
+    metrics = run.means() | measured
     if distributed.rank() == 0:
         write_tensors(work.attempt.weights, run.stage.handed_on())
         work.folder.commit(work.attempt, _result(run, work, metrics))
@@ -99,7 +103,7 @@ def _resume(run: Run, work: Work) -> None:
 
 def fit(run: Run, work: Work) -> None:
     """Train to the last train step; about once a second a line of metrics, every few seconds and at the end a checkpoint."""
-    curve, saver = Curve(run, work.attempt.metrics), Saver(run, work)
+    curve, saver, landmarks = Curve(run, work.attempt.metrics), Saver(run, work), Landmarks(run, work.record)
     curve.write({"loss": None})
     run.clock.lap()
     while run.done < run.train_steps:
@@ -109,9 +113,11 @@ def fit(run: Run, work: Work) -> None:
             raise Interrupted
         run.advance()
         monitored, last = run.monitor(), run.done == run.train_steps
-        pressing = last or bool(monitored) or run.done - run.inspected >= WINDOW
+        pressing = landmarks.due() or bool(monitored) or run.done - run.inspected >= WINDOW
         if pressing or (_together(run) and (distributed.world_size() > 1 or curve.due() or saver.due())):
             measured = run.inspect()
+            if landmarks.due() or monitored:
+                landmarks.write({**measured, **monitored})
             if curve.due() or monitored or last:
                 curve.write(measured | monitored)
             if saver.due():
@@ -150,6 +156,37 @@ class Curve:
         if distributed.rank() == 0:
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
+
+
+class Landmarks:
+    """The curve in a few lines of the log: what is trained, its measures at some shares of the train steps, and monitors."""
+
+    def __init__(self, run: Run, record: Record) -> None:
+        self.run, self.record = run, record
+        self.left = {-(-percent * run.train_steps // 100) for percent in LANDMARKS}
+        self.done, self.seconds = run.done, run.seconds
+        epochs, world = run.train_steps * run.batch / len(run.examples), distributed.world_size()
+        record.log(
+            f"{run.train_steps:,} train steps, {epochs:.4g} epochs, batch {run.batch:,}, {len(run.examples):,} images, "
+            f"on {run.history.device}" + (f", {world} processes" if world > 1 else "")
+        )
+
+    def due(self) -> bool:
+        """At the same train steps on all ranks."""
+        return self.run.done in self.left
+
+    def write(self, measured: Mapping[str, float]) -> None:
+        run = self.run
+        run.count()
+        rate = (run.done - self.done) * run.batch / max(run.seconds - self.seconds, 1e-9)
+        self.done, self.seconds = run.done, run.seconds
+        place = f"train step {run.done:,} of {run.train_steps:,}, epoch {run.epoch:.4g}"
+        self.record.log(f"{place}, {_told(measured)}, {rate:,.0f} images/s")
+
+
+def _told(measured: Mapping[str, float]) -> str:
+    """`loss 3.214, contrast_top1 45.21`."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in measured.items())
 
 
 class Saver:

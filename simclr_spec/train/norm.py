@@ -91,17 +91,19 @@ class _Synchronised(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, variance, count = ctx.saved_tensors
-        # The native backward with fixed statistics: dx = dy * gain, and the sums of dy * x_hat and dy.
+        inverse = torch.rsqrt(variance + ctx.epsilon)
         ones = weight if weight is not None else torch.ones_like(mean)
-        dx, along, plain = torch.ops.aten.native_batch_norm_backward(
-            gradient, x, ones, mean, variance, None, None, False, ctx.epsilon, [True, True, True]
+        # The native backward's sums of dy * x_hat and dy; CUDA wants mean and inverse deviation twice.
+        _, along, plain = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, ones, mean, variance, mean, inverse, False, ctx.epsilon, [False, True, True]
         )
         packed = torch.cat([plain, along])
         dist.all_reduce(packed)
         all_plain, all_along = (packed / count).chunk(2)
-        inverse = torch.rsqrt(variance + ctx.epsilon)
-        slope = ones * inverse * inverse * all_along
-        offset = slope * mean - ones * inverse * all_plain
-        shape = [1, -1] + [1] * (x.dim() - 2)
-        dx = torch.addcmul(dx, x, slope.view(shape).to(x.dtype), value=-1).add_(offset.view(shape).to(x.dtype))
+        gain = ones * inverse
+        slope = gain * inverse * all_along
+        offset = slope * mean - gain * all_plain
+        # dx = gain dy - slope x + offset, summed in the precision of the statistics and rounded once: the terms may be large.
+        gain, slope, offset = (t.view([1, -1] + [1] * (x.dim() - 2)) for t in (gain, slope, offset))
+        dx = torch.addcmul(offset, gradient, gain).addcmul_(x, slope, value=-1).to(x.dtype)
         return dx, along if ctx.needs_input_grad[1] else None, plain if ctx.needs_input_grad[2] else None, None, None

@@ -33,22 +33,27 @@ class Pretrain(Stage[params.Pretrain]):
         super().__init__(config, parents)
         self.encoder = Encoder(config.encoder)
         self.head = ProjectionHead(self.encoder.features, config.head, config.encoder)
-        self.classifier = Classifier(self.encoder.features, config.dataset.classes) if config.linear_head else None
+        width = self.encoder.features * (config.head.width if config.linear_layer else 1)
+        self.classifier = Classifier(width, config.dataset.classes) if config.linear_head else None
         self.memory = Memory(self.encoder, self.head, config.memory, config.head.out_dim) if config.memory.enabled else None
-        linear = ("contrast_loss", "linear_loss", "linear_train_top1") if config.linear_head else ()
-        self.measures = ("loss", "contrast_top1", *linear)
+        if config.linear_head:
+            self.measures = ("total_loss", "contrast_top1", "loss", "linear_loss", "linear_train_top1")
+        else:
+            self.measures = ("loss", "contrast_top1")
 
     def examples(self, images: Images) -> Tensor:
         return torch.arange(len(images.train_labels))
 
     def measure(self, batch: Batch) -> Tensor:
-        """The linear head's loss is added on features whose gradient is stopped, as in the official code."""
+        """The linear head's loss is added on features whose gradient is stopped, as in the official code.
+
+        People are shown the contrastive loss alone: the head's, at first large, says nothing about the encoder.
+        """
         x = torch.cat(batch.views)
         with self.arithmetic():
-            h = self.encoder(x)
-            z = self.head(h)[-1]
+            *hidden, z = self.head(self.encoder(x))
             keys = None if self.memory is None else self.memory.keys(x)
-            logits = None if self.classifier is None else self.classifier(h.detach())
+            logits = None if self.classifier is None else self.classifier(hidden[self.config.linear_layer].detach())
         if self.memory is None or keys is None:
             loss, accuracy = nt_xent(wide(z), self.config.temperature)
         else:
@@ -71,7 +76,8 @@ class Pretrain(Stage[params.Pretrain]):
     def evaluate(self, images: Images) -> dict[str, float]:
         metrics = self.knn(images)
         if self.classifier is not None:
-            tested = self.test(nn.Sequential(self.encoder, self.classifier), images)
+            below = self.head.layers[: self.config.linear_layer]
+            tested = self.test(nn.Sequential(self.encoder, *below, self.classifier), images)
             metrics |= {f"linear_{name}": value for name, value in tested.items()}
         return metrics
 

@@ -1,7 +1,8 @@
 """A Step's training as an object: batches, train steps, and all the state there is.
 
 Nothing here carries random state: the batch of train step t is a function of (seed, t), so a Step that is killed at any instant
-goes on from its newest checkpoint and ends with the weights it would have had.
+goes on from its newest checkpoint and ends with the weights it would have had. To the bit on a CPU, with as many threads and
+processes; on GPUs to the bit where the runner is `deterministic`, else up to the order of sums, which they choose anew.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from simclr_spec.errors import TrainingError, UsageError
 from simclr_spec.train import augment, data, distributed, optim
 from simclr_spec.train.checkpoint import Checkpoint
 from simclr_spec.train.device import sent
+from simclr_spec.train.photos import parts
 from simclr_spec.train.stage import Batch, Stage
 
 WINDOW = 100
@@ -106,21 +108,19 @@ class Run:
         positions = positions[:, distributed.share(self.micro_batch)].flatten()
         epochs, places = data.stream(positions, len(self.examples), seed=config.seed)
         samples = self.examples[places]
-        pixels = self.images.pick(samples)
-        views = []
-        for number in range(self.stage.views):
-            view = augment.training_view(
-                pixels,
-                config.augment,
-                config.dataset.image_size,
-                seed=config.seed,
-                train_step=train_step,
-                samples=samples,
-                epochs=epochs,
-                view=number,
-            )
-            views.append(view.contiguous(memory_format=torch.channels_last) if config.channels_last else view)
-        return Batch(tuple(views), self.labels[sent(samples, self.labels.device)])
+        views = augment.training_views(
+            parts(self.images.train, samples),
+            config.augment,
+            config.dataset.image_size,
+            seed=config.seed,
+            train_step=train_step,
+            samples=samples,
+            epochs=epochs,
+            views=self.stage.views,
+        )
+        if config.channels_last:
+            views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
+        return Batch(views, self.labels[sent(samples, self.labels.device)])
 
     def advance(self) -> None:
         """One train step. Batches from files are read one train step ahead."""

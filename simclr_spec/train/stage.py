@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from simclr_spec import params
 from simclr_spec.store import RunFolder
 from simclr_spec.train import distributed, evaluate
-from simclr_spec.train.data import Files, Images, evaluation_samples, labelled
+from simclr_spec.train.data import Images, evaluation_samples, labelled
 from simclr_spec.train.encoder import Encoder
+from simclr_spec.train.photos import Files
 
 Config = TypeVar("Config", bound=params.Training)
 Learner = TypeVar("Learner", params.Finetune, params.LinearEval, params.Supervised)

@@ -11,6 +11,7 @@ from simclr_spec.params import Augment
 from simclr_spec.train.data import digits
 
 _OFFICIAL = Augment(
+    orientation="stored",
     crop="tensorflow",
     crop_area_min=0.08,
     crop_area_max=1.0,

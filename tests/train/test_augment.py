@@ -346,3 +346,12 @@ def test_images_of_many_sizes() -> None:
 def test_small_images_are_evaluated_as_they_are() -> None:
     images = digit_images()[1][:9]
     assert torch.equal(evaluation_view(images, official(), 8), images.float() / 255)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_photo_is_resized_as_in_a_batch(flipped: bool) -> None:
+    """Alone, only the rows that are read become floats: the same bits."""
+    photos = torch.randint(0, 256, (2, 3, 300, 200), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    boxes, flip = torch.tensor([[0, 0, 300, 200], [37, 11, 250, 180]]), torch.full((2,), flipped)
+    whole = crop.resized(photos, boxes, 24, "tensorflow", flip)
+    assert torch.equal(crop.resized(list(photos), boxes, 24, "tensorflow", flip), whole)

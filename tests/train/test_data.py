@@ -73,8 +73,6 @@ def test_cifar10_is_the_declared_one(shared: Path) -> None:
     images = data.load(declared("cifar10"), [f"cifar10={shared / 'data' / 'cifar10'}"])
     assert torch.bincount(images.train_labels).tolist() == [5000] * 10
     assert images.test_labels[:5].tolist() == [3, 8, 8, 0, 6]
-    three = torch.tensor([3])
-    assert torch.equal(images.pick(three)[0], images.train[three][0])
 
 
 class Attack:
@@ -106,7 +104,7 @@ def test_missing_data_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
         data.load(declared("cifar10"))
     assert str(caught.value) == (
         f"data set 'cifar10' (folder cifar-10-batches-py) not found (looked in {tmp_path / 'cifar10'}, {tmp_path}): "
-        "say where it is with --data-root or SIMCLR_SPEC_DATA; --scale digits needs no data"
+        "say where it is with --data-root or SIMCLR_SPEC_DATA"
     )
 
 
@@ -136,30 +134,13 @@ def test_image_folder(folder: Path) -> None:
     images = data.load(TINY, [str(folder)])
     assert images.train_labels.tolist() == [0, 0, 0, 1, 1]
     assert images.train_names is not None
-    assert images.train_names[3] == "n00000001_0.JPEG"
-    batch = images.pick(torch.tensor([1, 2]))
+    assert images.train_names[3] == "n00000001/n00000001_0.JPEG"
+    batch = images.train[torch.tensor([1, 2])]
     assert [tuple(image.shape) for image in batch] == [(3, 12, 21), (3, 12, 22)]
     assert (batch[0].int() - 90).abs().max() <= 1
     found = data.digest(images)
     (folder / "tiny" / "val" / "n00000000" / "n00000000_0.JPEG").write_bytes(b"other")
     assert data.digest(images) != found
-
-
-def test_an_image_that_cannot_be_read_is_named(folder: Path) -> None:
-    images = data.load(TINY, [str(folder)])
-    broken = folder / "tiny" / "train" / "n00000001" / "n00000001_0.JPEG"
-    broken.write_bytes(b"no image")
-    with pytest.raises(DataError, match=rf"cannot read the image {broken}: cannot identify"):
-        images.pick(torch.tensor([3]))
-
-
-def test_real_photos_decode(shared: Path) -> None:
-    photos = sorted((shared / "data" / "imagenet1000_one_each").glob("n0151*/*.JPEG"))
-    files = data.Files(photos)
-    for image in files[torch.arange(len(photos))]:
-        assert image.shape[0] == 3
-        assert image.dtype == torch.uint8
-        assert 56 <= min(image.shape[1:]) <= 128
 
 
 # ---------------------------------------------------------------- labelled subsets
@@ -218,25 +199,41 @@ def test_too_small_a_fraction_is_refused() -> None:
 
 
 def test_a_published_list(tmp_path: Path) -> None:
-    names = ["b_2.JPEG", "a_1.JPEG", "a_9.JPEG", "b_7.JPEG"]
+    names = ["n0/b_2.JPEG", "n0/a_9.JPEG", "n1/a_1.JPEG", "n1/b_7.JPEG"]
     text = b"b_7.JPEG\nb_2.JPEG\n"
-    (tmp_path / "imagenet_subsets").mkdir()
-    (tmp_path / "imagenet_subsets" / "half.txt").write_bytes(text)
+    lists = tmp_path / "imagenet_subsets"
+    (lists / "folder.txt").mkdir(parents=True)  # no list
+    (lists / "half.txt").write_bytes(text)
     config = wanted(fraction=0.5, sampler="list", list_digest=hashlib.sha256(text).hexdigest(), seed=None)
-    labels = torch.tensor([1, 0, 0, 1])
+    labels = torch.tensor([0, 0, 1, 1])
     assert data.labelled(labels, config, 2, names, [str(tmp_path)]).tolist() == [0, 3]
-    with pytest.raises(DataError, match=r"1 of 2 listed images are not in the training split, first 'b_7.JPEG'"):
+    with pytest.raises(DataError, match=rf"^{lists}/half.txt:1: 'b_7.JPEG' is no training image$"):
         data.labelled(labels[:3], config, 2, names[:3], [str(tmp_path)])
-    with pytest.raises(DataError, match="published label list of SHA-256 000000000000… not found"):
+    with pytest.raises(DataError, match=r"published label list of SHA-256 000000000000… not found among folder.txt, half.txt"):
         data.labelled(labels, replace(config, list_digest="0" * 64), 2, names, [str(tmp_path)])
+    with pytest.raises(DataError, match="a label list names files, and these images are none"):
+        data.labelled(labels, config, 2, None, [str(tmp_path)])
 
 
-def test_the_official_list_is_found_by_its_digest(shared: Path) -> None:
-    digest = "71e82a48ba78252683ae334c4d019ebd5c6e855b9599c1389fbe83eb9549cf17"
+def test_images_of_equal_names_are_told_apart_by_their_class(folder: Path) -> None:
+    for label in range(2):
+        for i, path in enumerate(sorted((folder / "tiny" / "train" / f"n{label:08}").iterdir())):
+            path.rename(path.with_name(f"{i}.JPEG"))
+    text = b"n00000000/1.JPEG\nn00000001/1.JPEG\n2.JPEG\n"
+    (folder / "mine.txt").write_bytes(text)
+    images = data.load(TINY, [str(folder)])
+    config = wanted(fraction=0.6, sampler="list", list_digest=hashlib.sha256(text).hexdigest(), seed=None)
+    assert data.labelled(images.train_labels, config, 2, images.train_names, [str(folder)]).tolist() == [1, 2, 4]
+
+
+@pytest.mark.parametrize(("which", "count"), [(0, 12811), (1, 128116)])
+def test_the_official_list_is_found_by_its_digest(which: int, count: int, shared: Path) -> None:
+    listed = tomllib.loads((DATASETS / "imagenet.toml").read_text())["label_lists"][which]
     names = (shared / "data" / "imagenet_subsets" / "10percent.txt").read_text().split()
-    config = wanted(fraction=0.01, sampler="list", list_digest=digest, seed=None)
-    found = data.labelled(torch.zeros(len(names), dtype=torch.long), config, 1000, names, [str(shared / "data")])
-    assert len(found) == 12811
+    files = sorted(f"{name.partition('_')[0]}/{name}" for name in names)
+    config = wanted(fraction=listed["fraction"], sampler="list", list_digest=listed["list_digest"]["value"], seed=None)
+    labels = torch.zeros(len(files), dtype=torch.long)
+    assert len(data.labelled(labels, config, 1000, files, [str(shared / "data")])) == count
 
 
 def test_test_subset_is_balanced() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -19,11 +21,15 @@ import torch
 from safetensors.torch import load_file
 
 from simclr_spec.errors import TrainingError, UsageError
+from simclr_spec.show.live import describe
 from simclr_spec.store import RunFolder, Store, read_json
 from simclr_spec.train import execute
+from simclr_spec.train import pretrain as module
 from simclr_spec.train.__main__ import main
 from simclr_spec.train.checkpoint import checkpoints
 from simclr_spec.train.evaluate import Neighbours
+from simclr_spec.train.run import Run
+from simclr_spec.train.stage import classification
 from tests.steps import prepare
 
 
@@ -76,6 +82,10 @@ def test_the_chain_of_stages(store: Store) -> None:
     assert (curve[0]["train_step"], curve[-1]["train_step"]) == (0, 50)
     assert curve[0].keys() >= {"train_steps", "epoch", "loss", "learning_rate", "images_per_second", "time"}
     assert any("knn_top1" in line for line in curve)
+    for told in (result["metrics"], curve[-1]):  # what people see is the contrastive loss alone
+        assert told["linear_loss"] > 0.1
+        assert told["total_loss"] == pytest.approx(told["loss"] + told["linear_loss"])
+    assert describe(curve[-1])[1] == f"loss {curve[-1]['loss']:.3f}"
     assert [a.checkpoint.exists() for a in pretrain.attempts()] == [False]
 
 
@@ -137,6 +147,8 @@ def test_a_failure_in_the_evaluation_costs_no_training(store: Store, tmp_path: P
         patch.setattr("simclr_spec.train.pretrain.BANK_NUMBERS", 0)
         with pytest.raises(RuntimeError, match="split_size"):
             execute(folder.path)
+    text = folder.attempts()[0].log.read_text()
+    assert ("failed: RuntimeError: " in text, "Traceback" in text) == (True, True), "nobody's mistake but ours: all there is"
     done(folder)
     assert read_json(folder.attempts()[-1].record)["resumed_from"] == {"attempt": 1, "train_step": 3}
     whole = done(prepare(Store(tmp_path / "whole"), "pretrain", train_steps=3))
@@ -182,7 +194,64 @@ def test_a_loss_that_is_not_finite_names_its_train_step(store: Store) -> None:
     assert folder.state() == "failed"
     record = read_json(folder.attempts()[0].record)
     assert record["error"].startswith("the loss became")
-    assert "Traceback" in folder.attempts()[0].log.read_text()
+    text = folder.attempts()[0].log.read_text()
+    assert "Traceback" not in text
+    assert text.splitlines()[-1].partition(" ")[2] == f"failed: {record['error']}"
+
+
+def test_an_exhausted_device_is_told_in_a_sentence_and_its_log_keeps_where(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr("simclr_spec.train.run.Run.advance", exhausted)
+    folder = prepare(store, "pretrain", train_steps=3)
+    with pytest.raises(TrainingError, match="ran out of memory: use more devices, or set micro_batch"):
+        execute(folder.path)
+    text = folder.attempts()[0].log.read_text()
+    assert ("Tried to allocate 20.00 GiB" in text, "Traceback" in text) == (True, True)
+
+
+def _log(folder: RunFolder, attempt: int = -1) -> list[str]:
+    """Lines without their times."""
+    return [line.partition(" ")[2] for line in folder.attempts()[attempt].log.read_text().splitlines()]
+
+
+def test_the_log_has_landmarks_of_the_curve_and_the_result(store: Store) -> None:
+    folder = done(prepare(store, "pretrain", knn_every=1, train_steps=60, batch=32, encoder__base_width=4))
+    log, metrics = _log(folder), read_json(folder.result)["metrics"]
+    assert log[1] == "60 train steps, 1.336 epochs, batch 32, 1,437 images, on cpu"
+    told = [line for line in log if line.startswith("train step")]
+    assert [int(line.split()[2]) for line in told] == [6, 15, 30, 45, 60]  # the first epoch ends with train step 45
+    assert all(re.search(r"of 60, epoch [\d.]+, loss [\d.]+, contrast_top1 [\d.]+.*, [\d,]+ images/s$", line) for line in told)
+    assert ["knn_top1" in line for line in told] == [False, False, False, True, False]
+    last = lines(folder)[-1]
+    assert f"epoch {last['epoch']:.4g}, loss {last['loss']:.4g}, " in told[-1]
+    assert log[-2].startswith(f"result: knn_top1 {metrics['knn_top1']:.4g}, after ")
+    assert log[-1] == "done"
+
+
+def test_a_resumed_steps_landmarks_are_those_that_were_left(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_CHECKPOINT_STEPS", "7")
+    folder = prepare(store, "supervised", train_steps=20)
+    advance = Run.advance
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "advance", lambda run: advance(run) if run.done < 8 else os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            execute(folder.path)
+    done(folder)
+    assert [line.split()[2] for line in _log(folder, 0) if line.startswith("train step")] == ["2", "5"]
+    assert "goes on from train step 7 of attempt 1" in _log(folder)
+    assert [line.split()[2] for line in _log(folder) if line.startswith("train step")] == ["10", "15", "20"]
+
+
+def test_a_linear_head_that_diverges_is_told_although_its_loss_is_not_shown(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "classification", lambda logits, labels: classification(logits * math.nan, labels))
+    with pytest.raises(TrainingError, match="the loss became nan at train step 1 of 12"):
+        execute(prepare(store, "pretrain", linear_head=True).path)
 
 
 def test_a_failed_step_does_not_stop_the_next(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,7 +259,8 @@ def test_a_failed_step_does_not_stop_the_next(store: Store, capsys: pytest.Captu
     good = prepare(store, "supervised", train_steps=2)
     assert main([str(bad.path), str(good.path)]) == 1
     assert good.done
-    assert "the loss became" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert ("the loss became" in said, "Traceback" in said) == (True, False)
     assert main([str(good.path)]) == 0
 
 

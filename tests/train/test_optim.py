@@ -236,3 +236,7 @@ def test_a_fixed_number_of_train_steps_scales_the_warm_up() -> None:
     assert rates[5] == pytest.approx(0.05)
     assert max(rates) == rates[10] == pytest.approx(0.1)
     assert rates[100] == pytest.approx(0)
+    # The official warm-up does not know of train_steps: 3 epochs of 50 images are 15 train steps of 10. A share says it.
+    official = config(train_steps=100, warmup=3 * 50 // 10 / 100, learning_rate_scaling="none")
+    rates = [optim.learning_rate(t, official, examples=50, batch=10, total=100) for t in range(101)]
+    assert max(rates) == rates[15] == pytest.approx(0.1)

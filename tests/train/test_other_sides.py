@@ -13,7 +13,9 @@ from torchvision.transforms.v2 import functional as torchvision
 
 from simclr_spec import params
 from simclr_spec.plan import network
+from simclr_spec.plan.cost import cost, read_machine
 from simclr_spec.train import colour
+from simclr_spec.train.data import load
 from simclr_spec.train.encoder import Block, Encoder, SelectiveKernel
 from simclr_spec.train.heads import ProjectionHead
 from simclr_spec.train.optim import optimizer
@@ -142,14 +144,47 @@ def test_the_loss_may_be_the_mean_over_the_views(memory: bool) -> None:
     whole, half = pretrain(**options), pretrain(loss_mean="examples", **options)
     one, two = whole.measure(batch(6)), half.measure(batch(6))
     names = whole.measures
-    assert two[names.index("contrast_loss")].item() == pytest.approx(one[names.index("contrast_loss")].item() / 2)
+    assert two[names.index("loss")].item() == pytest.approx(one[names.index("loss")].item() / 2)
     assert torch.equal(one[names.index("linear_loss")], two[names.index("linear_loss")])
-    assert two[0].item() == pytest.approx((two[names.index("contrast_loss")] + two[names.index("linear_loss")]).item())
+    assert two[0].item() == pytest.approx((two[names.index("loss")] + two[names.index("linear_loss")]).item())
     for loss in (one[0], two[0]):
         loss.backward()  # type: ignore[no-untyped-call]
     gradients = [dict(stage.encoder.named_parameters())["stem.0.conv.weight"].grad for stage in (whole, half)]
     assert gradients[0] is not None
     torch.testing.assert_close(gradients[1], gradients[0] / 2)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_the_linear_head_may_read_a_layer_of_the_head(layer: int) -> None:
+    """Row 21: beside pretraining the official one reads the layer that is set for fine-tuning. No gradient passes it."""
+    values = step("pretrain", linear_head=True, linear_layer=layer, head__width=2)
+    torch.manual_seed(3)
+    stage = Pretrain(params.build(params.Pretrain, values), {})
+    shown = Batch(tuple(view.float() for view in batch(6).views), torch.arange(6))
+
+    def read(x: Tensor) -> Tensor:
+        hidden = stage.encoder(x)
+        for part in stage.head.layers[:layer]:
+            hidden = part(hidden)
+        assert stage.classifier is not None
+        return stage.classifier(hidden)  # type: ignore[no-any-return]
+
+    with torch.no_grad():
+        wanted = F.cross_entropy(read(torch.cat(shown.views)), shown.labels.repeat(2))
+    linear = stage.measure(shown)[stage.measures.index("linear_loss")]
+    torch.testing.assert_close(linear, wanted)
+    linear.backward()  # type: ignore[no-untyped-call]
+    reached = {name for name, p in stage.named_parameters() if p.grad is not None and p.grad.any()}
+    assert reached == {"classifier.weight", "classifier.bias"}
+
+    images = load(stage.config.dataset)
+    stage.eval()
+    with torch.no_grad():
+        right = read(images.test / 255).argmax(1) == images.test_labels  # type: ignore[arg-type, operator]
+    stage.train()
+    assert stage.evaluate(images)["linear_top1"] == pytest.approx(100 * right.double().mean().item())
+    priced = cost("pretrain", values, None, read_machine("cpu"))
+    assert priced.parameters == sum(p.numel() for p in stage.parameters())
 
 
 def test_the_trained_networks_may_be_handed_on() -> None:

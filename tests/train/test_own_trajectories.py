@@ -31,7 +31,7 @@ STRONG = {
     "augment__colour_probability": 0.8,
     "augment__greyscale": 0.2,
     "augment__blur": 0.5,
-    "augment__blur_kernel": 0.4,  # three taps at 8 pixels; the paper's tenth of the side would be none
+    "augment__blur_kernel": 0.4,  # three taps at 8 pixels; a tenth of the side would be none
     "augment__flip": 0.5,
 }
 # At a large rate or a low temperature so small a network turns an image's last bit, which is not the same on every CPU, into a

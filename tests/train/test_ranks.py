@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from simclr_spec import params
 from simclr_spec.train import losses as module
@@ -87,6 +89,41 @@ def norm(rows: slice, variance: str, dims: int, counter: Counter | None = None) 
     }
 
 
+class Backwards(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Which of its tensors the native backward of batch norm was given."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.given: list[list[bool]] = []
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if op is torch.ops.aten.native_batch_norm_backward.default:
+            self.given.append([isinstance(argument, Tensor) for argument in args[:7]])
+        return op(*args, **(kwargs or {}))
+
+
+HALVES = [(mean, dims, last) for mean in (0, 1, 10, 30) for dims, last in ((2, False), (4, False), (4, True))]
+"""|mean| / sd of the inputs, their dimensions, and whether their channels are last."""
+
+
+def in_halves(
+    rows: slice, mean: float, dims: int, last: bool, dtype: torch.dtype = torch.bfloat16, device: str = "cpu"
+) -> Tensor:
+    """dx of bfloat16 inputs and gradients, computed in `dtype`; the gradients go along with the inputs, as a loss's do."""
+    generator = torch.Generator().manual_seed(6)
+    shape = (64, 8, 4, 4)[:dims]
+    noise, other = (torch.randn(shape, generator=generator) for _ in range(2))
+    x, gradient = (t.bfloat16().to(device, dtype)[rows] for t in (noise + mean, noise + other))
+    if last:
+        x, gradient = (t.contiguous(memory_format=torch.channels_last) for t in (x, gradient))
+    x.requires_grad_()
+    layer = GlobalBatchNorm(8, encoder_params(18))
+    layer.to(device, torch.float64 if dtype == torch.float64 else torch.float32)(x).backward(gradient)
+    assert x.grad is not None
+    assert x.grad.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    return x.grad.cpu()
+
+
 def network(images: slice) -> dict[str, Any]:
     """Encoder, head and NT-Xent: loss and all gradients."""
     torch.manual_seed(4)
@@ -111,11 +148,25 @@ def uneven(world: int) -> list[slice]:
 def work(rank: int, world: int, counter: Counter) -> dict[str, Any]:
     size = IMAGES // world
     images = slice(rank * size, (rank + 1) * size)
+    with Backwards() as backwards:
+        halves = [in_halves(half(rank, world), *case) for case in HALVES]
+    counter.take()
     return {
+        "halves": halves,
+        "backwards": backwards.given,
         "losses": {how: in_strips(how, images, counter) for how in STRIPS},
         "norms": [norm(uneven(world)[rank], variance, dims, counter) for variance, dims in NORMS],
         "network": network(images),
     }
+
+
+def half(rank: int, world: int) -> slice:
+    """Shares of 64 rows."""
+    return slice(64 * rank // world, 64 * (rank + 1) // world)
+
+
+def halves_on_gpus(rank: int, world: int, _counter: Counter) -> list[Tensor]:
+    return [in_halves(half(rank, world), *case, device=f"cuda:{rank % torch.cuda.device_count()}") for case in HALVES]
 
 
 NORMS = [("biased", 4), ("unbiased", 4), ("biased", 2)]
@@ -159,6 +210,33 @@ def test_batch_norm_over_uneven_shares(number: int, ranks: list[dict[str, Any]])
         alike(part["mean"], whole["mean"])
         alike(part["variance"], whole["variance"])
         assert part["collectives"] == (1, 1)
+
+
+def test_the_native_backward_is_given_all_that_cuda_asks_for(ranks: list[dict[str, Any]]) -> None:
+    """CUDA refuses 2-D and channels-last inputs without saved mean and inverse deviation; the CPU does not look."""
+    for rank in ranks:
+        assert rank["backwards"] == [[True] * 7] * len(HALVES)
+
+
+@pytest.mark.parametrize("number", range(len(HALVES)), ids=str)
+def test_half_precision_is_rounded_once(number: int, ranks: list[dict[str, Any]]) -> None:
+    """The ranks' dx is as near to that in double precision as one process's, wherever the mean is."""
+    near(torch.cat([rank["halves"][number] for rank in ranks]), number, "cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_half_precision_over_two_processes_with_gpus(tmp_path: Path) -> None:
+    """A single GPU is shared by both: gloo's all-reduce takes its tensors, too."""
+    backend = "nccl" if torch.cuda.device_count() > 1 else "gloo"
+    for number, parts in enumerate(zip(*in_processes(2, halves_on_gpus, tmp_path / "meeting", backend), strict=True)):
+        near(torch.cat(parts), number, "cuda")
+
+
+def near(joined: Tensor, number: int, device: str) -> None:
+    exact = in_halves(slice(0, 64), *HALVES[number], dtype=torch.float64)
+    alone = in_halves(slice(0, 64), *HALVES[number], device=device)
+    assert joined.dtype == torch.bfloat16
+    assert (joined - exact).norm() <= 1.05 * (alone - exact).norm() <= 0.01 * exact.norm()
 
 
 def test_a_network_with_averaged_gradients(ranks: list[dict[str, Any]]) -> None:

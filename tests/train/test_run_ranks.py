@@ -29,6 +29,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "micro-batches": ("pretrain", {"micro_batch": 12}),
     "memory, micro-batches": ("pretrain", {"memory__enabled": True, "memory__keys": 40, "micro_batch": 12}),
     "supervised": ("supervised", {"labels__fraction": 0.05}),
+    "SK, channels last": ("pretrain", {"encoder__depth": 50, "encoder__sk": True, "channels_last": True}),
 }
 
 

@@ -211,6 +211,21 @@ def test_fine_tuning_hands_on_the_kept_head_layers(pretrained: RunFolder, from_l
     assert {name.partition(".")[0] for name in handed} == {"encoder", "classifier"} | ({"head"} if kept else set())
 
 
+def test_layers_above_the_classifier_change_no_result(pretrained: RunFolder) -> None:
+    """Under SGD the official code decays their weights to and fro; here they stay, and it makes no difference."""
+    ours, decayed = (Finetune(config("finetune", optimizer="sgd"), {"from": pretrained}).double() for _ in range(2))
+    above = [layer.get_parameter("dense.weight") for layer in decayed.head.layers[1:]]
+    steps = [optimizer(stage, stage.config) for stage in (ours, decayed)]
+    for t, rate in enumerate(RATES):
+        one, two = (train_step(stage, step, batch(9, t), rate) for stage, step in zip((ours, decayed), steps, strict=True))
+        assert torch.equal(one, two)
+        for weight in above:
+            weight.data *= 1 - 0.1 * rate
+    assert all(torch.equal(tensor, decayed.handed_on()[name]) for name, tensor in ours.handed_on().items())
+    moved = (stage.head.layers[1].get_buffer("norm.running_var") for stage in (ours, decayed))
+    assert not torch.equal(*moved)
+
+
 def test_fine_tuning_from_layer_1_is_an_encoder_with_one_fully_connected_layer_more(pretrained: RunFolder) -> None:
     """The paper's remark on a head of which one layer is kept: in inference and in training, to the gradients."""
     stage = Finetune(config("finetune", from_layer=1), {"from": pretrained})

@@ -1,0 +1,93 @@
+"""Several reports at once: those named, or all declared ones that have a result; printed, and written into a folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from simclr_spec import library
+from simclr_spec.coordinates import Selector
+from simclr_spec.errors import SimclrSpecError, UsageError
+from simclr_spec.report import render
+from simclr_spec.report.table import Table, make
+from simclr_spec.store import Store, write_output
+
+FOLDER = "out"
+FORMS = ("markdown", "csv")
+
+
+def several(
+    names: Sequence[str],
+    store: Store,
+    scale: str | None,
+    sets: tuple[str, ...],
+    selector: Selector | None,
+    form: str | None,
+    folder: str | None,
+) -> tuple[bool, bool]:
+    """Print the reports `names`, or write them into the folder; without names all that have a result, printed and written.
+
+    Returns whether one cannot be shown, and whether one is off. Raises UsageError, and of named reports any fault.
+    """
+    if folder is not None:
+        _check(folder, [Path(folder, file).resolve() for name in names for file in _files(name, form)], names)
+    named = ((name, make(name, store, scale, sets, selector)) for name in names)
+    found = list(named if names else _with_results(store, scale, sets, selector))
+    tables = {name: table for name, table in found if isinstance(table, Table)}
+    written = []
+    if folder or not names:  # before anything is printed: whoever reads may leave, as in `report | head`
+        written = [file for name, table in tables.items() for file in _write(name, table, form, folder or FOLDER)]
+    for name, error in found:
+        if isinstance(error, SimclrSpecError):
+            print(f"{name} cannot be shown: {_brief(name, error)}", file=sys.stderr)
+    if not (names and folder):
+        for number, table in enumerate(tables.values()):
+            print(end="\n" * bool(number))
+            render.write(table, form if names and form else "table", None)
+    if written:
+        print("\n" * (not names) + f"written: {', '.join(written)}")
+    if not found:
+        print(f"No declared report has a result in {store.path}; `simclr-spec list` names them, `simclr-spec run` begins one.")
+    return len(tables) < len(found), not tables or any(table.is_off for table in tables.values())
+
+
+def _check(folder: str, files: Sequence[Path], names: Sequence[str]) -> None:
+    """Raises UsageError where a file would hold two tables, or take the place of a report."""
+    if Path(folder).suffix in render.EXTENSIONS:
+        raise UsageError(f"-o {folder}: a file holds one report, so name one of them; or name a folder for all")
+    if len(set(files)) < len(files):
+        raise UsageError(f"-o {folder}: two of these reports have one name, and so would their tables: write them one by one")
+    if found := set(files) & {Path(name).resolve() for name in names}:
+        raise UsageError(f"{min(found)} is a report itself: name another folder for the tables")
+
+
+def _with_results(
+    store: Store, scale: str | None, sets: tuple[str, ...], selector: Selector | None
+) -> Iterator[tuple[str, Table | SimclrSpecError]]:
+    """Every declared report with a finished Step; or what keeps one from being shown, which hides no other."""
+    for name in library.names("report"):
+        try:
+            table = make(name, store, scale, sets)
+            if table.finished:
+                yield name, table if selector is None else make(name, store, scale, sets, selector)
+        except SimclrSpecError as error:
+            yield name, error
+
+
+def _brief(name: str, error: SimclrSpecError) -> str:
+    first, *more = str(error).splitlines()
+    return first + (f" (and {len(more)} more: simclr-spec report {name})" if more else "")
+
+
+def _files(name: str, form: str | None) -> dict[str, str]:
+    """NAME.md and NAME.csv, or the one file of `form`: file -> format."""
+    extensions = {form: extension for extension, form in render.EXTENSIONS.items()}
+    return {Path(name).stem + extensions[one]: one for one in ([form] if form else FORMS)}
+
+
+def _write(name: str, table: Table, form: str | None, folder: str) -> list[str]:
+    files = {str(Path(folder) / file): one for file, one in _files(name, form).items()}
+    for file, one in files.items():
+        write_output(file, render.FORMATS[one](table))
+    return list(files)
