@@ -12,7 +12,7 @@ from simclr_spec.errors import Fault, SpecError, UsageError
 from simclr_spec.library import Kind
 from simclr_spec.plan import compile
 from simclr_spec.schemas import SCHEMAS
-from simclr_spec.spec.settings import read_layer
+from simclr_spec.spec.settings import read_dataset, read_layer
 
 
 def check_files(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[str]:
@@ -64,6 +64,8 @@ def _check(kind: Kind, name: str) -> None:
         compile([name])
     if kind in ("recipe", "scale"):
         read_layer(kind, name, None)
+    if kind == "dataset":
+        read_dataset(name, None)
     if kind == "runner":
         runner.read(name)
     if kind == "report":

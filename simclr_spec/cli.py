@@ -17,6 +17,7 @@ from simclr_spec.options import (
     data_root_option,
     divided,
     keyed,
+    located,
     rehash_option,
     runner_option,
     scaled,
@@ -88,6 +89,7 @@ def list_() -> None:
 @main.command()
 @click.argument("names", nargs=-1, metavar="[FILE]...", shell_complete=completed("spec"))
 @scaled
+@located
 def check(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
     """Look for faults in FILEs of any kind, or in declared specs, and in what they name; without any, in all declared files."""
     from simclr_spec.check import check_all, check_files
@@ -99,6 +101,7 @@ def check(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
 @main.command()
 @words_argument
 @scaled
+@located
 @stored
 @click.option("--format", "form", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
 @click.option("--steps", is_flag=True, help="List every Step with its coordinates, instead of the table.")
@@ -146,6 +149,7 @@ def plan(
 @main.command()
 @words_argument
 @scaled
+@located
 def explain(words: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
     """Every hyper-parameter with value, status, source, origin; deviations, assumptions. Or one Step, by its coordinates.
 
@@ -173,6 +177,7 @@ def schema(kind: str) -> None:
 @main.command()
 @words_of("report")
 @scaled
+@located
 @stored_there
 @click.option(
     "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "latex", "html"]), help="Instead of FILE's."
@@ -258,7 +263,8 @@ def run(
     refuse_what_does_not_fit(view)
     if dry_run:
         click.echo(fitted(as_table(view)))
-        check_data(view, data_root)
+        for note in check_data(view, data_root, store, keep=False):
+            _aside(note)
         if view.running:
             probe(Path(store))
         view.refuse_stale()
@@ -285,7 +291,8 @@ def _run(view: View, store: str, runner: str) -> None:
 
     place, shelf, asked = runners.read(runner), Store(Path(store)), {step.fingerprint for step in (*view.steps, *view.running)}
     asked -= {step.fingerprint for step in view.stale}
-    check_data(view, view.images.roots)
+    for note in check_data(view, view.images.roots, store, keep=True):
+        _aside(note)
     view.refuse_stale()
     if view.running:
         probe(shelf.path)
@@ -305,6 +312,7 @@ def _run(view: View, store: str, runner: str) -> None:
 @main.command()
 @words_argument
 @scaled
+@located
 @stored_there
 @click.option("--watch", is_flag=True, help="Again every two seconds, until nothing runs.")
 def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, watch: bool) -> None:
@@ -340,6 +348,7 @@ def _entries(words: Sequence[str], scale: str | None, sets: Sequence[str], store
 @main.command()
 @words_argument
 @scaled
+@located
 @stored_there
 @click.option("-n", "--lines", type=click.IntRange(0), default=10, show_default=True, help="Last lines of each; 0 for all.")
 @click.option("-f", "--follow", is_flag=True, help="And new lines as they come, until none of these Steps runs.")
@@ -361,6 +370,7 @@ def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: st
 @main.command()
 @words_argument
 @scaled
+@located
 @stored_there
 def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str) -> None:
     """Stop Steps that run here, with a checkpoint, and keep a run from beginning the others."""
@@ -395,6 +405,7 @@ def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str
 
 @main.command()
 @stored_there
+@located
 @click.option("--delete", is_flag=True, help="Delete it; without this nothing is touched.")
 def gc(store: str, delete: bool) -> None:
     """Run folders that no declared spec and no spec that was run needs as it stands now, and attempts that did not win."""

@@ -43,9 +43,11 @@ class Known:
     digest: str
 
 
-def today(folder: Path, cache: Path | None = None, *, rehash: bool = False, tell: Tell | None = None) -> str:
+def today(
+    folder: Path, cache: Path | None = None, *, labelled: bool = True, rehash: bool = False, tell: Tell | None = None
+) -> str:
     """The digest of an image folder as it is now; `cache` is Store.hashes_of(folder). Raises DataError, naming the file."""
-    found = listing.read(folder.absolute())
+    found = listing.read(folder.absolute(), labelled=labelled)
     splits = [(split.paths(), split.labels) for split in (found.train, found.test)]
     return digest(splits, cache, rehash=rehash, tell=tell)
 

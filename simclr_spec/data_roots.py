@@ -8,18 +8,33 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from simclr_spec.errors import MissingDataError
 
+if TYPE_CHECKING:
+    from simclr_spec import params
+
 ENVIRONMENT = "SIMCLR_SPEC_DATA"
 HINT = f"say where it is with --data-root or {ENVIRONMENT}"
+Counts = tuple[int, int | None, int | None]
+"""Training images, test images, classes; None and None for images without labels."""
+_SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "eval")
+"""What people call the two folders, in any case."""
 LISTS = "imagenet_subsets"
 """Folder of the published label lists under a root."""
 CIFAR10_FOLDER = "cifar-10-batches-py"
-CIFAR10_FILES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
+CIFAR10_FILES = {
+    "data_batch_1": 31_035_704,
+    "data_batch_2": 31_035_320,
+    "data_batch_3": 31_035_999,
+    "data_batch_4": 31_035_696,
+    "data_batch_5": 31_035_623,
+    "test_batch": 31_035_526,
+}
+"""Bytes of each of the original files."""
 
 
 def data_roots(given: Sequence[str] = ()) -> list[str]:
@@ -56,8 +71,11 @@ def _divided(root: str) -> tuple[str | None, str]:
     return name, folder
 
 
-def find(loader: str, name: str, roots: Sequence[str]) -> Path | None:
-    """The folder that a loader reads; None for a loader that needs none. Raises DataError where it is not, or not whole."""
+def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True) -> Path | None:
+    """The folder that a loader reads; None for a loader that needs none. Raises DataError where it is not, or not whole.
+
+    Images that are not `labelled` need no folder val.
+    """
     if loader == "digits":
         return None
     places = folders(name, roots)
@@ -69,10 +87,23 @@ def find(loader: str, name: str, roots: Sequence[str]) -> Path | None:
             if not (found / file).is_file():
                 raise MissingDataError(f"{found / file} is missing: {HINT}")
         return found
-    found = next((place for place in places if (place / "train").is_dir() and (place / "val").is_dir()), None)
+    splits, what = (
+        (("train", "val"), "folders train and val, one subfolder a class") if labelled else (("train",), "folder train")
+    )
+    found = next((place for place in places if all((place / split).is_dir() for split in splits)), None)
     if found is None:
-        raise missing(f"data set '{name}' (folders train and val, one subfolder a class)", places)
+        raise missing(f"data set '{name}' ({what})", places, _misnamed(splits, places))
     return found
+
+
+def _misnamed(splits: Sequence[str], places: Sequence[Path]) -> str:
+    """`data/pets has test and train, but …` where folders of other names may be the splits."""
+    for place in places:
+        names = sorted(path.name for path in place.iterdir() if path.name.lower() in _SPLITS) if place.is_dir() else []
+        if names:
+            wanted = " and ".join(splits)
+            return f"{place} has {' and '.join(names)}, but needs folders named {wanted}; if it is another, "
+    return ""
 
 
 def label_list(digest: str, roots: Sequence[str]) -> Path:
@@ -100,22 +131,18 @@ def _sha256(path: Path) -> str:
         return ""
 
 
-def missing(what: str, places: Sequence[Path]) -> MissingDataError:
+def missing(what: str, places: Sequence[Path], near: str = "") -> MissingDataError:
     looked = ", ".join(str(place.absolute()) for place in places) or "no root for this data set"
-    return MissingDataError(f"{what} not found (looked in {looked}): {HINT}")
+    return MissingDataError(f"{what} not found (looked in {looked}): {near}{HINT}")
 
 
-def check(steps: Iterable[Mapping[str, Any]], roots: Sequence[str] = ()) -> None:
-    """Raises DataError for the first data set or label list, of Steps' parameters, that is not there."""
-    wanted = [(step["dataset"]["name"], step["dataset"]["loader"], _list_digest(step)) for step in steps]
-    for name, loader in dict.fromkeys((name, loader) for name, loader, _ in wanted):
-        find(loader, name, data_roots(roots))
-    for digest in dict.fromkeys(digest for _, _, digest in wanted if digest):
-        label_list(digest, data_roots(roots))
-
-
-def _list_digest(step: Mapping[str, Any]) -> str:
-    """Of the list that the Step reads, or empty. A distillation by Eq. 2 on all images reads none."""
-    labels = step.get("labels", {})
-    unread = step.get("alpha") == 1 and step.get("images") == "all"
-    return "" if unread or labels.get("sampler") != "list" else str(labels["list_digest"])
+def miscounted(dataset: params.Dataset, found: Counts, folder: Path | None, origin: str = "") -> str:
+    """What is wrong with the number of training images, test images and classes that were found, or the empty string."""
+    declared = (dataset.train_images, dataset.test_images, dataset.classes)
+    if found == declared:
+        return ""
+    numbers, others = (["no" if count is None else f"{count:,}" for count in counts] for counts in (declared, found))
+    told = "data set '{}' is declared with {} training and {} test images of {} classes".format(dataset.name, *numbers)
+    splits = [folder / split for split in ("train", "val")[: 2 if dataset.classes else 1]] if folder else []
+    where = f" in {' and '.join(map(str, splits))}" if dataset.loader == "image_folder" else ""
+    return f"{told}{origin and f' ({origin})'}; found {others[0]}, {others[1]} and {others[2]}{where}"

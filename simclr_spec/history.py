@@ -5,9 +5,10 @@ What a person typed is what is remembered, so that a spec keeps its own scale; o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -95,6 +96,20 @@ def last_roots(store: Store, specs: Sequence[str] = ()) -> list[str]:
     plans = [_recorded(value) for file in files if (value := read_json(file, "specs", "scale", "sets", "time"))]
     plans.sort(key=lambda plan: plan.time, reverse=True)
     return list(dict.fromkeys(root for plan in plans for root in plan.data_roots))
+
+
+@contextlib.contextmanager
+def located(store: Store, specs: Sequence[str]) -> Iterator[None]:
+    """While these specs are compiled: images that are counted lie where they did in the last run, unless it is said where."""
+    roots = [] if data_roots.told() else last_roots(store, specs)
+    if not roots:
+        yield
+        return
+    os.environ[data_roots.ENVIRONMENT] = "".join(f"{root}\n" for root in [*data_roots.data_roots(), *roots])
+    try:
+        yield
+    finally:
+        del os.environ[data_roots.ENVIRONMENT]
 
 
 def all_plans(store: Store) -> list[Recorded]:

@@ -158,7 +158,32 @@ def runner_option(command: Command) -> Command:
 
 def data_root_option(command: Command) -> Command:
     """--data-root, alike on everything that looks for images."""
-    option = click.option(
-        "--data-root", "data_root", multiple=True, metavar="DIR", help="Where data sets lie; NAME=DIR for one of them."
+    return _data_root()(command)
+
+
+def located(command: Command) -> Command:
+    """--data-root on what compiles a spec only: a data-set file of one's own may leave the counts to its folder."""
+    return _data_root(expose_value=False)(command)
+
+
+def _data_root(**more: Any) -> Callable[[Command], Command]:
+    """While the command runs, the environment says the same: compiling asks it, and so do workers."""
+
+    def told(ctx: click.Context, _param: click.Parameter, roots: tuple[str, ...]) -> tuple[str, ...]:
+        if roots:
+            from simclr_spec.data_roots import ENVIRONMENT
+
+            before = {key: value for key, value in os.environ.items() if key == ENVIRONMENT}
+            os.environ[ENVIRONMENT] = "".join(f"{root}\n" for root in roots)
+            ctx.call_on_close(lambda: (os.environ.pop(ENVIRONMENT), os.environ.update(before)))
+        return roots
+
+    return click.option(
+        "--data-root",
+        "data_root",
+        multiple=True,
+        metavar="DIR",
+        callback=told,
+        help="Where data sets lie; NAME=DIR for one of them.",
+        **more,
     )
-    return option(command)

@@ -26,9 +26,9 @@ class Dataset:
     name: str = _p("name of the data-set file")
     loader: Literal["digits", "cifar10", "image_folder"] = _p("how the images are read")
     digest: str = _p("SHA-256 of the manifest: every image and label, in order; empty = not verified")
-    classes: int = _p("number of classes", minimum=2)
+    classes: int | None = _p("number of classes; none = images without labels, which pretraining alone can use", minimum=2)
     train_images: int = _p("images in the training split", minimum=1)
-    test_images: int = _p("images in the evaluation split", minimum=1)
+    test_images: int | None = _p("images in the evaluation split; none where there are no classes", minimum=1)
     image_size: int = _p("side of the square network input, in pixels", minimum=1)
 
 
@@ -231,7 +231,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "distill": ("loss", "teacher_agreement", "top1", "top5"),
 }
 """What the result of a Step of each kind tells. A pretraining's `loss` is the contrastive one; with `linear_head` only it has
-linear_* and total_loss, the sum that is minimised."""
+linear_* and total_loss, the sum that is minimised; knn_top1 where its images have classes."""
 
 
 def build(cls: type[Any], values: dict[str, Any]) -> Any:

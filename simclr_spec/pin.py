@@ -26,10 +26,11 @@ def pin(name: str, store: Store, roots: Sequence[str] = (), *, rehash: bool = Fa
     loader, dataset = facts["dataset.loader"].value, facts["dataset.name"].value
     if loader != "image_folder":
         raise UsageError(f"nothing to pin: the loader {loader} reads known files only")
-    folder = find(loader, dataset, where(store, (), roots))
+    labelled = facts["dataset.classes"].value is not None
+    folder = find(loader, dataset, where(store, (), roots), labelled=labelled)
     assert folder is not None
     cache = store.hashes_of(folder) if store.path.is_dir() else None
-    digest = content.today(folder, cache, rehash=rehash, tell=tell)
+    digest = content.today(folder, cache, labelled=labelled, rehash=rehash, tell=tell)
     if not library.is_path(name):
         return f"{folder}: the images of {name} are told by --set dataset.digest={digest}"
     if "dataset.digest" in facts and facts["dataset.digest"].value == digest:

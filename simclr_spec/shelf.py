@@ -11,7 +11,7 @@ from typing import Any
 from simclr_spec import data_roots
 from simclr_spec.coordinates import FINISHED, Selector, State, matches, near_miss, show
 from simclr_spec.errors import SpecError, UsageError
-from simclr_spec.history import absolute, all_plans, record
+from simclr_spec.history import absolute, all_plans, located, record
 from simclr_spec.plan import compile
 from simclr_spec.staleness import Images
 from simclr_spec.store import RunFolder, Store, read_json
@@ -61,7 +61,9 @@ def entries(
 
 
 def _planned(store: Store, names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[Entry]:
-    for step in compile(names, scale=scale, sets=sets).steps:
+    with located(store, names):
+        steps = compile(names, scale=scale, sets=sets).steps
+    for step in steps:
         folder = store.folder(step.kind, step.label, step.fingerprint)
         coordinates = [step.coordinates, *step.also]
         needs, dataset = list(step.needs.values()), step.params["dataset"]
@@ -196,7 +198,8 @@ def _needed(store: Store) -> set[str]:
     needed: set[str] = set()
     for specs, scale, sets in dict.fromkeys(asked):
         try:
-            needed |= set(compile(specs, scale=scale, sets=sets).by_fingerprint)
+            with located(store, specs):
+                needed |= set(compile(specs, scale=scale, sets=sets).by_fingerprint)
         except (SpecError, UsageError) as error:
             what = f"{' '.join(specs)} was run in {store.path}, but cannot be read now"
             told = f"{what}, so nothing is deleted: {str(error).splitlines()[0]}{_forgotten(store, (specs, scale, sets))}"

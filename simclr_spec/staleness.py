@@ -85,24 +85,24 @@ class Images:
     def _today(self, dataset: Mapping[str, Any]) -> tuple[Path, str] | None:
         name = dataset["name"]
         if name not in self._looked:
-            self._looked[name] = self._look(dataset["loader"], name)
+            self._looked[name] = self._look(dataset["loader"], name, dataset["classes"] is not None)
         return self._looked[name]
 
-    def _look(self, loader: str, name: str) -> tuple[Path, str] | None:
+    def _look(self, loader: str, name: str, labelled: bool) -> tuple[Path, str] | None:
         """The folder and its digest, where it is there and may be looked at."""
         try:
-            folder = data_roots.find(loader, name, where(self.store, self.specs, self.roots))
+            folder = data_roots.find(loader, name, where(self.store, self.specs, self.roots), labelled=labelled)
         except DataError:
             return None
         assert folder is not None
         cache = self.store.hashes_of(folder)
         if self.thorough:
-            return folder, content.today(folder, cache, rehash=self.rehash, tell=self.tell)
+            return folder, content.today(folder, cache, labelled=labelled, rehash=self.rehash, tell=self.tell)
         last = content.last_look(cache)
         if last is None or last.files > MOST_FILES:
             return (folder, last.digest) if last else None
         with suppress(DataError):  # whoever trains is told
-            return folder, content.today(folder, cache)
+            return folder, content.today(folder, cache, labelled=labelled)
         return None
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from simclr_spec import data_roots, params
+from simclr_spec import history, params
 from simclr_spec.coordinates import Selector
 from simclr_spec.errors import DataError, MissingDataError, UsageError
 from simclr_spec.fingerprint import digest
@@ -94,8 +94,9 @@ def survey(
 
     Of the Steps that `selector` selects only those are taken that `within` selects, too.
     """
-    plan = compile(names, scale=scale, sets=sets)
     shelf = Store(Path(store))
+    with history.located(shelf, names):
+        plan = compile(names, scale=scale, sets=sets)
     images = images or Images(shelf, plan.specs)
     verdicts = verdicts_of(plan, shelf, mark_stale=images.mark_steps)
     states = {key: verdict.state for key, verdict in verdicts.items()}
@@ -118,10 +119,15 @@ def survey(
     return view
 
 
-def check_data(view: View, roots: Sequence[str]) -> None:
-    """Raises DataError where what the running Steps read is not there; names the rehearsal where a scale brings its images."""
+def check_data(view: View, roots: Sequence[str], store: str, *, keep: bool) -> list[str]:
+    """A first look at what the running Steps read, which a dry run does not keep: notes, a line each.
+
+    Raises DataError; where images are not there and a scale brings its own, names the rehearsal.
+    """
+    from simclr_spec import first_look
+
     try:
-        data_roots.check((step.params for step in view.running), roots)
+        return first_look.check(view.running, roots, Store(Path(store)), keep=keep)
     except MissingDataError as error:
         if not view.plan.may_rehearse:
             raise

@@ -134,7 +134,7 @@ def _misspelt(word: str, chance: random.Random) -> str:
     slips = [word[:at] + word[at + 1 :], word[:at] + word[at] + word[at:], word[:at] + "x" + word[at + 1 :]]
     if at + 1 < len(word):
         slips.append(word[:at] + word[at + 1] + word[at] + word[at + 2 :])
-    return chance.choice([slip for slip in slips if slip and slip != word])
+    return chance.choice([slip for slip in slips if slip and slip.replace(" ", "") != word.replace(" ", "")])
 
 
 def _named(path: Path) -> str:
@@ -188,7 +188,7 @@ _NEEDED = {
     "spec": r"title|recipe|encoders|encoders/(include/)?\d+/depth|stages/\w+/(kind|from|teacher|teacher/stage)",
     "recipe": r"title|\w+/.*/(value|source|status)|\w+/rules/\d+/when",
     "scale": r"title|\w+/.*/value|\w+/rules/\d+/(when|set)",
-    "dataset": r"(?!label_lists)\w+|.*/(value|source|status)|label_lists/\d+/\w+",
+    "dataset": r"image_size|classes|\w+_images|.*/value|label_lists/\d+/\w+|label_lists/.*/(source|status)",
     "runner": r"kind",
     "machine": r"\w+",
     "report": r"title|spec|metric|columns|rows|columns/\d+/title|rows/\d+/(title|where)",

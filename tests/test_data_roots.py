@@ -10,10 +10,6 @@ import pytest
 from simclr_spec import data_roots
 from simclr_spec.errors import DataError
 
-CIFAR10 = {"dataset": {"name": "cifar10", "loader": "cifar10"}}
-DIGITS = {"dataset": {"name": "digits", "loader": "digits"}}
-IMAGENET = {"dataset": {"name": "imagenet", "loader": "image_folder"}}
-
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -26,7 +22,6 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_what_is_there_is_found_in_the_root_or_its_subfolder(root: Path) -> None:
-    data_roots.check([CIFAR10, DIGITS, IMAGENET, CIFAR10], [str(root)])
     assert data_roots.find("cifar10", "cifar10", [str(root)]) == root / "cifar-10-batches-py"
     assert data_roots.find("image_folder", "imagenet", [str(root)]) == root / "imagenet"
     assert data_roots.find("digits", "digits", []) is None
@@ -52,12 +47,23 @@ def test_paths_may_have_equals_signs_and_colons(tmp_path: Path, monkeypatch: pyt
 def test_a_file_that_lacks_is_named(root: Path) -> None:
     (root / "cifar-10-batches-py" / "test_batch").unlink()
     with pytest.raises(DataError, match="test_batch is missing: say where it is with --data-root"):
-        data_roots.check([CIFAR10], [str(root)])
+        data_roots.find("cifar10", "cifar10", [str(root)])
+
+
+@pytest.mark.parametrize(("names", "told"), [(("train", "test"), "test and train"), (("Train", "val"), "Train and val")])
+def test_folders_of_other_names_are_told(names: tuple[str, str], told: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / "pets" / name).mkdir(parents=True)
+    (tmp_path / "pets" / "labels.csv").touch()
+    with pytest.raises(DataError) as error:
+        data_roots.find("image_folder", "pets", [str(tmp_path)])
+    sentence = f": {tmp_path}/pets has {told}, but needs folders named train and val; if it is another, say where it is with"
+    assert sentence in str(error.value)
 
 
 def test_a_folder_that_lacks_is_named_with_the_places(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
-        data_roots.check([DIGITS, IMAGENET], [str(tmp_path)])
+        data_roots.find("image_folder", "imagenet", [str(tmp_path)])
     assert str(error.value).startswith(
         "data set 'imagenet' (folders train and val, one subfolder a class) not found "
         f"(looked in {tmp_path}/imagenet, {tmp_path})"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from simclr_spec import data_roots
+from simclr_spec import data_roots, first_look
 from simclr_spec.errors import DataError, SpecError
 from simclr_spec.fetch import fetch, fetch_lists
-from simclr_spec.plan import compile
+from simclr_spec.plan import Step, compile
 from simclr_spec.show.plan import deviations
+from tests.folders import pets
 
 ONE_PERCENT = "71e82a48ba78252683ae334c4d019ebd5c6e855b9599c1389fbe83eb9549cf17"
 TEN_PERCENT = "6d09de11e7bdaf5b1f3b1f249b6183695f97310cdd20f0c03e7235b6b9392091"
@@ -44,17 +47,22 @@ def test_lists_that_are_there_are_not_fetched(shared: Path) -> None:
 
 
 def test_a_run_asks_for_its_lists_before_it_starts(tmp_path: Path) -> None:
-    for folder in ("train", "val", "imagenet_subsets"):
-        (tmp_path / folder).mkdir()
-    steps = [step.params for step in compile(["table1"]).steps if step.coordinates.get("label_fraction") != 0.1]
-    with pytest.raises(
-        DataError, match=r"label list of SHA-256 71e82a48ba78… not found \(looked in .*`simclr-spec fetch-lists`"
-    ):
-        data_roots.check(steps, [str(tmp_path)])
+    pets(tmp_path)
+    (tmp_path / "imagenet_subsets").mkdir()
+    sizes = ["dataset.classes=3", "dataset.train_images=1000", "dataset.test_images=6", "batch=4"]
+    steps = [step for step in compile(["table1"], sets=sizes).steps if step.coordinates.get("label_fraction") == 0.01]
+
+    def told(steps: Sequence[Step]) -> str:
+        with pytest.raises(DataError) as caught:
+            first_look.check(steps, [str(tmp_path)])
+        return str(caught.value)
+
+    missing = r"label list of SHA-256 71e82a48ba78… not found \(looked in .*`simclr-spec fetch-lists`"
+    assert re.search(missing, told(steps))
     (tmp_path / "imagenet_subsets" / "1percent.txt").write_text("n01440764_1.JPEG\n")
-    with pytest.raises(DataError, match=r"not found among 1percent\.txt"):
-        data_roots.check(steps, [str(tmp_path)])
-    data_roots.check((step for step in steps if step.get("labels", {}).get("sampler") != "list"), [str(tmp_path)])
+    assert "not found among 1percent.txt" in told(steps)
+    drawn = compile(["table1"], sets=[*sizes, "labels.sampler=balanced"]).steps
+    assert "label list" not in told(drawn)
 
 
 def test_imagenets_fractions_are_the_published_lists() -> None:

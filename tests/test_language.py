@@ -17,13 +17,14 @@ from simclr_spec.plan.expand import MOST_COMPARISONS, MOST_STEPS
 from simclr_spec.show.reference import put_into
 from simclr_spec.spec import MOST_ENCODERS, schema
 from simclr_spec.spec.settings import read_dataset
+from tests.folders import pets
 
 PAGE = (Path(__file__).parents[1] / "docs/language.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml(?: (\w+))?\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize(("kind", "text"), EXAMPLES)
-def test_examples_run(kind: str, text: str, tmp_path: Path) -> None:
+def test_examples_run(kind: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "example.toml"
     file.write_text(text, encoding="utf-8")
     if kind == "recipe":
@@ -41,7 +42,10 @@ def test_examples_run(kind: str, text: str, tmp_path: Path) -> None:
     elif kind == "runner":
         assert runner.read(str(file)) == runner.Local(slots=(0, 1), threads=4, timeout_minutes=600, machine="h100")
     elif kind == "dataset":
-        assert read_dataset(str(file), None)[1]["dataset.name"].value == "flowers"
+        pets(tmp_path / "example")
+        monkeypatch.setenv("SIMCLR_SPEC_DATA", str(tmp_path))
+        facts = read_dataset(str(file), None)[1]
+        assert [facts[f"dataset.{key}"].value for key in ("name", "train_images", "image_size")] == ["example", 12, 224]
     elif kind == "machine":
         assert read_machine(str(file)).memory_gib == 47.0
     else:

@@ -11,7 +11,7 @@ from simclr_spec.library import Kind
 _TELLING: dict[str, Kind] = {
     **dict.fromkeys(("stages", "encoders", "recipe"), "spec"),
     **dict.fromkeys(("rows", "columns"), "report"),
-    **dict.fromkeys(("loader", "classes"), "dataset"),
+    **dict.fromkeys(("loader", "classes", "image_size"), "dataset"),
     **dict.fromkeys(("device", "memory_gib"), "machine"),
     **dict.fromkeys(("kind", "slots"), "runner"),
     **dict.fromkeys(("common", *params.KINDS, "machine"), "scale"),

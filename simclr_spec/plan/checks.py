@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from simclr_spec.errors import Fault
@@ -30,7 +31,7 @@ def examples(kind: str, settings: Settings) -> int:
 
 def check(stage: Stage, settings: Settings) -> Iterator[Fault]:
     """Faults of one combination of values."""
-    if found := list(_classes(settings)):
+    if found := list(_unlabelled(stage, settings) or _classes(settings)):
         yield from found
         return
     if "labels.fraction" in settings:
@@ -38,14 +39,34 @@ def check(stage: Stage, settings: Settings) -> Iterator[Fault]:
         yield from found
         if found:
             return
-    yield from _batch(stage.kind, settings)
+    yield from _batch(stage, settings)
     yield from _head(settings)
     yield from _ranges(settings)
 
 
+def _unlabelled(stage: Stage, settings: Settings) -> list[Fault]:
+    """What cannot be done with images without classes."""
+    classes, tests, name = (settings[f"dataset.{key}"] for key in ("classes", "test_images", "name"))
+    if (classes.value is None) != (tests.value is None):
+        one, other = (classes, "test_images") if classes.value is None else (tests, "classes")
+        word = "classes" if classes.value is None else "test_images"
+        return [fault_at(one, f"{word} is 'none', but {other} is not: without labels nothing can be tested")]
+    if classes.value is not None:
+        return []
+    if settings["dataset.loader"].value != "image_folder":
+        return [fault_at(classes, f"{name.value} has classes: only an image_folder can be without")]
+    if stage.kind != "pretrain":
+        sentence = f"the images of {name.value} have no classes, so [stages.{stage.name}] has nothing to learn"
+        return [fault_at(classes, f"{sentence}: a {stage.kind} needs another dataset, or sort the images into classes")]
+    if settings["linear_head"].value:
+        sentence = f"linear_head needs labels, and the images of {name.value} have no classes ({classes.origin})"
+        return [fault_at(settings["linear_head"], f"{sentence}; leave it out, or write false")]
+    return []
+
+
 def _classes(settings: Settings) -> Iterator[Fault]:
     classes, images = settings["dataset.classes"], settings["dataset.train_images"]
-    if classes.value > images.value:
+    if classes.value is not None and classes.value > images.value:
         later, other = _later(classes, images)
         sentence = f"{classes.value:,} classes are more than the {images.value:,} training images ({other.origin})"
         yield fault_at(later, f"{sentence}; every class needs an image")
@@ -80,23 +101,37 @@ def _least(classes: int, images: int) -> float:
     return float(-(-classes * step // images) / step)
 
 
-def _batch(kind: str, settings: Settings) -> Iterator[Fault]:
-    batch, micro, count = settings["batch"], settings["micro_batch"], examples(kind, settings)
+def _batch(stage: Stage, settings: Settings) -> Iterator[Fault]:
+    batch, micro, count = settings["batch"], settings["micro_batch"], examples(stage.kind, settings)
     taken = min(batch.value, count)  # where the batch may be cut
     if batch.value > count and not settings["batch_at_most_examples"].value:
-        of = "" if kind == "pretrain" else " labelled"
+        of = "" if stage.kind == "pretrain" else " labelled"
         sentence = f"batch {batch.value:,} is more than the {count:,}{of} images of {settings['dataset.name'].value}"
-        yield fault_at(batch, f"{sentence}; use a smaller batch or batch_at_most_examples = true")
+        fitting, cut = f"batch = {1 << count.bit_length() - 1}", " or batch_at_most_examples = true"
+        yield _of_size(stage, settings, batch, sentence, fitting, "use a smaller batch", cut)
     elif micro.value is not None and micro.value > batch.value:
         yield fault_at(micro, f"micro_batch {micro.value} is more than batch {batch.value} ({batch.origin})")
     elif micro.value is not None and micro.value < taken and taken % micro.value:
         at_most = "" if taken == batch.value else f", cut to the {taken} images that there are"
         yield fault_at(micro, f"micro_batch {micro.value} does not divide batch {taken} ({batch.origin}{at_most})")
     tests, all_tests = settings["test_images"], settings["dataset.test_images"]
-    if tests.value is not None and tests.value > all_tests.value:
-        yield fault_at(
-            tests, f"test_images {tests.value:,} is more than the {all_tests.value:,} of {settings['dataset.name'].value}"
-        )
+    if tests.value is not None and all_tests.value is not None and tests.value > all_tests.value:
+        sentence = f"test_images {tests.value:,} is more than the {all_tests.value:,} of {settings['dataset.name'].value}"
+        yield _of_size(stage, settings, tests, sentence, "test_images = 'none'")
+
+
+def _of_size(
+    stage: Stage, settings: Settings, setting: Setting, sentence: str, fitting: str, use: str = "", cut: str = ""
+) -> Fault:
+    """Where a declared file's number does not fit a person's images: a fault of the person's spec, or else of the data set."""
+    spec, dataset = (settings[key].document for key in ("seed", "dataset.image_size"))
+    own = next((one for one in (spec, dataset) if one is not None and one.folder), None)
+    if own is None or setting.document is None or setting.document.folder is not None:
+        return fault_at(setting, f"{sentence}{use and f'; {use}'}{cut}")
+    typed = re.sub(r"[ ']", "", fitting)
+    option = f"--set {stage.name}.{typed}{cut and ','}{cut}"
+    told = f"{sentence} ({setting.origin}); write {fitting} in [stages.{stage.name}] or {option}"
+    return own.fault(stage.path, told, key=True) if own is spec else own.fault((), told, key=True)
 
 
 def _head(settings: Settings) -> Iterator[Fault]:

@@ -160,7 +160,7 @@ def cost(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | None
     data, rates = params["dataset"], machine.rates[params["precision"]]
     work = _work(kind, params, teacher)
     steps, size = train_steps(kind, params), batch(kind, params)
-    tests = params["test_images"] or data["test_images"]
+    tests = (params["test_images"] or data["test_images"] or 0) if data["classes"] else 0
     encoder = network.encoder(params["encoder"], data["image_size"])
     flops = steps * size * (work.forward + work.backward) + tests * encoder.forward
     # A pass without gradients moves about a third of what training moves.
@@ -177,11 +177,11 @@ def cost(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | None
 def _work(kind: str, params: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> _Work:
     data = params["dataset"]
     encoder = network.encoder(params["encoder"], data["image_size"])
-    last = network.classifier(encoder.features, data["classes"])
+    last = network.classifier(encoder.features, data["classes"] or 0)
     if kind == "pretrain":
         head = network.head(encoder.features, params["head"])
         last = network.classifier(
-            network.head(encoder.features, params["head"], params["linear_layer"]).features, data["classes"]
+            network.head(encoder.features, params["head"], params["linear_layer"]).features, data["classes"] or 0
         )
         keys = 2 * (encoder.forward + head.forward) if params["memory"]["enabled"] else 0
         trained = encoder.trainable + head.trainable + (last.trainable if params["linear_head"] else 0)

@@ -101,7 +101,8 @@ class _Expansion:
         self.document = spec.document
         facts = resolver.dataset(stage)
         self._dataset = facts["dataset.name"].value
-        self._lists = label_lists(facts["dataset.classes"].document) if facts["dataset.classes"].document else {}
+        document = facts["dataset.image_size"].document  # counts may stand in none
+        self._lists = label_lists(document) if document else {}
         self._axis: dict[tuple[Any, ...], Setting] = {}
         self._agreeing: set[tuple[Any, ...]] = set()
         self._typed = {override.field for override in resolver.overrides_of(stage)}

@@ -196,6 +196,9 @@ class Resolver:
         for name, setting in later:
             if name in known:
                 settings[name] = beside(said.get(name), setting)
+        classes, head = settings["dataset.classes"], settings.get("linear_head")
+        if classes.value is None and head is not None and head.layer == "recipe":
+            settings["linear_head"] = beside(head, replace(classes, value=False))  # which needs labels
         missing = known.keys() - settings.keys() - schema.AXES
         if missing:
             raise SpecError([self._missing(name, stage) for name in missing])

@@ -11,7 +11,7 @@ from shlex import quote
 from simclr_spec import results
 from simclr_spec.coordinates import Selector, State, show
 from simclr_spec.errors import UsageError
-from simclr_spec.history import Recorded, last_plan
+from simclr_spec.history import Recorded, last_plan, located
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.resolve import concerns
 from simclr_spec.report import cells, language, notes
@@ -66,7 +66,8 @@ def make(
     if recorded is not None:
         spec = read_spec(report.spec)
         scale, sets = recorded.scale, tuple(text for text in recorded.sets if concerns(text, spec))  # of several specs
-    plan = compile([report.spec], scale=scale, sets=sets)
+    with located(store, [report.spec]):
+        plan = compile([report.spec], scale=scale, sets=sets)
     selected = cells.select(report, source, plan)
     if selector is not None:
         report, selected = _narrowed(report, selected, plan, store, selector)

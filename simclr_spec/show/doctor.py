@@ -10,14 +10,15 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from simclr_spec import __version__, content, library
+from simclr_spec import __version__, content, first_look, library, params
 from simclr_spec.cores import cores
-from simclr_spec.data_roots import data_roots, find, label_list
+from simclr_spec.data_roots import data_roots, label_list
 from simclr_spec.dispatch.slots import nvidia_smi, slots
 from simclr_spec.document import parse
 from simclr_spec.errors import DataError, UsageError
 from simclr_spec.runner import Local
 from simclr_spec.show.status import size
+from simclr_spec.spec.settings import read_dataset
 from simclr_spec.store import Store
 from simclr_spec.store_probe import probe
 
@@ -40,7 +41,7 @@ def doctor(store: str, roots: Sequence[str], rehash: bool = False) -> Iterator[s
     yield f"simclr-spec {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield "packages    " + ", ".join(_package(name) for name in PACKAGES)
     yield from _devices()
-    yield from _data(roots, Store(Path(store)), rehash)
+    yield from _data(Store(Path(store)), roots, rehash)
     yield from _schedulers()
     yield _store(Path(store))
 
@@ -61,16 +62,20 @@ def _devices() -> Iterator[str]:
     yield f"slots       {', '.join(map(str, slots(Local())))} (runner local)"
 
 
-def _data(roots: Sequence[str], store: Store, rehash: bool) -> Iterator[str]:
+def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
     found = data_roots(roots)
     yield f"data roots  {', '.join(os.path.abspath(root) if '=' not in root else root for root in found)}"
     for name in library.names("dataset"):
         data = parse(library.read("dataset", name)).data
+        _, facts = read_dataset(name, None)
+        dataset = params.Dataset(**{key.removeprefix("dataset."): setting.value for key, setting in facts.items()})
         try:
-            place = find(data["loader"]["value"], name, found)
-            yield f"            {name}: {place or 'comes with scikit-learn'}"
-            if place and data["loader"]["value"] == "image_folder":
-                yield f"            {name}'s images: {_digest(place, store, rehash)}"
+            seen = first_look.look(dataset, roots, facts["dataset.train_images"].origin, store)
+            yield f"            {name}: {seen.folder or 'comes with scikit-learn'}"
+            yield from (f"              {note}" for note in seen.notes)
+            yield from (f"            ✗ {fault}" for fault in first_look.told(seen.faults))
+            if seen.folder and dataset.loader == "image_folder" and not seen.faults:
+                yield f"            {name}'s images: {_digest(seen.folder, store, rehash)}"
         except DataError as error:
             yield f"            {name}: not here ({str(error).partition(': say')[0]})"
         for listed in data.get("label_lists", ()):

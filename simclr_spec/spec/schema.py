@@ -138,10 +138,11 @@ def scale() -> Schema:
 
 @cache
 def dataset() -> Schema:
+    """Only the size of the images cannot be found out; see settings.read_dataset."""
     leaves = _draft4(params.schema(params.Dataset))["properties"]
     leaves = {**leaves, "name": {**_NAME, "description": leaves["name"]["description"]}}
-    properties = {name: _recipe_leaf(leaf) for name, leaf in leaves.items()}
-    return _document("A data set of simclr-spec", {**properties, "label_lists": _label_lists()}, list(leaves))
+    properties = {name: _free_leaf(leaf) for name, leaf in leaves.items()}
+    return _document("A data set of simclr-spec", {**properties, "label_lists": _label_lists()}, ["image_size"])
 
 
 def _label_lists() -> Schema:

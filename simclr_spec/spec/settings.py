@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from simclr_spec import params
+from simclr_spec import listing, params
+from simclr_spec.data_roots import data_roots, find
 from simclr_spec.document import Document, Path, load, referred
-from simclr_spec.errors import Fault
+from simclr_spec.errors import DataError, Fault, SpecError
 from simclr_spec.spec import schema
 
 LayerName = Literal["dataset", "recipe", "scale", "spec", "--set", "axis", "fixed"]
@@ -29,7 +30,7 @@ class Setting:
     rule: str = ""
     """the rule's `when`, as a person would type it"""
     text: str = ""
-    """what was typed, for --set"""
+    """what was typed, for --set; where it was counted, for a data set"""
     recipe: Setting | None = None
     """what the recipe says, when this value is another one"""
 
@@ -88,10 +89,45 @@ def read_layer(kind: Literal["recipe", "scale"], name: str, folder: FilePath | N
 
 
 def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str, Setting]]:
-    """The facts of a data set, as `dataset.*`."""
+    """The facts of a data set, as `dataset.*`. Raises SpecError or UsageError.
+
+    What the file leaves out: it has its file's name, is an image folder, is not verified, and is counted.
+    """
     document = load("dataset", name, schema.dataset, folder)
     known = {key.removeprefix("dataset."): leaf for key, leaf in schema.common_fields().items() if key.startswith("dataset.")}
-    return document, {f"dataset.{key}": value for key, value in leaves(document, (), known, "dataset")}
+    usual = {"name": FilePath(document.name).stem, "loader": "image_folder", "digest": ""}
+    facts = {key: Setting(value, "dataset", document) for key, value in usual.items()}
+    facts.update(leaves(document, (), known, "dataset"))
+    if "classes" in facts and facts["classes"].value is None:
+        facts.setdefault("test_images", facts["classes"])
+    if lacking := [key for key in known if key not in facts]:
+        counts = _counted(document, facts, lacking)
+        facts.update((key, counts[key]) for key in lacking)
+    return document, {f"dataset.{key}": facts[key] for key in known}
+
+
+def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence[str]) -> dict[str, Setting]:
+    """The numbers of an image folder, which its data-set file leaves out; the folder lies under a data root."""
+    loader, name, labelled = (
+        facts["loader"].value,
+        facts["name"].value,
+        "classes" in lacking or facts["classes"].value is not None,
+    )
+    if loader != "image_folder":
+        raise SpecError([document.fault((), f"the file lacks the key {key!r}", key=True) for key in lacking])
+    wanted = f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not written here, so the images are counted, but"
+    try:
+        place = find(loader, name, data_roots(), labelled=labelled)
+        found = listing.scan(cast("FilePath", place), labelled=labelled)
+    except DataError as error:
+        raise SpecError([document.fault((), f"{wanted} {error}", key=True)]) from None
+    if found.counts[2] == 1:
+        one = f"{place}/train has one class, {found.classes[0]!r}, and at least 2 are needed; classes = 'none' is without any"
+        raise SpecError([document.fault((), f"{wanted} {one}", key=True)])
+    if found.faults and 0 in found.counts:
+        raise SpecError([document.fault((), f"{wanted} {fault}", key=True) for fault in found.faults])
+    counts = dict(zip(("train_images", "test_images", "classes"), found.counts, strict=True))
+    return {key: Setting(value, "dataset", text=f"scanned from {place}") for key, value in counts.items()}
 
 
 def label_lists(document: Document) -> dict[float, dict[str, Setting]]:

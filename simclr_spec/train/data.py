@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from simclr_spec import content, label_lists, listing, params
-from simclr_spec.data_roots import data_roots, find, label_list
+from simclr_spec.data_roots import data_roots, find, label_list, miscounted
 from simclr_spec.errors import DataError
 from simclr_spec.store import Store
 from simclr_spec.train.photos import Files
@@ -46,16 +46,16 @@ def load(dataset: params.Dataset, roots: Sequence[str] = (), orientation: str = 
     """The data set, checked against the numbers and the digest of its declaration. Raises DataError.
 
     What the store knows of the files is not read again."""
-    folder = find(dataset.loader, dataset.name, data_roots(roots))
-    images = digits() if folder is None else _LOADERS[dataset.loader](folder.absolute(), orientation)
-    found = (len(images.train_labels), len(images.test_labels), int(images.train_labels.max()) + 1)
-    declared = (dataset.train_images, dataset.test_images, dataset.classes)
-    if found != declared:
-        raise DataError(
-            "data set '{}' is declared with {} training and {} test images of {} classes; found {}, {} and {}".format(
-                dataset.name, *declared, *found
-            )
-        )
+    piled = dataset.classes is None
+    folder = find(dataset.loader, dataset.name, data_roots(roots), labelled=not piled)
+    if folder is None:
+        images = digits()
+    else:
+        folder = folder.absolute()
+        images = image_folder(folder, orientation, labelled=False) if piled else _LOADERS[dataset.loader](folder, orientation)
+    counts = (len(images.train_labels), len(images.test_labels), int(images.train_labels.max()) + 1)
+    if sentence := miscounted(dataset, (counts[0], None, None) if piled else counts, folder):
+        raise DataError(sentence)
     if dataset.digest and (got := digest(images, store.hashes_of(folder) if store and folder else None)) != dataset.digest:
         raise content.wrong(dataset.name, got, dataset.digest)
     return images
@@ -63,8 +63,11 @@ def load(dataset: params.Dataset, roots: Sequence[str] = (), orientation: str = 
 
 def seen(dataset: params.Dataset, images: Images, store: Store, tell: content.Tell) -> str | None:
     """The digest to be recorded with a result: that of images which nothing declares. Those of other loaders never change."""
-    folder = find(dataset.loader, dataset.name, data_roots()) if content.undeclared(dataset.loader, dataset.digest) else None
-    return digest(images, store.hashes_of(folder), tell) if folder else None
+    if not content.undeclared(dataset.loader, dataset.digest):
+        return None
+    folder = find(dataset.loader, dataset.name, data_roots(), labelled=dataset.classes is not None)
+    assert folder is not None
+    return digest(images, store.hashes_of(folder), tell)
 
 
 def digest(images: Images, cache: Path | None = None, tell: content.Tell | None = None) -> str:
@@ -121,11 +124,12 @@ def _cifar10_batch(path: Path, md5: str) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(batch["data"]).view(-1, 3, 32, 32), torch.tensor(batch["labels"])
 
 
-def image_folder(folder: Path, orientation: str = "stored") -> Images:
-    """ImageNet's layout; see listing.py."""
-    found = listing.read(folder)
+def image_folder(folder: Path, orientation: str = "stored", *, labelled: bool = True) -> Images:
+    """ImageNet's layout, or images without labels, which are -1; see listing.py."""
+    found = listing.read(folder, labelled=labelled)
     train, test = (Files(split.paths(), orientation=orientation) for split in (found.train, found.test))
-    return Images(train, torch.tensor(found.train.labels), test, torch.tensor(found.test.labels), found.train.files)
+    labels = [torch.tensor(split.labels, dtype=torch.int64) for split in (found.train, found.test)]
+    return Images(train, labels[0], test, labels[1], found.train.files)
 
 
 _LOADERS: dict[str, Callable[[Path, str], Images]] = {

@@ -51,7 +51,8 @@ class _Layer(nn.Module):
 class Classifier(nn.Linear):
     """(B, features) -> (B, classes) logits, with bias. Starts at zero, or at a normal kernel and zero bias."""
 
-    def __init__(self, features: int, classes: int, *, zero: bool = False) -> None:
+    def __init__(self, features: int, classes: int | None, *, zero: bool = False) -> None:
+        assert classes is not None, "images without classes have no classifier"
         nn.Module.__init__(self)
         self.in_features, self.out_features = features, classes
         self.weight = nn.Parameter(torch.zeros(classes, features))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -70,15 +71,19 @@ class Pretrain(Stage[params.Pretrain]):
 
     def monitor(self, images: Images, epochs_done: int) -> dict[str, float]:
         every = self.config.knn_every
-        return {"knn_top1": self.knn_top1(images)} if every and epochs_done % every == 0 else {}
+        return self.knn(images) if every and epochs_done % every == 0 else {}
 
     def evaluate(self, images: Images) -> dict[str, float]:
-        metrics = {"knn_top1": self.knn_top1(images)}
+        metrics = self.knn(images)
         if self.classifier is not None:
             below = self.head.layers[: self.config.linear_layer]
             tested = self.test(nn.Sequential(self.encoder, *below, self.classifier), images)
             metrics |= {f"linear_{name}": value for name, value in tested.items()}
         return metrics
+
+    def knn(self, images: Images) -> dict[str, float]:
+        """The k-NN monitor; images without classes have none."""
+        return {} if self.config.dataset.classes is None else {"knn_top1": self.knn_top1(images)}
 
     def knn_top1(self, images: Images) -> float:
         """Of the test images among the training images (BANK for each of `test_images`), by the features that are handed on."""
@@ -88,7 +93,7 @@ class Pretrain(Stage[params.Pretrain]):
         for part in torch.split(bank, BANK_NUMBERS // self.encoder.features):
             features = self.outputs(encoder, images.train, part)
             near.see(features, images.train_labels[part.to(images.train_labels.device)])
-        votes = near.votes(config.dataset.classes, config.knn_temperature)
+        votes = near.votes(cast(int, config.dataset.classes), config.knn_temperature)
         return top1(votes, images.test_labels[samples.to(images.test_labels.device)]).item()
 
     def handed_on_modules(self) -> dict[str, nn.Module]:

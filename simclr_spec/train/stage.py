@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +101,8 @@ class Stage(nn.Module, Generic[Config]):
 
     def labelled(self, images: Images, labels: params.Labels) -> Tensor:
         """(n,) sorted int64: the training images whose labels are known."""
-        return labelled(images.train_labels, labels, self.config.dataset.classes, images.train_names)
+        classes = cast(int, self.config.dataset.classes)  # without any, only a pretraining is planned
+        return labelled(images.train_labels, labels, classes, images.train_names)
 
     def test_samples(self, images: Images) -> Tensor:
         return evaluation_samples(images.test_labels, self.config.test_images)

@@ -54,7 +54,7 @@ def test_another_digest_is_refused() -> None:
 
 def test_other_numbers_are_refused() -> None:
     with pytest.raises(
-        DataError, match="declared with 1437 training and 361 test images of 10 classes; found 1437, 360 and 10"
+        DataError, match="declared with 1,437 training and 361 test images of 10 classes; found 1,437, 360 and 10"
     ):
         data.load(replace(declared("digits"), test_images=361))
 
