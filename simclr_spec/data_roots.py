@@ -6,9 +6,10 @@ A root is a folder, or NAME=FOLDER for one data set only: `--data-root`, else th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,23 @@ def told(given: Sequence[str] = ()) -> list[str]:
     """What was given, else what the environment says."""
     text = os.environ.get(ENVIRONMENT, "")
     return list(given) or [root for root in text.split("\n" if "\n" in text else os.pathsep) if root]
+
+
+def as_environment(roots: Sequence[str]) -> dict[str, str]:
+    """The variable that says the same; none without roots."""
+    return {ENVIRONMENT: "".join(f"{root}\n" for root in roots)} if roots else {}
+
+
+@contextlib.contextmanager
+def saying(roots: Sequence[str]) -> Iterator[None]:
+    """Meanwhile the environment says so, where any are given: compiling a spec asks it, wherever it is compiled."""
+    before = {key: value for key, value in os.environ.items() if key == ENVIRONMENT}
+    os.environ.update(as_environment(roots))
+    try:
+        yield
+    finally:
+        os.environ.pop(ENVIRONMENT, None)
+        os.environ.update(before)
 
 
 def absolute(root: str) -> str:

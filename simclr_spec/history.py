@@ -98,18 +98,16 @@ def last_roots(store: Store, specs: Sequence[str] = ()) -> list[str]:
     return list(dict.fromkeys(root for plan in plans for root in plan.data_roots))
 
 
+def where(store: Store, specs: Sequence[str] = (), given: Sequence[str] = ()) -> list[str]:
+    """Data roots: what was given, else what the environment says, else ./data and those of the last run of these specs."""
+    return data_roots.told(given) or [*data_roots.data_roots(), *last_roots(store, specs)]
+
+
 @contextlib.contextmanager
 def located(store: Store, specs: Sequence[str]) -> Iterator[None]:
     """While these specs are compiled: images that are counted lie where they did in the last run, unless it is said where."""
-    roots = [] if data_roots.told() else last_roots(store, specs)
-    if not roots:
+    with data_roots.saying(where(store, specs)):
         yield
-        return
-    os.environ[data_roots.ENVIRONMENT] = "".join(f"{root}\n" for root in [*data_roots.data_roots(), *roots])
-    try:
-        yield
-    finally:
-        del os.environ[data_roots.ENVIRONMENT]
 
 
 def all_plans(store: Store) -> list[Recorded]:

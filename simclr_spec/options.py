@@ -171,11 +171,9 @@ def _data_root(**more: Any) -> Callable[[Command], Command]:
 
     def told(ctx: click.Context, _param: click.Parameter, roots: tuple[str, ...]) -> tuple[str, ...]:
         if roots:
-            from simclr_spec.data_roots import ENVIRONMENT
+            from simclr_spec.data_roots import saying
 
-            before = {key: value for key, value in os.environ.items() if key == ENVIRONMENT}
-            os.environ[ENVIRONMENT] = "".join(f"{root}\n" for root in roots)
-            ctx.call_on_close(lambda: (os.environ.pop(ENVIRONMENT), os.environ.update(before)))
+            ctx.with_resource(saying(roots))
         return roots
 
     return click.option(

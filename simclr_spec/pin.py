@@ -13,8 +13,8 @@ from simclr_spec.data_roots import find
 from simclr_spec.document import parse
 from simclr_spec.document.positions import STRING, scan
 from simclr_spec.errors import SpecError, UsageError
+from simclr_spec.history import where
 from simclr_spec.spec.settings import read_dataset
-from simclr_spec.staleness import where
 from simclr_spec.store import Store, write_atomic
 
 _SOURCE = "simclr-spec pin"

@@ -10,13 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simclr_spec import content, data_roots, history
+from simclr_spec import data_roots
 from simclr_spec.coordinates import State
 from simclr_spec.errors import DataError
+from simclr_spec.history import where
 from simclr_spec.plan import Step
 from simclr_spec.store import RunFolder, Store, read_json
+
+if TYPE_CHECKING:
+    from simclr_spec.content import Tell
 
 MOST_FILES = 50_000
 """Of a folder at which plan, status and report look themselves; of a larger one they believe the last look."""
@@ -36,7 +40,7 @@ class Images:
         *,
         thorough: bool = False,
         rehash: bool = False,
-        tell: content.Tell | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self.store, self.specs, self.roots = store, specs, roots
         self.thorough, self.rehash, self.tell = thorough, rehash, tell
@@ -59,6 +63,8 @@ class Images:
 
     def _changed(self, dataset: Mapping[str, Any], folder: RunFolder) -> bool:
         """Whether a done Step recorded other images."""
+        from simclr_spec import content
+
         if not content.undeclared(dataset["loader"], dataset["digest"]):
             return False
         seen = (read_json(folder.result) or {}).get("data_digest")
@@ -67,6 +73,8 @@ class Images:
 
     def check(self, datasets: Iterable[Mapping[str, Any]]) -> None:
         """Look at all image folders among these, so that no worker has to; DataError for one that is not the declared one."""
+        from simclr_spec import content
+
         self.store.make()
         for dataset in datasets:
             if dataset["loader"] != "image_folder":
@@ -90,6 +98,8 @@ class Images:
 
     def _look(self, loader: str, name: str, labelled: bool) -> tuple[Path, str] | None:
         """The folder and its digest, where it is there and may be looked at."""
+        from simclr_spec import content
+
         try:
             folder = data_roots.find(loader, name, where(self.store, self.specs, self.roots), labelled=labelled)
         except DataError:
@@ -104,11 +114,6 @@ class Images:
         with suppress(DataError):  # whoever trains is told
             return folder, content.today(folder, cache, labelled=labelled)
         return None
-
-
-def where(store: Store, specs: Sequence[str] = (), given: Sequence[str] = ()) -> list[str]:
-    """Data roots: what was given, else what the environment says, else ./data and those of the last run."""
-    return data_roots.told(given) or [*data_roots.data_roots(), *history.last_roots(store, specs)]
 
 
 def advice(steps: Iterable[Step]) -> str:

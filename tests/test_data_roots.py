@@ -68,3 +68,17 @@ def test_a_folder_that_lacks_is_named_with_the_places(tmp_path: Path) -> None:
         "data set 'imagenet' (folders train and val, one subfolder a class) not found "
         f"(looked in {tmp_path}/imagenet, {tmp_path})"
     )
+
+
+@pytest.mark.parametrize("before", [None, "/a:b=/c"])
+def test_the_environment_says_so_meanwhile_and_then_what_it_said_before(
+    before: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SIMCLR_SPEC_DATA", raising=False)
+    if before is not None:
+        monkeypatch.setenv("SIMCLR_SPEC_DATA", before)
+    with data_roots.saying(["/x", "y=/z:z"]):
+        assert data_roots.data_roots() == ["/x", "y=/z:z"]
+    assert os.environ.get("SIMCLR_SPEC_DATA") == before
+    with data_roots.saying([]):
+        assert os.environ.get("SIMCLR_SPEC_DATA") == before

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from simclr_spec.data_roots import ENVIRONMENT
+from simclr_spec.data_roots import as_environment
 from simclr_spec.dispatch.board import Board, Task, Watcher
 from simclr_spec.dispatch.debug import run_here
 from simclr_spec.dispatch.queue import run_local
@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def not_run(self) -> list[Task]:
-        """Blocked by a failure, stopped, or not begun."""
+        """Blocked, interrupted, or not begun."""
         return self.board.in_state("waiting", "running", "elsewhere", "blocked", "interrupted")
 
 
@@ -83,12 +83,10 @@ def _prepare(plan: Plan, store: Store, step: Step) -> None:
 def _environment(runner: Runner, data_roots: Sequence[str]) -> dict[str, str]:
     """What the training wing reads from its environment."""
     threads = str(runner.threads)
-    values = {
+    return {
         "SIMCLR_SPEC_THREADS": threads,
         "SIMCLR_SPEC_DETERMINISTIC": str(int(runner.deterministic)),
         "SIMCLR_SPEC_CHECKPOINT_SECONDS": str(runner.checkpoint_seconds),
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
+        **as_environment(data_roots),
     }
-    if data_roots:
-        values[ENVIRONMENT] = "".join(f"{root}\n" for root in data_roots)
-    return values

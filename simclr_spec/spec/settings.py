@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import Any, Literal, cast
 
-from simclr_spec import listing, params
-from simclr_spec.data_roots import data_roots, find
+from simclr_spec import params
 from simclr_spec.document import Document, Path, load, referred
 from simclr_spec.errors import DataError, Fault, SpecError
 from simclr_spec.spec import schema
@@ -108,11 +107,11 @@ def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str
 
 def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence[str]) -> dict[str, Setting]:
     """The numbers of an image folder, which its data-set file leaves out; the folder lies under a data root."""
-    loader, name, labelled = (
-        facts["loader"].value,
-        facts["name"].value,
-        "classes" in lacking or facts["classes"].value is not None,
-    )
+    from simclr_spec import listing
+    from simclr_spec.data_roots import data_roots, find
+
+    loader, name = facts["loader"].value, facts["name"].value
+    labelled = "classes" in lacking or facts["classes"].value is not None
     if loader != "image_folder":
         raise SpecError([document.fault((), f"the file lacks the key {key!r}", key=True) for key in lacking])
     wanted = f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not written here, so the images are counted, but"
