@@ -42,8 +42,9 @@ class Cli(click.Group):
             for line in str(error).splitlines():
                 click.echo(line, err=True)
             if isinstance(error, SpecError):
-                count = len(error.faults)
-                click.echo(f"{count} fault{'s' if count > 1 else ''}, nothing planned.", err=True)
+                from simclr_spec.words import counted
+
+                click.echo(f"{counted(len(error.faults), 'fault')}, nothing planned.", err=True)
             ctx.exit(2 if isinstance(error, (SpecError, UsageError)) else 1)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

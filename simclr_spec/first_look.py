@@ -20,9 +20,10 @@ from typing import Any
 from simclr_spec import label_lists, listing, params
 from simclr_spec.data_roots import CIFAR10_FILES, data_roots, find, label_list, miscounted
 from simclr_spec.errors import DataError, MissingDataError
-from simclr_spec.listing import Listing, Split, shown
+from simclr_spec.listing import Listing, Split
 from simclr_spec.plan import Step
 from simclr_spec.store import Store, read_json, write_json
+from simclr_spec.words import alike, shown
 
 MOST_HEADERS = 20_000
 """Images of a folder whose headers are all read; of more, about so many evenly among them, and the first of each class."""
@@ -125,7 +126,7 @@ def _images(dataset: params.Dataset, folder: Path, origin: str, memory: _Memory 
 def _alike(classes: Sequence[str]) -> Iterator[str]:
     first: dict[str, str] = {}
     for name in classes:
-        if (other := first.setdefault(listing.plain(name), name)) != name:
+        if (other := first.setdefault(alike(name), name)) != name:
             yield f"'{shown(other)}' and '{shown(name)}'"
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from simclr_spec.errors import DataError
+from simclr_spec.words import alike, shown
 
 _BOMS = (  # UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -20,8 +20,6 @@ _BOMS = (  # UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-
-
 MOST_FAULTS = 3
 """So many faulty lines are told at once."""
 
@@ -36,7 +34,7 @@ def resolve(path: Path, files: Sequence[str]) -> list[int]:
             if name in names.shared or not line.lstrip().startswith("#"):
                 faults.append((number, names.fault(line)))
         elif (before := found.setdefault(place, number)) != number:
-            faults.append((number, f"'{_shown(line)}' is listed before, in line {before}; list each image once"))
+            faults.append((number, f"'{shown(line.strip())}' is listed before, in line {before}; list each image once"))
         if len(faults) == MOST_FAULTS:
             break
     if faults:
@@ -49,7 +47,7 @@ def _cover(path: Path, files: Sequence[str], found: Iterable[int]) -> None:
     """A class without any labelled image could not be learned, and nothing later would say so."""
     listed = {_class(files[place]) for place in found}
     if left_out := [name for name in dict.fromkeys(map(_class, files)) if name not in listed]:
-        which = f" of class '{_shown(left_out[0])}'" if listed else ""
+        which = f" of class '{shown(left_out[0])}'" if listed else ""
         more = f" nor of {len(left_out) - 1} more" if listed and left_out[1:] else ""
         raise DataError(f"{path}: no line names an image{which}{more}; each class needs at least one")
 
@@ -79,13 +77,13 @@ class _Names:
         name = self.known(line)
         if name in self.shared:
             same = [file for file in self.files if _name(file) == name]
-            listed = ", ".join(_shown(_class(file)) for file in same[:5]) + (", …" if same[5:] else "")
-            return f"'{_shown(name)}' lies in {len(same)} classes ({listed}); write CLASS/FILE, such as '{_shown(same[0])}'"
+            listed = ", ".join(shown(_class(file)) for file in same[:5]) + (", …" if same[5:] else "")
+            return f"'{shown(name)}' lies in {len(same)} classes ({listed}); write CLASS/FILE, such as '{shown(same[0])}'"
         if "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
-            return f"'{_shown(name)}' is not UTF-8; save the list as UTF-8"
+            return f"'{shown(name)}' is not UTF-8; save the list as UTF-8"
         key = _key(_below_train(name.replace("\\", "/")))
         near = next((file for file in self.files if key in (_key(file), _key(_name(file)))), None)
-        return f"'{_shown(name)}' is no training image" + (f"; did you mean '{_shown(near)}'?" if near else "")
+        return f"'{shown(name)}' is no training image" + (f"; did you mean '{shown(near)}'?" if near else "")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -117,9 +115,4 @@ def _name(file: str) -> str:
 
 def _key(name: str) -> str:
     """Equal for names that differ in suffix, case or the form of their accents."""
-    return unicodedata.normalize("NFC", re.sub(r"\.\w+$", "", name.strip())).casefold()
-
-
-def _shown(name: str) -> str:
-    """As it may be printed: bytes that are no text, and control characters, as escapes."""
-    return name.strip() if name.strip().isprintable() else ascii(name.strip())[1:-1]
+    return alike(re.sub(r"\.\w+$", "", name.strip()))

@@ -7,12 +7,12 @@ an image of a class, or named: as a fault where an image, a class or a folder wo
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from simclr_spec.errors import DataError, did_you_mean
+from simclr_spec.words import alike, composed, counted, plural, shown
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Suffixes of images that are read, in any case."""
@@ -122,7 +122,7 @@ def _classified(folder: Path) -> Listing:
     everything = [train, test, *members]
     faults += _foreign(everything)
     faults += [reason for one in everything for reason in one.broken]
-    ignored = [path for one in everything for path in one.others]
+    ignored = _all(everything, "others")
     ignored += [path for path, used in nested.items() if not used]
     splits = [_split(folder / split, classes, inside[split]) for split in ("train", "val")]
     return Listing(classes, splits[0], splits[1], tuple(faults), tuple(ignored))
@@ -188,34 +188,23 @@ def _classes(folder: Path, classes: Sequence[str], counts: Mapping[str, int]) ->
     """The class sets of both splits, compared by name; `counts` has the images of each class of the test split."""
     train, test = folder / "train", folder / "val"
     unknown, lacking = sorted(counts.keys() - set(classes)), [name for name in classes if name not in counts]
-    alike = {plain(name): name for name in lacking}
-    for name in [name for name in unknown if plain(name) in alike]:
-        other = alike[plain(name)]
-        by_accents = _composed(name) == _composed(other)
-        what = "the encoding of their accents" if by_accents else "case"
+    near = {alike(name): name for name in lacking}
+    for name in [name for name in unknown if alike(name) in near]:
+        other = near[alike(name)]
+        what = "the encoding of their accents" if composed(name) == composed(other) else "case"
         yield f"{shown(test / name)} and {shown(train / other)} differ only in {what}: give the class one name"
         unknown.remove(name)
         lacking.remove(other)
     for name in unknown[:_NAMED]:
         hint = did_you_mean(name, lacking)
-        unused = f"its {_count(counts[name], 'image')} would not be used"
+        unused = f"its {counted(counts[name], 'image')} would not be used"
         yield f"{shown(test / name)} is no class of the training split ({shown(train)}): {unused}{hint}"
     if len(unknown) > _NAMED:
         yield f"{shown(test)} has {len(unknown) - _NAMED:,} more folders that are no classes of the training split"
     if lacking:
-        names = ", ".join(f"'{shown(name)}'" for name in lacking[:_NAMED])
-        more = f" and {len(lacking) - _NAMED:,} more" if len(lacking) > _NAMED else ""
-        told = f"no folder {names}, a class" if len(lacking) == 1 else f"no folders {names}{more}, classes"
+        names = listed([f"'{name}'" for name in lacking])
+        told = f"no folder {names}, a class" if len(lacking) == 1 else f"no folders {names}, classes"
         yield f"{shown(test)} has {told} of the training split ({shown(train)})"
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
-def plain(name: str) -> str:
-    """The same for names that look the same to a person, or nearly so."""
-    return _composed(name).casefold()
 
 
 def _empty(folder: Path, classes: Sequence[str], inside: dict[str, dict[str, _Found]]) -> Iterator[str]:
@@ -228,8 +217,8 @@ def _empty(folder: Path, classes: Sequence[str], inside: dict[str, dict[str, _Fo
 
 def _beside(split: Path, found: _Found) -> Iterator[str]:
     if found.images:
-        count, names = _count(len(found.images), "image"), listed(found.images)
-        yield f"{shown(split)} holds {count} outside of the folders of classes, not used there: {names}"
+        images = f"{counted(len(found.images), 'image')} outside of the folders of classes"
+        yield f"{shown(split)} holds {images}, not used there: {listed(found.images)}"
 
 
 def _nested(folders: Iterable[Path]) -> Iterator[str]:
@@ -246,7 +235,7 @@ def _named(sentence: str, paths: Sequence[Path], what: str) -> Iterator[str]:
     if paths:
         told = f"{shown(paths[0])} is a{'n' * (what[0] in 'aeiou')} {what}"
         if len(paths) > 1:
-            told = f"{listed(paths)} are {_plural(what)}"
+            told = f"{listed(paths)} are {plural(what)}"
         yield sentence.format(told, "it" if len(paths) == 1 else "them")
 
 
@@ -258,16 +247,3 @@ def listed(paths: Sequence[Path | str]) -> str:
 
 def _all(found: Iterable[_Found], kind: str) -> list[Path]:
     return [path for one in found for path in getattr(one, kind)]
-
-
-def _plural(what: str) -> str:
-    return f"{what}{'es' if what.endswith('s') else 's'}"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what if count == 1 else _plural(what)}"
-
-
-def shown(path: Path | str) -> str:
-    """A path on one line of a terminal: what cannot be printed is escaped."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(path))

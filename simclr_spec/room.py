@@ -14,6 +14,7 @@ from simclr_spec.errors import UsageError
 from simclr_spec.plan import Step
 from simclr_spec.plan.cost import Machine, batch, cost
 from simclr_spec.survey import View
+from simclr_spec.words import counted
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 
@@ -36,7 +37,7 @@ def crowded(view: View) -> str:
     count = sum(map(len, stages.values()))
     which = ", ".join(f"{len(steps):,} {stage}" for stage, steps in stages.items())
     verb, each = ("does", "it") if count == 1 else ("do", "each")
-    told = f"{count:,} Step{'s' * (count > 1)} ({which}) {verb} not fit this runner, which gives {each} {place}"
+    told = f"{counted(count, 'Step')} ({which}) {verb} not fit this runner, which gives {each} {place}"
     return f"{told}. {_remedy(view, stages, room)}"
 
 

@@ -15,6 +15,7 @@ from simclr_spec.coordinates import FINISHED, State
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.resolve import COORDINATE_FIELDS
 from simclr_spec.store import RESULT, Store, read_json
+from simclr_spec.words import counted
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _changed(plan: Plan, step: Step, changes: tuple[Change, ...]) -> str:
     told = ", ".join(f"{c.name} {_show(c.old)} → {_show(c.new)} ({c.origin})" for c in changes[:3])
     more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
     followers = len(plan.descendants([step.fingerprint])) - 1
-    follow = f"; {followers} Step{'s' if followers > 1 else ''} follow{'s' if followers == 1 else ''}" if followers else ""
+    follow = f"; {counted(followers, 'Step')} follow{'s' * (followers == 1)}" if followers else ""
     return f"{told}{more}{follow}"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from simclr_spec.errors import Fault
 from simclr_spec.spec import Stage
 from simclr_spec.spec.settings import Setting, fault_at
+from simclr_spec.words import counted
 
 Settings = Mapping[str, Setting]
 
@@ -140,16 +141,12 @@ def _head(settings: Settings) -> Iterator[Fault]:
     if layer is None or layers is None or layer.value < layers.value:
         return
     if _later(layer, layers)[0] is layers:
-        sentence = f"the head has {_count(layers.value)}, but {name} is {layer.value} ({layer.origin})"
+        sentence = f"the head has {counted(layers.value, 'layer')}, but {name} is {layer.value} ({layer.origin})"
         yield fault_at(layers, f"{sentence}; use at least {layer.value + 1} layers, or another {name}")
     else:
         use = "use 0" if layers.value == 1 else f"use 0 to {layers.value - 1}"
-        sentence = f"{name} {layer.value}, but the head has {_count(layers.value)} ({layers.origin})"
+        sentence = f"{name} {layer.value}, but the head has {counted(layers.value, 'layer')} ({layers.origin})"
         yield fault_at(layer, f"{sentence}; {use}")
-
-
-def _count(layers: int) -> str:
-    return f"{layers} layer{'s' if layers > 1 else ''}"
 
 
 def _ranges(settings: Settings) -> Iterator[Fault]:

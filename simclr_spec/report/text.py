@@ -13,6 +13,7 @@ from simclr_spec.report.cells import Cell
 from simclr_spec.report.layout import Line, fold, laid_out
 from simclr_spec.report.notes import Note
 from simclr_spec.report.table import Table, begun
+from simclr_spec.words import counted
 
 PLAIN_WIDTH = 120
 """Characters to a line of notes where no terminal says how many."""
@@ -84,7 +85,7 @@ def shown(table: Table, width: int | None, *, right: bool) -> Iterator[list[Line
     else:
         yield from laid_out(_grid(table), width, right=right)
     yield []
-    notes = _counted(table) if table.is_empty else table.notes
+    notes = _shortened(table) if table.is_empty else table.notes
     margin = max(len(note.name) for note in notes) + 2
     for note in notes:
         for k, line in enumerate(note_lines(note, (width or PLAIN_WIDTH) - margin)):
@@ -94,10 +95,10 @@ def shown(table: Table, width: int | None, *, right: bool) -> Iterator[list[Line
 def _nothing_yet(table: Table) -> str:
     counts = Counter(table.states.values())
     told = ", ".join(f"{count:,} {state}" for state, count in counts.items())
-    return f"No result yet: {told} of {len(table.states):,} Step{'' if len(table.states) == 1 else 's'}."
+    return f"No result yet: {told} of {counted(len(table.states), 'Step')}."
 
 
-def _counted(table: Table) -> list[Note]:
+def _shortened(table: Table) -> list[Note]:
     """Where no number stands that could be taken for the paper's, a count of deviations and assumptions is enough."""
     lists = f"simclr-spec explain {table.arguments} lists them"
     found = []

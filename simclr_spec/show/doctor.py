@@ -17,10 +17,10 @@ from simclr_spec.dispatch.slots import nvidia_smi, slots
 from simclr_spec.document import parse
 from simclr_spec.errors import DataError, UsageError
 from simclr_spec.runner import Local
-from simclr_spec.show.status import size
 from simclr_spec.spec.settings import read_dataset
 from simclr_spec.store import Store
 from simclr_spec.store_probe import probe
+from simclr_spec.words import size
 
 PACKAGES = (
     "torch",

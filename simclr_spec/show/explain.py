@@ -13,6 +13,7 @@ from simclr_spec.plan import Step
 from simclr_spec.show.plan import Note, assumptions, deviations
 from simclr_spec.spec import schema
 from simclr_spec.spec.settings import Setting
+from simclr_spec.words import counted
 
 _AXES = (
     "seed",
@@ -97,7 +98,7 @@ def explain_steps(steps: Sequence[Step], *, axes: bool = False) -> str:
     for step in steps:
         stages.setdefault((step.stage, step.kind), []).append(step)
     for (stage, kind), members in stages.items():
-        lines += [f"[stages.{stage}] · {kind} · {len(members)} Step{'s' * (len(members) > 1)}"]
+        lines += [f"[stages.{stage}] · {kind} · {counted(len(members), 'Step')}"]
         rows = []
         for name in sorted(members[0].origins):
             if axes or name not in _AXES:

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from simclr_spec.dispatch.board import OPEN, Board, Task
+from simclr_spec.words import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -166,12 +167,12 @@ def ending(outcome: Outcome, command: str) -> str:
     board = outcome.board
     total, already, done = len(board.tasks), board.already, len(outcome.done)
     if already == total:
-        return f"{_steps(total)}, all done before: nothing to run."
+        return f"{counted(total, 'Step')}, all done before: nothing to run."
     counts = [f"{done} done" + (f" ({already} before)" if already else "")]
     interrupted = len(board.in_state("interrupted"))
     others = {"failed": len(outcome.failed), "interrupted": interrupted, "not run": len(outcome.not_run) - interrupted}
     counts += [f"{count} {what}" for what, count in others.items() if count]
-    lines = [f"{_steps(total)} in {duration(time.monotonic() - board.began)}: {', '.join(counts)}."]
+    lines = [f"{counted(total, 'Step')} in {duration(time.monotonic() - board.began)}: {', '.join(counts)}."]
     for task in outcome.failed:
         lines += [f"✗ {task.name}: {task.why}", f"    {task.log or task.folder.path}"]
     lines += _not_run(outcome)
@@ -186,8 +187,4 @@ def _not_run(outcome: Outcome) -> list[str]:
     for task in outcome.not_run:
         if task.state in ("blocked", "elsewhere"):
             causes[task.why] = causes.get(task.why, 0) + 1
-    return [f"- {_steps(count)} not run, because {why}" for why, count in causes.items()]
-
-
-def _steps(count: int) -> str:
-    return f"{count:,} Step{'' if count == 1 else 's'}"
+    return [f"- {counted(count, 'Step')} not run, because {why}" for why, count in causes.items()]

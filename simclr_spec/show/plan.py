@@ -22,6 +22,7 @@ from simclr_spec.spec.settings import Setting
 from simclr_spec.staleness import advice
 from simclr_spec.store import write_output
 from simclr_spec.survey import View
+from simclr_spec.words import counted, size
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ def as_table(view: View) -> str:
     plan, unit = view.plan, view.machine.unit
     scale = plan.scale_title or UNSCALED_TITLE
     encoders = {_encoder(step) for step in view.steps}
-    lines = [f"{' + '.join(plan.titles)} · {_count(len(view.steps), 'Step')} · {_count(len(encoders), 'encoder')} · {scale}"]
+    lines = [f"{' + '.join(plan.titles)} · {counted(len(view.steps), 'Step')} · {counted(len(encoders), 'encoder')} · {scale}"]
     states = _states(view)
     head = ["stage", "steps", *states, "ready", "waits", f"{unit}-hours"]
     stages = _grouped(view.steps, lambda step: step.stage)
@@ -131,10 +132,6 @@ def _some(count: int) -> str:
     return str(count) if count else "–"
 
 
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def number(value: float) -> str:
     """Three digits that matter, thousands apart: 4,299, 66.8, 0.52, 0."""
     if value == 0:
@@ -142,15 +139,6 @@ def number(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def size(count: float) -> str:
-    """Bytes in decimal units."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -169,8 +157,8 @@ def _bill(view: View) -> Iterator[str]:
     kept = sum(view.costs[step.fingerprint].disk for step in running)
     unit = view.machine.unit
     if running:
-        hours, weights = f"{number(view.hours(running))} {unit}-hours", size(kept)
-        yield f"{_count(len(running), 'Step')} will run: {hours} ({view.machine.title}), {flops:.3g} FLOP, {weights} of weights"
+        hours = f"{number(view.hours(running))} {unit}-hours ({view.machine.title})"
+        yield f"{counted(len(running), 'Step')} will run: {hours}, {flops:.3g} FLOP, {size(kept)} of weights"
         yield from _assumed_rates(view)
         yield from _sharing(view)
     else:
@@ -178,7 +166,7 @@ def _bill(view: View) -> Iterator[str]:
     assumed, deviating = assumptions(view.plan.steps), deviations(view.plan.steps)
     scale = ["--scale", view.plan.asked_scale] if view.plan.asked_scale else []
     names = shlex.join([*view.plan.specs, *scale, *(word for one in view.plan.sets for word in ("--set", one))])
-    yield f"{_count(len(assumed), 'assumption')}, {_count(len(deviating), 'deviation')} (simclr-spec explain {names})"
+    yield f"{counted(len(assumed), 'assumption')}, {counted(len(deviating), 'deviation')} (simclr-spec explain {names})"
 
 
 def _assumed_rates(view: View) -> Iterator[str]:
@@ -223,7 +211,7 @@ def _reasons(view: View) -> Iterator[str]:
 def stale(view: View) -> Iterator[str]:
     """What a person is told of Steps that saw other images."""
     if view.stale:
-        yield f"✗ {_count(len(view.stale), 'Step')} stale: {view.images.told(view.stale)} have changed since;"
+        yield f"✗ {counted(len(view.stale), 'Step')} stale: {view.images.told(view.stale)} have changed since;"
         yield f"  {advice(view.stale)}"
 
 

@@ -12,6 +12,7 @@ from simclr_spec.dispatch.board import last_error
 from simclr_spec.shelf import Entry, Waste
 from simclr_spec.show.live import describe
 from simclr_spec.store import Attempt, read_json
+from simclr_spec.words import size
 
 LOOK_SECONDS = 0.5
 """Between looks at logs that are followed."""
@@ -139,12 +140,3 @@ def garbage(found: Sequence[Waste], deleted: bool) -> Iterator[str]:
         yield f"{len(found)} folders deleted, {total} freed."
     else:
         yield f"{len(found)} folders, {total}; nothing deleted. simclr-spec gc --delete deletes them."
-
-
-def size(count: int) -> str:
-    """`12 kB`, `3.4 MB`."""
-    if count < 1000:
-        return f"{count} B"
-    power = min(4, (len(str(count)) - 1) // 3)
-    value, unit = count / 1000**power, ("kB", "MB", "GB", "TB")[power - 1]
-    return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"

@@ -22,6 +22,7 @@ from torch import Tensor
 from simclr_spec.cores import cores
 from simclr_spec.errors import DataError
 from simclr_spec.train.device import sent
+from simclr_spec.words import shown
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -116,8 +117,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 raise ValueError(f"it has {pixels // 10**6} megapixels, which no photograph has; make it smaller")
             yield image
     except Exception as error:
-        name = str(path) if str(path).isprintable() else ascii(str(path))
-        raise DataError(f"cannot read the image {name}: {_why(error)}") from None
+        raise DataError(f"cannot read the image {shown(path)}: {_why(error)}") from None
 
 
 def _why(error: Exception) -> str:
