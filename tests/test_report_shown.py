@@ -145,7 +145,8 @@ def test_notes_stand_by_stage_wrapped_between_items_and_lose_none(tmp_path: Path
 def test_no_option_hides_what_stands_below_a_table() -> None:
     """Whoever adds an option must come here and say that it hides neither deviations nor assumptions."""
     command = main.commands["report"]
-    assert {option.name for option in command.params} == {"words", "scale", "sets", "store", "form", "output", "strict"}
+    options = {"words", "scale", "sets", "data_root", "store", "form", "output", "strict"}
+    assert {option.name for option in command.params} == options
 
 
 def test_only_what_differs_from_the_recipe_is_a_deviation(tmp_path: Path, store: Store) -> None:
