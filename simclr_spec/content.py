@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -18,8 +17,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from simclr_spec import listing
+from simclr_spec.cores import cores
 from simclr_spec.errors import DataError
 from simclr_spec.store import write_atomic
+from simclr_spec.words import shown
 
 Tell = Callable[[str], object]
 _FORMAT = 1
@@ -53,7 +54,7 @@ def today(
 
 
 def digest(
-    splits: Iterable[tuple[Sequence[Path], Sequence[int]]],
+    splits: Iterable[tuple[Sequence[str | Path], Sequence[int]]],
     cache: Path | None = None,
     *,
     rehash: bool = False,
@@ -68,7 +69,7 @@ def digest(
     for paths, labels in splits:
         sha.update(f"({len(paths)},)\n".encode())
         sha.update(b"".join(hashes[at : at + len(paths)]))
-        sha.update(struct.pack(f"<{len(labels)}q", *labels))
+        sha.update(b"".join(label.to_bytes(8, "little", signed=True) for label in labels))
         at += len(paths)
     if cache is not None and (files.read or len(files.keys) != len(known)):
         kept = [
@@ -108,49 +109,39 @@ class _Files:
         self.read = 0
         """files that had to be read"""
 
-    def hashes(self, paths: Sequence[Path]) -> list[bytes]:
+    def hashes(self, paths: Sequence[str | Path]) -> list[bytes]:
         from concurrent.futures import ThreadPoolExecutor
 
-        chunks = [paths[at : at + _CHUNK] for at in range(0, len(paths), _CHUNK)]
-        with ThreadPoolExecutor(min(_THREADS, len(os.sched_getaffinity(0)))) as pool:
-            sizes = []
-            for keys, mtimes, bytes_ in pool.map(_keys, chunks):
-                self.keys += keys
-                self.mtimes += mtimes
-                sizes += bytes_
-            unread = [i for i, key in enumerate(self.keys) if key not in self.known]
-            self.read = len(unread)
-            if self.tell and (total := sum(sizes[i] for i in unread)) > _MANY_BYTES:
-                self.tell(f"reading {len(unread):,} images ({total / 1e9:,.0f} GB) once, to know them again")
-            parts = [[paths[i] for i in unread[at : at + _CHUNK]] for at in range(0, len(unread), _CHUNK)]
+        unread, total = [], 0
+        for path, facts in zip(paths, listing.facts(paths), strict=True):
+            self.keys.append(_key(path, facts))
+            self.mtimes.append(facts[1])
+            if self.keys[-1] not in self.known:
+                unread.append(len(self.keys) - 1)
+                total += facts[0]
+        self.read = len(unread)
+        if self.tell and total > _MANY_BYTES:
+            self.tell(f"reading {len(unread):,} images ({total / 1e9:,.0f} GB) once, to know them again")
+        parts = [[paths[i] for i in unread[at : at + _CHUNK]] for at in range(0, len(unread), _CHUNK)]
+        with ThreadPoolExecutor(min(_THREADS, cores())) as pool:
             fresh = [one for part in pool.map(_sha256s, parts) for one in part]
         known = {**self.known, **dict(zip((self.keys[i] for i in unread), fresh, strict=True))} if unread else self.known
         return [known[key] for key in self.keys]
 
 
-def _keys(paths: Sequence[Path]) -> tuple[list[bytes], list[int], list[int]]:
-    """What tells each file as it is now; its mtime in ns; its bytes."""
-    keys, mtimes, sizes = [], [], []
-    for path in paths:
-        try:
-            now = os.stat(path)
-        except OSError as error:
-            raise DataError(f"cannot read the image {path}: {error.strerror}") from None
-        told = b"%d %d %d %s" % (now.st_size, now.st_mtime_ns, now.st_ino, os.fsencode(path))
-        keys.append(blake2b(told, digest_size=_KEY).digest())
-        mtimes.append(now.st_mtime_ns)
-        sizes.append(now.st_size)
-    return keys, mtimes, sizes
+def _key(path: str | Path, facts: tuple[int, int, int]) -> bytes:
+    """What tells the file as it is now."""
+    return blake2b(b"%d %d %d %s" % (*facts, os.fsencode(path)), digest_size=_KEY).digest()
 
 
-def _sha256s(paths: Sequence[Path]) -> list[bytes]:
+def _sha256s(paths: Sequence[str | Path]) -> list[bytes]:
     """hashlib lets other threads run meanwhile."""
     found = []
     for path in paths:
         try:
-            found.append(sha256(path.read_bytes()).digest())
+            found.append(sha256(Path(path).read_bytes()).digest())
         except OSError as error:
-            raise DataError(f"cannot read the image {path}: {error.strerror}") from None
+            raise DataError(f"cannot read the image {shown(path)}: {error.strerror}") from None
     return found
 
 

@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from simclr_spec import label_lists, listing, params
 from simclr_spec.data_roots import CIFAR10_FILES, data_roots, find, label_list, miscounted
 from simclr_spec.errors import DataError, MissingDataError
-from simclr_spec.listing import Listing, Split
+from simclr_spec.listing import Listing
 from simclr_spec.plan import Step
 from simclr_spec.store import Store, read_json, write_json
 from simclr_spec.words import alike, shown
@@ -55,23 +54,22 @@ def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None 
     faults: list[str] = []
     missing: list[str] = []
     notes: list[str] = []
-    looks: dict[tuple[Any, ...], Look] = {}
-    lists: dict[tuple[str, str], None] = {}
+    looks: dict[params.Dataset, Look] = {}
+    lists: set[tuple[str, str]] = set()
     for step in steps:
         dataset = params.build(params.Dataset, step.params["dataset"])
-        key = tuple(vars(dataset).values())
-        if key not in looks:
+        if dataset not in looks:
             try:
-                looks[key] = look(dataset, roots, step.origins["dataset.train_images"].origin, store, keep=keep)
+                looks[dataset] = look(dataset, roots, step.origins["dataset.train_images"].origin, store, keep=keep)
             except MissingDataError as error:
-                looks[key] = Look(None)
+                looks[dataset] = Look(None)
                 missing.append(str(error))
-            faults += looks[key].faults
-            notes += looks[key].notes
+            faults += looks[dataset].faults
+            notes += looks[dataset].notes
         if (digest := _list_digest(step.params)) and (digest, dataset.name) not in lists:
-            lists[digest, dataset.name] = None
+            lists.add((digest, dataset.name))
             try:
-                faults += _list_faults(label_list(digest, data_roots(roots)), looks[key].files)
+                faults += _list_faults(label_list(digest, data_roots(roots)), looks[dataset].files)
             except MissingDataError as error:
                 missing.append(str(error))
     if faults or missing:
@@ -88,7 +86,7 @@ def told(faults: Sequence[str]) -> list[str]:
 
 def look(dataset: params.Dataset, roots: Sequence[str], origin: str, store: Store | None = None, *, keep: bool = False) -> Look:
     """A data set looked at; `origin` is where its numbers are declared. Raises DataError where it is not found."""
-    folder = find(dataset.loader, dataset.name, data_roots(roots), labelled=dataset.classes is not None)
+    folder = find(dataset.loader, dataset.name, data_roots(roots), labelled=dataset.labelled)
     if folder is None:
         return Look(None)
     if dataset.loader == "cifar10":
@@ -103,10 +101,10 @@ def _other_sizes(folder: Path) -> Iterator[str]:
 
 
 def _images(dataset: params.Dataset, folder: Path, origin: str, memory: _Memory | None, keep: bool) -> Look:
-    found = listing.scan(folder, labelled=dataset.classes is not None)
-    images = [*_paths(found.train), *_paths(found.test)]
+    found = listing.scan(folder, labelled=dataset.labelled)
+    images = [*found.train.paths(), *found.test.paths()]
     others = [str(path) for path in found.ignored if path.is_file()]
-    facts = _facts([*images, *others])
+    facts = dict(zip([*images, *others], listing.facts([*images, *others]), strict=True))
     faults = [*found.faults, *(f"{shown(path)} is empty: it has 0 bytes" for path in images if not facts[path][0])]
     if sentence := miscounted(dataset, found.counts, folder, origin):
         faults.append(sentence + _fewest(found))
@@ -130,11 +128,6 @@ def _alike(classes: Sequence[str]) -> Iterator[str]:
             yield f"'{shown(other)}' and '{shown(name)}'"
 
 
-def _paths(split: Split) -> list[str]:
-    """As text: of millions, Paths would fill the memory."""
-    return [f"{split.folder}/{file}" for file in split.files]
-
-
 def _fewest(found: Listing) -> str:
     """`; in train 5 (ant) to 6 (bee) a class`, where classes differ."""
     counts = Counter(dict.fromkeys(range(len(found.classes)), 0))
@@ -147,20 +140,10 @@ def _fewest(found: Listing) -> str:
     )
 
 
-def _facts(paths: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Size and time of each file, in bytes and nanoseconds. On network drives, asking one after another takes minutes."""
-
-    def ask(some: Sequence[str]) -> list[tuple[int, int]]:
-        return [(found.st_size, found.st_mtime_ns) for found in map(os.stat, some)]
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        parts = pool.map(ask, (paths[start : start + 1000] for start in range(0, len(paths), 1000)))
-        return dict(zip(paths, chain.from_iterable(parts), strict=True))
-
-
-def _signature(folder: Path, facts: Mapping[str, tuple[int, int]]) -> str:
+def _signature(folder: Path, facts: Mapping[str, tuple[int, int, int]]) -> str:
+    """Of names, sizes and times below the folder."""
     sha, above = sha256(), len(os.fsencode(folder))
-    for path, (size, time) in facts.items():
+    for path, (size, time, _) in facts.items():
         sha.update(b"%b\0%d %d\n" % (os.fsencode(path)[above:], size, time))
     return sha.hexdigest()
 
@@ -171,7 +154,7 @@ def _sample(found: Listing) -> list[str]:
     chosen = []
     for split in (found.train, found.test):
         before = (None, *split.labels)
-        chosen += [path for i, path in enumerate(_paths(split)) if i % every == 0 or before[i] != split.labels[i]]
+        chosen += [path for i, path in enumerate(split.paths()) if i % every == 0 or before[i] != split.labels[i]]
     return chosen
 
 
@@ -221,17 +204,14 @@ class _Memory:
     store: Store
     folder: Path
 
-    @property
-    def _file(self) -> Path:
-        return self.store.path / ".data" / f"look-{sha256(os.fsencode(self.folder.resolve())).hexdigest()[:16]}.json"
-
     def signature(self) -> str | None:
-        return (read_json(self._file) or {}).get("signature")
+        return (read_json(self.store.look_of(self.folder)) or {}).get("signature")
 
     def write(self, signature: str) -> None:
-        self.store.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file.parent.mkdir(exist_ok=True)
-        write_json(self._file, {"folder": shown(self.folder.resolve()), "signature": signature})
+        file = self.store.look_of(self.folder)
+        self.store.make()
+        file.parent.mkdir(exist_ok=True)
+        write_json(file, {"folder": shown(self.folder.absolute()), "signature": signature})
 
 
 def _list_faults(path: Path, files: Sequence[str]) -> list[str]:

@@ -31,6 +31,11 @@ class Dataset:
     test_images: int | None = _p("images in the evaluation split; none where there are no classes", minimum=1)
     image_size: int = _p("side of the square network input, in pixels", minimum=1)
 
+    @property
+    def labelled(self) -> bool:
+        """Whether its images have classes."""
+        return self.classes is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:

@@ -301,8 +301,14 @@ class Store:
 
     def hashes_of(self, folder: Path) -> Path:
         """What is remembered of the files of a data set's folder; see content.py."""
-        name = sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16]
-        return self.path / ".data" / f"{name}.hashes"
+        return self._of_images(folder, "{}.hashes")
+
+    def look_of(self, folder: Path) -> Path:
+        """What the first look at a data set's folder remembers; see first_look.py."""
+        return self._of_images(folder, "look-{}.json")
+
+    def _of_images(self, folder: Path, name: str) -> Path:
+        return self.path / ".data" / name.format(sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16])
 
     def prepare(self, kind: str, label: str, fingerprint: str, step: dict[str, Any]) -> RunFolder:
         """The Step's folder with its step.json, written once."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from simclr_spec import content
+from simclr_spec import content, library
 from simclr_spec.cli import main
 from simclr_spec.errors import DataError
 from simclr_spec.store import Store
@@ -109,8 +109,10 @@ def test_an_image_that_cannot_be_read_is_named(folder: Path) -> None:
     path = folder / "train" / "cat" / "2.png"
     path.unlink()
     path.symlink_to("/nowhere/x.png")
-    with pytest.raises(DataError, match=rf"cannot read the image {path}: No such file or directory"):
+    with pytest.raises(DataError, match=rf"{path} is a link to /nowhere/x.png, which is not there"):
         content.today(folder)
+    with pytest.raises(DataError, match=rf"cannot read the image {path}: No such file or directory"):
+        content.digest([([str(path)], [0])])  # gone since it was listed
 
 
 def test_much_to_read_is_told_once(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,18 +129,20 @@ def test_no_torch_is_loaded(folder: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
 
 
-def test_doctor_tells_the_digest_of_what_was_read(tmp_path: Path) -> None:
-    folder = tmp_path / "imagenet"
-    tiny.images(folder)
+def test_doctor_tells_the_digest_of_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.project(tmp_path)
+    folder = (tmp_path / "pictures").rename(tmp_path / "tinyset")
+    monkeypatch.setattr(library, "names", lambda _: [str(tmp_path / "tinyset.toml")])  # as if it were declared
 
-    def doctor(*more: str) -> str:
+    def doctor(*more: str) -> list[str]:
         words = ["doctor", "--data-root", str(tmp_path), "--store", str(tmp_path / "runs"), *more]
-        (line,) = (line for line in CliRunner().invoke(main, words).output.splitlines() if "imagenet's images: " in line)
-        return line.partition("images: ")[2]
+        lines = CliRunner().invoke(main, words).output.splitlines()
+        return [line.partition("images: ")[2] for line in lines if "'s images: " in line]
 
-    assert doctor() == "not read yet (the first run does; --rehash reads them now)"
+    assert doctor() == ["not read yet (the first run does; --rehash reads them now)"]
     Store(tmp_path / "runs").make()
-    assert doctor("--rehash") == doctor() == f"digest {by_hand(folder)}"
+    assert doctor("--rehash") == doctor() == [f"digest {by_hand(folder)}"]
+    tiny.images(folder, 1)
+    assert doctor() == [f"digest {by_hand(folder)}"]
     replaced_unseen(folder / "val" / "cat" / "1.png")
-    assert doctor() != f"digest {by_hand(folder)}"
-    assert doctor("--rehash") == f"digest {by_hand(folder)}"
+    assert doctor("--rehash") == [], "of images that cannot be read only the faults are told"

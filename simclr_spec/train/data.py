@@ -46,26 +46,30 @@ def load(dataset: params.Dataset, roots: Sequence[str] = (), orientation: str = 
     """The data set, checked against the numbers and the digest of its declaration. Raises DataError.
 
     What the store knows of the files is not read again."""
-    piled = dataset.classes is None
-    folder = find(dataset.loader, dataset.name, data_roots(roots), labelled=not piled)
-    if folder is None:
-        images = digits()
-    else:
-        folder = folder.absolute()
-        images = image_folder(folder, orientation, labelled=False) if piled else _LOADERS[dataset.loader](folder, orientation)
-    counts = (len(images.train_labels), len(images.test_labels), int(images.train_labels.max()) + 1)
-    if sentence := miscounted(dataset, (counts[0], None, None) if piled else counts, folder):
+    folder = find(dataset.loader, dataset.name, data_roots(roots), labelled=dataset.labelled)
+    folder = folder and folder.absolute()
+    images = _read(dataset, folder, orientation)
+    train, test, classes = len(images.train_labels), len(images.test_labels), int(images.train_labels.max()) + 1
+    if sentence := miscounted(dataset, (train, test, classes) if dataset.labelled else (train, None, None), folder):
         raise DataError(sentence)
     if dataset.digest and (got := digest(images, store.hashes_of(folder) if store and folder else None)) != dataset.digest:
         raise content.wrong(dataset.name, got, dataset.digest)
     return images
 
 
+def _read(dataset: params.Dataset, folder: Path | None, orientation: str) -> Images:
+    if folder is None:
+        return digits()
+    if not dataset.labelled:
+        return image_folder(folder, orientation, labelled=False)
+    return _LOADERS[dataset.loader](folder, orientation)
+
+
 def seen(dataset: params.Dataset, images: Images, store: Store, tell: content.Tell) -> str | None:
     """The digest to be recorded with a result: that of images which nothing declares. Those of other loaders never change."""
     if not content.undeclared(dataset.loader, dataset.digest):
         return None
-    folder = find(dataset.loader, dataset.name, data_roots(), labelled=dataset.classes is not None)
+    folder = find(dataset.loader, dataset.name, data_roots(), labelled=dataset.labelled)
     assert folder is not None
     return digest(images, store.hashes_of(folder), tell)
 

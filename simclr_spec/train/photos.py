@@ -42,7 +42,7 @@ _TURNED_BACK = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
 class Files:
     """Images in files, decoded when indexed: files[samples] is a list of uint8 (3, h, w) on `device`."""
 
-    def __init__(self, paths: Sequence[Path], device: torch.device | str = "cpu", orientation: str = "stored") -> None:
+    def __init__(self, paths: Sequence[str | Path], device: torch.device | str = "cpu", orientation: str = "stored") -> None:
         self.paths, self.orientation = paths, orientation
         self.device = torch.device(device)
         self.pixels = np.zeros(len(paths), dtype=np.int64)  # of each image whose header has been read, else 0
@@ -92,13 +92,13 @@ def _pool() -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def measured(path: Path) -> int:
+def measured(path: str | Path) -> int:
     """Pixels, by the header. Raises DataError."""
     with _opened(path) as image:
         return image.width * image.height
 
 
-def decoded(path: Path, orientation: str = "stored") -> Tensor:
+def decoded(path: str | Path, orientation: str = "stored") -> Tensor:
     """-> uint8 (3, h, w). Raises DataError."""
     with _opened(path) as image:
         pixels = _rgb(_upright(image, orientation))
@@ -106,7 +106,7 @@ def decoded(path: Path, orientation: str = "stored") -> Tensor:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: str | Path) -> Iterator[Image.Image]:
     """Pillow raises errors of many types over broken files; each becomes a DataError that names the file."""
     from PIL import Image
 

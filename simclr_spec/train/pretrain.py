@@ -83,7 +83,7 @@ class Pretrain(Stage[params.Pretrain]):
 
     def knn(self, images: Images) -> dict[str, float]:
         """The k-NN monitor; images without classes have none."""
-        return {} if self.config.dataset.classes is None else {"knn_top1": self.knn_top1(images)}
+        return {"knn_top1": self.knn_top1(images)} if self.config.dataset.labelled else {}
 
     def knn_top1(self, images: Images) -> float:
         """Of the test images among the training images (BANK for each of `test_images`), by the features that are handed on."""
