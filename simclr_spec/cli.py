@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simclr_spec import __version__
-from simclr_spec.errors import SimclrSpecError, SpecError, UsageError
+from simclr_spec.errors import UsageError
 from simclr_spec.options import (
+    Cli,
     budget,
     completed,
     data_root_option,
@@ -30,31 +31,6 @@ from simclr_spec.options import (
 if TYPE_CHECKING:
     from simclr_spec.shelf import Entry
     from simclr_spec.survey import View
-
-
-class Cli(click.Group):
-    """Prints every error of ours as its sentences, without a traceback; exit codes as in `errors`."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SimclrSpecError as error:
-            for line in str(error).splitlines():
-                click.echo(line, err=True)
-            if isinstance(error, SpecError):
-                from simclr_spec.words import counted
-
-                click.echo(f"{counted(len(error.faults), 'fault')}, nothing planned.", err=True)
-            ctx.exit(2 if isinstance(error, (SpecError, UsageError)) else 1)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
-        except OSError as error:
-            what = "go on" if error.filename is None else f"use {os.fsdecode(error.filename)}"
-            click.echo(f"cannot {what}: {error.strerror or error}", err=True)
-            ctx.exit(2)
-        except KeyboardInterrupt:
-            ctx.exit(130)
 
 
 def _columns() -> int:
@@ -200,22 +176,12 @@ def report(
     --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
     from pathlib import Path
 
-    from simclr_spec.report.every import several
-    from simclr_spec.report.render import format_of, write
-    from simclr_spec.report.table import make
+    from simclr_spec.report.every import one, several
     from simclr_spec.store import Store
 
     names, selector = divided(words, specs=False)
-    shelf = Store(Path(store))
-    if len(names) == 1:
-        if output is not None and Path(output).resolve() == Path(names[0]).resolve():
-            raise UsageError(f"{output} is the report itself: name another file for the table")
-        form = format_of(form, output)
-        table = make(names[0], shelf, scale, sets, selector)
-        write(table, form, output)
-        failed, off = False, table.is_off
-    else:
-        failed, off = several(names, shelf, scale, sets, selector, form, output)
+    made = Store(Path(store)), scale, sets, selector, form, output
+    failed, off = (False, one(names[0], *made)) if len(names) == 1 else several(names, *made)
     if failed or (strict and off):
         raise click.exceptions.Exit(1)
 
@@ -248,11 +214,11 @@ def run(
     from simclr_spec import runner as runners
     from simclr_spec.room import refuse_what_does_not_fit
     from simclr_spec.show.plan import as_table, expected
+    from simclr_spec.show.run import look
     from simclr_spec.show.width import fitted
     from simclr_spec.staleness import Images
     from simclr_spec.store import Store
-    from simclr_spec.store_probe import probe
-    from simclr_spec.survey import check_data, survey
+    from simclr_spec.survey import survey
 
     names, selector = divided(words)
     machine = runners.read(runner).machine
@@ -264,50 +230,23 @@ def run(
     refuse_what_does_not_fit(view)
     if dry_run:
         click.echo(fitted(as_table(view)))
-        for note in check_data(view, data_root, store, keep=False):
-            _aside(note)
-        if view.running:
-            probe(Path(store))
-        view.refuse_stale()
-        return
-    _run(view, store, runner)
+        look(view, _aside, keep=False)
+    else:
+        _run(view, runner)
 
 
 def _aside(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _run(view: View, store: str, runner: str) -> None:
-    """Run the Steps of a survey on a terminal, and exit as its end demands."""
+def _run(view: View, runner: str) -> None:
     import shlex
-    from pathlib import Path
 
-    from simclr_spec import data_roots, dispatch, history
     from simclr_spec import runner as runners
-    from simclr_spec.show.live import ending, watcher
-    from simclr_spec.show.plan import stale
-    from simclr_spec.store import Store
-    from simclr_spec.store_probe import probe
-    from simclr_spec.survey import check_data
+    from simclr_spec.show import run as shown
 
-    place, shelf, asked = runners.read(runner), Store(Path(store)), {step.fingerprint for step in (*view.steps, *view.running)}
-    asked -= {step.fingerprint for step in view.stale}
-    for note in check_data(view, view.images.roots, store, keep=True):
-        _aside(note)
-    view.refuse_stale()
-    if view.running:
-        probe(shelf.path)
-        view.images.check(step.params["dataset"] for step in view.running)
-    roots = data_roots.data_roots(view.images.roots)
-    history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector, roots)
-    steps = [step for step in view.plan.steps if step.fingerprint in asked]
-    with watcher() as screen:
-        outcome = dispatch.run(view.plan, steps, shelf, place, screen, seconds=view.seconds, data_roots=view.images.roots)
-    if steps:
-        click.echo(ending(outcome, shlex.join(["simclr-spec", *sys.argv[1:]])))
-    for line in stale(view):
-        click.echo(line)
-    raise click.exceptions.Exit(130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run or view.stale)))
+    command = shlex.join(["simclr-spec", *sys.argv[1:]])
+    raise click.exceptions.Exit(shown.run(view, runners.read(runner), command, _aside))
 
 
 @main.command()
@@ -401,7 +340,7 @@ def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str
     names, selector = divided(words, specs=False)
     view = survey_again(store, names, selector, runners.read(runner).machine, data_root)
     refuse_what_does_not_fit(view)
-    _run(view, store, runner)
+    _run(view, runner)
 
 
 @main.command()

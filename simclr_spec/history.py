@@ -18,7 +18,7 @@ from typing import Any
 from simclr_spec import data_roots
 from simclr_spec.coordinates import Selector
 from simclr_spec.errors import SimclrSpecError
-from simclr_spec.library import is_path
+from simclr_spec.library import absolute, is_path
 from simclr_spec.plan.resolve import written_value
 from simclr_spec.store import Store, read_json, write_json
 
@@ -39,11 +39,6 @@ class Recorded:
 def record(store: Store) -> Path:
     """The file with every plan, one a line."""
     return store.path / ".plans" / "all.jsonl"
-
-
-def absolute(name: str) -> str:
-    """The same file from any working directory; a declared name stays."""
-    return os.path.abspath(name) if is_path(name) else name
 
 
 def _absolute_set(text: str) -> str:

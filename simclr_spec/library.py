@@ -5,6 +5,7 @@ An argument that ends in .toml or .json is a path; otherwise it is a declared na
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,6 +74,11 @@ def names(kind: Kind) -> list[str]:
 
 def is_path(name: str) -> bool:
     return name.endswith(SUFFIXES)
+
+
+def absolute(name: str, folder: Path | None = None) -> str:
+    """The same file from any working directory, as named from `folder` (None = this one); a declared name stays."""
+    return os.path.abspath((folder or Path()) / name) if is_path(name) else name
 
 
 _REMEDY: dict[Kind, str] = {

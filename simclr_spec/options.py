@@ -1,14 +1,15 @@
-"""Arguments and options that several commands share, alike on all of them."""
+"""What the commands share: how errors are told, and arguments and options that are alike on several of them."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from simclr_spec.errors import UsageError
+from simclr_spec.errors import SimclrSpecError, SpecError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -18,6 +19,31 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
+
+
+class Cli(click.Group):
+    """Prints every error of ours as its sentences, without a traceback; exit codes as in `errors`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SimclrSpecError as error:
+            for line in str(error).splitlines():
+                click.echo(line, err=True)
+            if isinstance(error, SpecError):
+                from simclr_spec.words import counted
+
+                click.echo(f"{counted(len(error.faults), 'fault')}, nothing planned.", err=True)
+            ctx.exit(2 if isinstance(error, (SpecError, UsageError)) else 1)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except OSError as error:
+            what = "go on" if error.filename is None else f"use {os.fsdecode(error.filename)}"
+            click.echo(f"cannot {what}: {error.strerror or error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            ctx.exit(130)
 
 
 def completed(kind: Kind, *more: str) -> Complete:

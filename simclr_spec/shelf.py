@@ -11,7 +11,8 @@ from typing import Any
 from simclr_spec import data_roots
 from simclr_spec.coordinates import FINISHED, Selector, State, matches, near_miss, show
 from simclr_spec.errors import SpecError, UsageError
-from simclr_spec.history import absolute, all_plans, located, record
+from simclr_spec.history import all_plans, located, record
+from simclr_spec.library import absolute
 from simclr_spec.plan import compile
 from simclr_spec.staleness import Images
 from simclr_spec.store import RunFolder, Store, read_json

@@ -13,9 +13,9 @@ from simclr_spec.store import place_first, write_atomic
 
 
 def probe(store: Path) -> None:
-    """In the store, or in the nearest folder above it that exists; leaves nothing behind. Raises UsageError."""
+    """In the store, or in the nearest folder above it; leaves nothing behind. Raises UsageError."""
     store = store.absolute()
-    above = next(folder for folder in (store, *store.parents) if folder.exists())
+    above = nearest(store)
     trial = above / f".probe-{os.urandom(6).hex()}"
     try:
         _try(trial.mkdir, f"cannot use {store}: {{}}")
@@ -25,6 +25,11 @@ def probe(store: Path) -> None:
         _try(lambda: _commit(trial), f"the store's file system ({above}) has no way to commit a result ({{}}), {_COMMITS}")
     finally:
         shutil.rmtree(trial, ignore_errors=True)
+
+
+def nearest(store: Path) -> Path:
+    """The store, or the nearest folder above it that exists."""
+    return next(folder for folder in (store.absolute(), *store.absolute().parents) if folder.exists())
 
 
 _LOCKS = (

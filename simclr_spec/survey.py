@@ -119,7 +119,7 @@ def survey(
     return view
 
 
-def check_data(view: View, roots: Sequence[str], store: str, *, keep: bool) -> list[str]:
+def check_data(view: View, *, keep: bool) -> list[str]:
     """A first look at what the running Steps read, which a dry run does not keep: notes, a line each.
 
     Raises DataError; where images are not there and a scale brings its own, names the rehearsal.
@@ -127,7 +127,7 @@ def check_data(view: View, roots: Sequence[str], store: str, *, keep: bool) -> l
     from simclr_spec import first_look
 
     try:
-        return first_look.check(view.running, roots, Store(Path(store)), keep=keep)
+        return first_look.check(view.running, view.images.roots, view.images.store, keep=keep)
     except MissingDataError as error:
         if not view.plan.may_rehearse:
             raise

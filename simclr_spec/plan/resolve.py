@@ -5,17 +5,15 @@ Every value remembers its origin, and what the recipe says when it says somethin
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path as FilePath
 from typing import Any, Literal
 
 from simclr_spec import params
 from simclr_spec.coordinates import matches
 from simclr_spec.document import Document, toml_value, value_fault
 from simclr_spec.errors import Fault, SpecError, UsageError, did_you_mean
-from simclr_spec.library import is_path, names, unknown
+from simclr_spec.library import absolute, is_path, names, unknown
 from simclr_spec.spec import Spec, Stage, schema
 from simclr_spec.spec.settings import Layer, Setting, coerce, fault_at, read_dataset, read_layer
 
@@ -79,12 +77,12 @@ class Resolver:
 
     def _check_datasets(self, scale: Layer) -> None:
         """A scale may replace the recipe's images, never those that the spec names; --set is the person's own word."""
-        document, brought = self.spec.document, _file_of(scale.dataset, scale.document.folder)
+        document, brought = self.spec.document, scale.dataset and absolute(scale.dataset, scale.document.folder)
         faults = []
         for stage in self.spec.stages.values():
             named, path = (stage.dataset, stage.path) if stage.dataset is not None else (self.spec.dataset, ())
             typed = any(one.field == "dataset" for one in self.overrides_of(stage))
-            if named is not None and not typed and _file_of(named, document.folder) != brought:
+            if named is not None and not typed and absolute(named, document.folder) != brought:
                 sentence = f"dataset {named!r}, but the scale {scale.document.name!r} brings {scale.dataset!r}"
                 faults.append(
                     document.fault((*path, "dataset"), f"{sentence}; name another scale, or none, or say --set dataset=NAME")
@@ -212,11 +210,6 @@ class Resolver:
             at = (stage.kind,)
         sentence = f"{stage.kind} lacks {name!r}; add {last} = {{ value = …, source = '…', status = '…' }}"
         return document.fault(at, sentence, key=True)
-
-
-def _file_of(name: str | None, folder: FilePath | None) -> str | None:
-    """What tells data sets apart: a declared name, or a file wherever it is named from."""
-    return os.path.abspath((folder or FilePath()) / name) if name is not None and is_path(name) else name
 
 
 def _check_dataset_name(document: Document) -> None:

@@ -1,4 +1,4 @@
-"""Several reports at once: those named, or all declared ones that have a result; printed, and written into a folder."""
+"""One report, printed or written; or several: those named, or all declared ones that have a result."""
 
 from __future__ import annotations
 
@@ -15,6 +15,24 @@ from simclr_spec.store import Store, write_output
 
 FOLDER = "out"
 FORMS = ("markdown", "csv")
+
+
+def one(
+    name: str,
+    store: Store,
+    scale: str | None,
+    sets: tuple[str, ...],
+    selector: Selector | None,
+    form: str | None,
+    output: str | None,
+) -> bool:
+    """Print the report, or write it into the file; whether it is off. Raises UsageError, and any fault of the report."""
+    if output is not None and Path(output).resolve() == Path(name).resolve():
+        raise UsageError(f"{output} is the report itself: name another file for the table")
+    form = render.format_of(form, output)
+    table = make(name, store, scale, sets, selector)
+    render.write(table, form, output)
+    return table.is_off
 
 
 def several(

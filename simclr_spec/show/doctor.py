@@ -19,7 +19,7 @@ from simclr_spec.errors import DataError, UsageError
 from simclr_spec.runner import Local
 from simclr_spec.spec.settings import read_dataset
 from simclr_spec.store import Store
-from simclr_spec.store_probe import probe
+from simclr_spec.store_probe import nearest, probe
 from simclr_spec.words import size
 
 PACKAGES = (
@@ -104,9 +104,8 @@ def _schedulers() -> Iterator[str]:
 
 
 def _store(path: Path) -> str:
-    above = next(folder for folder in [path.absolute(), *path.absolute().parents] if folder.exists())
     try:
         probe(path)
     except UsageError as error:
         return f"store       ✗ {path.absolute()}: {str(error).removesuffix('. Nothing started')}"
-    return f"store       {path.absolute()}, {size(shutil.disk_usage(above).free)} free"
+    return f"store       {path.absolute()}, {size(shutil.disk_usage(nearest(path)).free)} free"
