@@ -23,7 +23,7 @@ from torchvision.transforms import v2
 from simclr_spec import params
 from simclr_spec.params import Augment
 from simclr_spec.plan import compile
-from simclr_spec.train.augment import training_view
+from simclr_spec.train.augment import training_views
 
 
 def official() -> Augment:
@@ -35,9 +35,9 @@ def official() -> Augment:
 
 def ours(images: Tensor, size: int, config: Augment) -> Callable[[int], Tensor]:
     samples, epochs = torch.arange(len(images)), torch.zeros(len(images), dtype=torch.long)
-    return lambda step: training_view(
-        images, config, size, seed=0, train_step=step, samples=samples, epochs=epochs + step, view=0
-    )
+    return lambda step: training_views(
+        [images], config, size, seed=0, train_step=step, samples=samples, epochs=epochs + step, views=1
+    )[0]
 
 
 def per_image(images: Tensor, size: int, config: Augment, form: str) -> Callable[[int], list[Tensor]]:

@@ -1,8 +1,8 @@
 """Views of images for training and evaluation. Every parameter is a pure function of (seed, epoch, sample, view).
 
-A view is made in two steps: `draw` gives the parameters of the whole batch (on the CPU, a few numbers an image), `render` the
-pixels (where the images are). Order, as in the official code: crop and flip, colour operations in random order with a clip
-after each, greyscale, clip, blur.
+A view is made in two steps: `draw` gives the parameters (on the CPU, a few numbers an image), `cropped` and `coloured` pixels
+(where the images are). Order, as in the official code: crop and flip, colour operations in random order with a clip after each,
+greyscale, clip, blur.
 """
 
 from __future__ import annotations
@@ -74,24 +74,6 @@ def draw(
 
 
 @torch.no_grad()
-def training_view(
-    images: Tensor | Sequence[Tensor],
-    config: Augment,
-    size: int,
-    *,
-    seed: int,
-    train_step: int,
-    samples: Tensor,
-    epochs: Tensor,
-    view: int,
-) -> Tensor:
-    """uint8 (B, 3, H, W), or B images (3, h, w) -> float32 (B, 3, size, size) in [0, 1], as view `view` of the samples."""
-    height, width = sizes(images)
-    p = draw(height, width, config, seed=seed, train_step=train_step, samples=samples, epochs=epochs, view=view)
-    return render(images, p, config, size)
-
-
-@torch.no_grad()
 def training_views(
     parts: Iterable[Tensor | Sequence[Tensor]],
     config: Augment,
@@ -103,7 +85,9 @@ def training_views(
     epochs: Tensor,
     views: int,
 ) -> tuple[Tensor, ...]:
-    """The images of a batch, part after part -> its views, the same as `training_view` gives them. No part is kept."""
+    """The images of a batch, part after part -> its views, float32 (B, 3, size, size) in [0, 1].
+
+    A part is uint8 (b, 3, H, W), or b images (3, h, w); none is kept. The bits do not depend on where the batch is cut."""
     begun: list[list[tuple[Parameters, Tensor]]] = [[] for _ in range(views)]
     first = 0
     for images in parts:
@@ -132,11 +116,6 @@ def cropped(images: Tensor | Sequence[Tensor], p: Parameters, config: Augment, s
     """Crop, resize, flip, AutoAugment; not clipped unless AutoAugment is on."""
     x = resized(images, p.boxes, size, config.resize, p.flip)
     return x if p.autoaugment is None else _autoaugment(x, p.autoaugment)
-
-
-def render(images: Tensor | Sequence[Tensor], p: Parameters, config: Augment, size: int) -> Tensor:
-    """The pixels of a view: a pure function of images and parameters."""
-    return coloured(cropped(images, p, config, size), p, config, size)
 
 
 def coloured(x: Tensor, p: Parameters, config: Augment, size: int) -> Tensor:

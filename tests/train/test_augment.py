@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from simclr_spec.params import Augment
 from simclr_spec.train import augment, colour, crop
-from simclr_spec.train.augment import evaluation_view, training_view
+from simclr_spec.train.augment import evaluation_view, training_views
 from tests.train import slow_augment
 from tests.train.augment_config import digit_images, official
 
@@ -51,6 +53,11 @@ def pictures(batch: int, size: int) -> Tensor:
     coarse = torch.rand(batch, 3, 4, 4, generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, (size, size), mode="bilinear")
     return ((smooth + 0.1 * torch.rand(batch, 3, size, size, generator=generator)) * 230).to(torch.uint8)
+
+
+def training_view(images: Tensor | Sequence[Tensor], config: Augment, size: int, *, view: int, **who: Any) -> Tensor:
+    """One of the views of a whole batch."""
+    return training_views([images], config, size, views=view + 1, **who)[view]
 
 
 def arguments(batch: int, **changes: Any) -> dict[str, Any]:
