@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
@@ -85,25 +85,11 @@ def make(
     arguments = " ".join(
         [quote(report.spec), *([f"--scale {quote(scale)}"] if scale else []), *(f"--set {quote(one)}" for one in sets)]
     )
-    below = [
-        notes.missing(words for row in rows for cell in row if cell for words in missing_states(cell)),
-        notes.deviations(steps),
-        notes.assumptions(steps),
-        notes.made_from(steps, found),
-        notes.next_commands(steps, states, arguments + _elsewhere(store)),
-    ]
-    return Table(
-        report,
-        plan,
-        paper,
-        _subtitle(plan, paper, bool(deviating), recorded, arguments),
-        rows,
-        tuple(note for note in below if note),
-        arguments,
-        _elsewhere(store),
-        states,
-        len(found),
-    )
+    subtitle, option = _subtitle(plan, paper, bool(deviating), recorded, arguments), _elsewhere(store)
+    last = notes.made_from(steps, found), notes.next_commands(steps, states, arguments + option)
+    below = (_missing(rows), notes.deviations(steps), notes.assumptions(steps), *last)
+    told = tuple(note for note in below if note)
+    return Table(report, plan, paper, subtitle, rows, told, arguments, option, states, len(found))
 
 
 def begun(cell: Cell) -> bool:
@@ -111,11 +97,10 @@ def begun(cell: Cell) -> bool:
     return any(value.number is not None or value.state != "new" for value in cell.values)
 
 
-def missing_states(cell: Cell) -> Iterator[tuple[str, str]]:
-    """Fingerprint and state of each Step of the cell that has no number."""
-    for value in cell.values:
-        if value.number is None:
-            yield value.step.fingerprint, value.state
+def _missing(rows: Sequence[Sequence[Cell | None]]) -> Note | None:
+    """The Steps of all cells that have no number."""
+    values = (value for row in rows for cell in row if cell for value in cell.values)
+    return notes.missing((value.step.fingerprint, value.state) for value in values if value.number is None)
 
 
 def _narrowed(
