@@ -90,6 +90,14 @@ class Plan:
     """whether a scale may bring other images (see `Resolver.may_rehearse`)"""
 
     @property
+    def arguments(self) -> str:
+        """What one types behind a command to have this plan again."""
+        from shlex import join
+
+        scale = ["--scale", self.asked_scale] if self.asked_scale else []
+        return join([*self.specs, *scale, *(word for one in self.sets for word in ("--set", one))])
+
+    @property
     def machine(self) -> str:
         """On which costs are told unless another is asked for; UsageError where the scales name several."""
         if len(self.machines) > 1:

@@ -32,8 +32,6 @@ class Table:
     subtitle: tuple[str, ...]
     rows: tuple[tuple[Cell | None, ...], ...]
     notes: tuple[Note, ...]
-    arguments: str
-    """of `plan` and `explain`"""
     store_option: str
     states: Mapping[str, str]
     """by fingerprint, of all Steps behind the cells"""
@@ -82,14 +80,11 @@ def make(
         tuple(cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=deviating) for cell in row)
         for row in selected
     )
-    arguments = " ".join(
-        [quote(report.spec), *([f"--scale {quote(scale)}"] if scale else []), *(f"--set {quote(one)}" for one in sets)]
-    )
-    subtitle, option = _subtitle(plan, paper, bool(deviating), recorded, arguments), _elsewhere(store)
-    last = notes.made_from(steps, found), notes.next_commands(steps, states, arguments + option)
+    subtitle, option = _subtitle(plan, paper, bool(deviating), recorded), _elsewhere(store)
+    last = notes.made_from(steps, found), notes.next_commands(steps, states, plan.arguments + option)
     below = (_missing(rows), notes.deviations(steps), notes.assumptions(steps), *last)
     told = tuple(note for note in below if note)
-    return Table(report, plan, paper, subtitle, rows, told, arguments, option, states, len(found))
+    return Table(report, plan, paper, subtitle, rows, told, option, states, len(found))
 
 
 def begun(cell: Cell) -> bool:
@@ -132,13 +127,13 @@ def _elsewhere(store: Store) -> str:
     return "" if store.path == Path(here) else f" --store {quote(str(store.path))}"
 
 
-def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: Recorded | None, arguments: str) -> tuple[str, ...]:
+def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: Recorded | None) -> tuple[str, ...]:
     if not paper:
         setting = "a rehearsal, NOT the paper's setting"
     else:
         setting = "the paper's recipe, CHANGED (see the deviations)" if changed else "the paper's recipe"
     scale = [plan.scale_title] if plan.scale_title else []
-    return (setting, *scale, f"{arguments}, as run {recorded.time[:16]}" if recorded else arguments)
+    return (setting, *scale, f"{plan.arguments}, as run {recorded.time[:16]}" if recorded else plan.arguments)
 
 
 def _states(steps: Sequence[Step], store: Store, plan: Plan) -> dict[str, State]:

@@ -100,13 +100,13 @@ def _nothing_yet(table: Table) -> str:
 
 def _shortened(table: Table) -> list[Note]:
     """Where no number stands that could be taken for the paper's, a count of deviations and assumptions is enough."""
-    lists = f"simclr-spec explain {table.arguments} lists them"
+    lists = f"simclr-spec explain {table.plan.arguments} lists them"
     found = []
     for note in table.notes:
         if note.name in ("Deviations", "Assumptions"):
             found.append(Note(note.name, (f"in {len(note.items)} fields: {lists}",)) if note.groups else note)
         elif note.name == "Next":
-            found.append(Note(note.name, (f"simclr-spec plan {table.arguments}{table.store_option}", *note.items)))
+            found.append(Note(note.name, (f"simclr-spec plan {table.plan.arguments}{table.store_option}", *note.items)))
     return found
 
 

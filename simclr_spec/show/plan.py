@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -164,9 +163,8 @@ def _bill(view: View) -> Iterator[str]:
     else:
         yield "Nothing will run." if view.stale else "Everything is done: nothing will run."
     assumed, deviating = assumptions(view.plan.steps), deviations(view.plan.steps)
-    scale = ["--scale", view.plan.asked_scale] if view.plan.asked_scale else []
-    names = shlex.join([*view.plan.specs, *scale, *(word for one in view.plan.sets for word in ("--set", one))])
-    yield f"{counted(len(assumed), 'assumption')}, {counted(len(deviating), 'deviation')} (simclr-spec explain {names})"
+    told = f"{counted(len(assumed), 'assumption')}, {counted(len(deviating), 'deviation')}"
+    yield f"{told} (simclr-spec explain {view.plan.arguments})"
 
 
 def _assumed_rates(view: View) -> Iterator[str]:
