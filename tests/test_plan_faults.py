@@ -340,15 +340,15 @@ def test_no_scale_replaces_a_data_set_that_the_spec_names(scale: str | None, tmp
 
 
 @pytest.mark.parametrize("command", ["check", "plan", "explain", "run", "status", "report"])
-def test_every_command_says_so(command: str, tmp_path: Path) -> None:
+def test_every_command_says_so(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_STORE", str(tmp_path / "runs"))
     (tmp_path / "x.toml").write_text(OWN.replace("encoders", 'dataset = "cifar10"\nencoders', 1))
     (tmp_path / "report.toml").write_text(
         'title = "R"\nspec = "x.toml"\nmetric = "top1"\ncolumns = [{ title = "c", where = { stage = "finetune" } }]\n'
         'rows = [{ title = "r", where = { depth = 18 } }]\n'
     )
     file = tmp_path / ("report.toml" if command == "report" else "x.toml")
-    where = () if command in ("check", "explain") else ("--store", str(tmp_path / "runs"))
-    done = run(command, str(file), "--scale", "digits", *where)
+    done = run(command, str(file), "--scale", "digits")
     assert done.exit_code == 2
     assert f"x.toml:3:11: dataset 'cifar10', but the scale 'digits' brings 'digits'; {REMEDY}\n" in done.output
     assert not (tmp_path / "runs").exists()
