@@ -374,10 +374,13 @@ def test_a_run_looks_before_it_starts_and_tells_what_it_ignores(folder: Path) ->
     write("train/labels.csv")(folder)
     command = [sys.executable, "-m", "simclr_spec", "run", str(spec), "--store", str(where / "runs"), "--data-root", str(where)]
     write("val/ape/0.png", b"<html>")(folder)
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert not (where / "runs").exists()
+    for more in ([], ["--dry-run"]):
+        refused = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     picture(folder / "val/ape/0.png")
+    dry = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True)
+    assert "ignored, being no images" in dry.stderr
+    assert not (where / "runs").exists()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"pets: ignored, being no images: {folder}/train/labels.csv\n" in done.stderr

@@ -228,8 +228,8 @@ def test_a_plan_without_such_results_looks_at_no_image(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     tiny.project(tmp_path)
     finish_all(Store(tmp_path / "runs"), compile([FEW]), 50)  # of digits, which declare their digest
-    for module, name in ((content, "today"), (content, "last_look"), (staleness, "where")):
-        monkeypatch.setattr(module, name, look)
+    for name in ("today", "last_look"):
+        monkeypatch.setattr(content, name, look)
     for words in (("plan", FEW), ("run", FEW), ("plan", "mine.toml"), ("status",), ("status", "mine.toml")):
         code, said = typed(*words)
         assert code == 0, said
@@ -281,6 +281,16 @@ def test_retry_goes_back_to_the_images(mine: Path, tmp_path: Path, monkeypatch: 
     )
     elsewhere = tiny.call(tmp_path, "retry", "--store", "mine/runs", "--data-root", "elsewhere").stderr
     assert f"(looked in {tmp_path}/elsewhere/tinyset, {tmp_path}/elsewhere)" in elsewhere
+
+
+def test_run_goes_back_to_the_images_and_forgets_them_never(mine: Path) -> None:
+    """Also where nothing runs: what shows results must find the images again, or nobody sees that they changed."""
+    assert typed("run", "mine.toml") == (0, "3 Steps, all done before: nothing to run.\n")
+    code, said = typed("run", "mine.toml", "stage=supervised", "--set", "supervised.train_steps=3", *HERE[2:])
+    assert (code, said.splitlines()[-1][-9:]) == (0, ": 1 done.")
+    tiny.images(mine / "pictures", 1)
+    for words in (("plan", "mine.toml"), ("status", "mine.toml"), ("run", "mine.toml")):
+        assert "stale" in typed(*words)[1], words
 
 
 def test_the_environment_is_heard_before_what_is_remembered(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
