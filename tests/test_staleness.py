@@ -283,6 +283,15 @@ def test_retry_goes_back_to_the_images(mine: Path, tmp_path: Path, monkeypatch: 
     assert f"(looked in {tmp_path}/elsewhere/tinyset, {tmp_path}/elsewhere)" in elsewhere
 
 
+def test_the_pin_that_is_advised_counts_where_the_images_lay(mine: Path) -> None:
+    Path("tinyset.toml").write_text("image_size = 12\n")
+    assert typed("run", "mine.toml", "stage=supervised", *HERE)[0] == 0
+    tiny.images(mine / "pictures", 1)
+    (advice,) = re.findall(r"simclr-spec (pin .*)", typed("run", "mine.toml", "stage=supervised")[1])
+    code, said = typed(*advice.split())
+    assert (code, said[:21]) == (0, "tinyset.toml: digest "), said
+
+
 def test_run_goes_back_to_the_images_and_forgets_them_never(mine: Path) -> None:
     """Also where nothing runs: what shows results must find the images again, or nobody sees that they changed."""
     assert typed("run", "mine.toml") == (0, "3 Steps, all done before: nothing to run.\n")
