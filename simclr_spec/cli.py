@@ -266,8 +266,9 @@ def run(
         for note in check_data(view, images.roots, store, keep=False):
             _aside(note)
         if view.running:
-            probe(Path(store))
+            probe(shelf.path)
         view.refuse_stale()
+        images.check((step.params["dataset"] for step in view.running), declared=True)
         return
     _run(view, store, runner)
 
@@ -296,6 +297,7 @@ def _run(view: View, store: str, runner: str) -> None:
     view.refuse_stale()
     if view.running:
         probe(shelf.path)
+        shelf.make()
         view.images.check(step.params["dataset"] for step in view.running)
     roots = data_roots.data_roots(view.images.roots)
     history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector, roots)

@@ -66,11 +66,12 @@ class Images:
         today = self._today(dataset) if seen else None
         return today is not None and today[1] != seen
 
-    def check(self, datasets: Iterable[Mapping[str, Any]]) -> None:
-        """Look at all image folders among these, so that no worker has to; DataError for one that is not the declared one."""
-        self.store.make()
+    def check(self, datasets: Iterable[Mapping[str, Any]], *, declared: bool = False) -> None:
+        """Look at all image folders among these, so that no worker has to, or at those that declare a digest alone.
+
+        Raises DataError for one that is not the declared one."""
         for dataset in datasets:
-            if dataset["loader"] != "image_folder":
+            if dataset["loader"] != "image_folder" or (declared and not dataset["digest"]):
                 continue
             today = self._today(dataset)
             if today and dataset["digest"] and today[1] != dataset["digest"]:
