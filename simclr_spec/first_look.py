@@ -96,7 +96,8 @@ def look(dataset: params.Dataset, roots: Sequence[str], origin: str, store: Stor
         return Look(None)
     if dataset.loader == "cifar10":
         return Look(folder, tuple(_other_sizes(folder)))
-    return _images(dataset, folder, origin, _Memory(store, folder) if store else None, keep)
+    memory = _Memory(store, folder, dataset.classes is not None) if store else None
+    return _images(dataset, folder, origin, memory, keep)
 
 
 def _other_sizes(folder: Path) -> Iterator[str]:
@@ -233,10 +234,12 @@ class _Memory:
 
     store: Store
     folder: Path
+    labelled: bool
 
     @property
     def _file(self) -> Path:
-        return self.store.path / ".data" / f"look-{sha256(os.fsencode(self.folder.resolve())).hexdigest()[:16]}.json"
+        name = sha256(os.fsencode(self.folder.resolve())).hexdigest()[:16]
+        return self.store.path / ".data" / f"look-{name}{'' if self.labelled else '-pile'}.json"
 
     def signature(self) -> str | None:
         return (read_json(self._file) or {}).get("signature")

@@ -347,6 +347,12 @@ def test_headers_are_read_once_while_no_file_changes(folder: Path, monkeypatch: 
     assert headers(keep=False) == 18
     assert not store.path.exists()
     assert [headers(keep=True), headers(keep=True), headers(keep=False)] == [18, 0, 0]
+    piled = declared(classes=None, test_images=None)
+    for count in (12, 0):  # the same folder without labels is remembered beside it
+        opened.clear()
+        first_look.look(piled, [str(folder.parent)], "", store, keep=True)
+        assert len(opened) == count
+    assert headers(keep=True) == 0
     os.utime(folder / "val/ape/0.png", ns=(0, 0))
     assert headers(keep=True) == 18
     write("val/ape/0.png", b"<html>")(folder)

@@ -189,6 +189,7 @@ def test_one_folder_with_labels_and_without_is_not_taken_for_changed_images(
     assert typed("run", "mine.toml", *WHERE) == (0, "3 Steps, all done before: nothing to run.\n")
     tiny.images(tmp_path / "pictures", 1)
     assert typed("run", "mine.toml", *WHERE)[1].startswith("✗ 3 Steps stale: the images of 'tinyset' in")
+    assert f"digest {content.today(Path('pictures'), labelled=False)}" in typed("pin", "pile.toml", *WHERE)[1]
 
 
 def test_what_comes_of_a_stale_step_is_stale(mine: Path) -> None:
