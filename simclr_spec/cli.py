@@ -248,14 +248,14 @@ def run(
     from simclr_spec.room import refuse_what_does_not_fit
     from simclr_spec.show.plan import as_table, expected
     from simclr_spec.show.width import fitted
-    from simclr_spec.staleness import Images
+    from simclr_spec.staleness import Images, where
     from simclr_spec.store import Store
     from simclr_spec.store_probe import probe
     from simclr_spec.survey import check_data, survey
 
     names, selector = divided(words)
-    machine = runners.read(runner).machine
-    images = Images(Store(Path(store)), names, data_root, thorough=True, rehash=rehash, tell=_aside)
+    machine, shelf = runners.read(runner).machine, Store(Path(store))
+    images = Images(shelf, names, where(shelf, names, data_root), thorough=True, rehash=rehash, tell=_aside)
     options: dict[str, Any] = {"scale": scale, "sets": sets, "store": store, "machine": machine, "images": images}
     view = survey(names, selector, max_hours=max_gpu_hours, **options)
     if expect is not None and view.digest != (wanted := expected(expect)):
@@ -263,11 +263,12 @@ def run(
     refuse_what_does_not_fit(view)
     if dry_run:
         click.echo(fitted(as_table(view)))
-        for note in check_data(view, data_root, store, keep=False):
+        for note in check_data(view, images.roots, store, keep=False):
             _aside(note)
         if view.running:
-            probe(Path(store))
+            probe(shelf.path)
         view.refuse_stale()
+        images.check((step.params["dataset"] for step in view.running), declared=True)
         return
     _run(view, store, runner)
 
@@ -296,6 +297,7 @@ def _run(view: View, store: str, runner: str) -> None:
     view.refuse_stale()
     if view.running:
         probe(shelf.path)
+        shelf.make()
         view.images.check(step.params["dataset"] for step in view.running)
     roots = data_roots.data_roots(view.images.roots)
     history.record_plan(shelf, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector, roots)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from simclr_spec import content
+from simclr_spec import content, first_look
 from simclr_spec.cli import main
 from simclr_spec.errors import DataError
 from simclr_spec.store import Store
@@ -54,11 +54,12 @@ def test_the_digest_is_that_of_the_files_and_labels_and_of_training(folder: Path
     assert content.today(folder, cache) == by_hand(folder) != wanted
 
 
-def replaced_unseen(path: Path) -> None:
-    """Other bytes under the same name, size, mtime and inode."""
+def replaced_unseen(path: Path, keep: int = 0) -> None:
+    """Other bytes under the same name, size, mtime and inode; the first and last `keep` stay."""
     before = path.stat()
     with path.open("r+b") as file:
-        file.write(bytes(before.st_size))
+        file.seek(keep)
+        file.write(bytes(before.st_size - 2 * keep))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
@@ -109,7 +110,7 @@ def test_an_image_that_cannot_be_read_is_named(folder: Path) -> None:
     path = folder / "train" / "cat" / "2.png"
     path.unlink()
     path.symlink_to("/nowhere/x.png")
-    with pytest.raises(DataError, match=rf"cannot read the image {path}: No such file or directory"):
+    with pytest.raises(DataError, match=rf"{path} is a link to /nowhere/x\.png, which is not there"):
         content.today(folder)
 
 
@@ -127,8 +128,9 @@ def test_no_torch_is_loaded(folder: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
 
 
-def test_doctor_tells_the_digest_of_what_was_read(tmp_path: Path) -> None:
+def test_doctor_tells_the_digest_of_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "imagenet"
+    monkeypatch.setattr(first_look, "miscounted", lambda *_: "")  # ImageNet has more
     tiny.images(folder)
 
     def doctor(*more: str) -> str:
@@ -139,6 +141,6 @@ def test_doctor_tells_the_digest_of_what_was_read(tmp_path: Path) -> None:
     assert doctor() == "not read yet (the first run does; --rehash reads them now)"
     Store(tmp_path / "runs").make()
     assert doctor("--rehash") == doctor() == f"digest {by_hand(folder)}"
-    replaced_unseen(folder / "val" / "cat" / "1.png")
+    replaced_unseen(folder / "val" / "cat" / "1.png", keep=64)  # a header that can be read
     assert doctor() != f"digest {by_hand(folder)}"
     assert doctor("--rehash") == f"digest {by_hand(folder)}"

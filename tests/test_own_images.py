@@ -105,6 +105,7 @@ def test_every_command_that_plans_takes_the_root(root: Path) -> None:
     (root / "data").rename(root / "elsewhere")
     where = ["--data-root", f"pets={root}/elsewhere/pets"]
     store = ["--store", str(root / "runs")]
+    (root / "runs").mkdir()
     for words in (
         ["plan", spec, *store],
         ["explain", spec],
