@@ -212,6 +212,7 @@ def run(
     from pathlib import Path
 
     from simclr_spec import runner as runners
+    from simclr_spec.history import where
     from simclr_spec.room import refuse_what_does_not_fit
     from simclr_spec.show.plan import as_table, expected
     from simclr_spec.show.run import look
@@ -221,8 +222,8 @@ def run(
     from simclr_spec.survey import survey
 
     names, selector = divided(words)
-    machine = runners.read(runner).machine
-    images = Images(Store(Path(store)), names, data_root, thorough=True, rehash=rehash, tell=_aside)
+    machine, shelf = runners.read(runner).machine, Store(Path(store))
+    images = Images(shelf, names, where(shelf, names, data_root), thorough=True, rehash=rehash, tell=_aside)
     options: dict[str, Any] = {"scale": scale, "sets": sets, "store": store, "machine": machine, "images": images}
     view = survey(names, selector, max_hours=max_gpu_hours, **options)
     if expect is not None and view.digest != (wanted := expected(expect)):

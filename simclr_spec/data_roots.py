@@ -150,7 +150,7 @@ def _sha256(path: Path) -> str:
 
 
 def missing(what: str, places: Sequence[Path], near: str = "") -> MissingDataError:
-    looked = ", ".join(str(place.absolute()) for place in places) or "no root for this data set"
+    looked = ", ".join(dict.fromkeys(str(place.absolute()) for place in places)) or "no root for this data set"
     return MissingDataError(f"{what} not found (looked in {looked}): {near}{HINT}")
 
 

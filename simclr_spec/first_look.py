@@ -55,7 +55,7 @@ def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None 
     missing: list[str] = []
     notes: list[str] = []
     looks: dict[params.Dataset, Look] = {}
-    lists: set[tuple[str, str]] = set()
+    lists: set[tuple[str, str, str]] = set()
     for step in steps:
         dataset = params.build(params.Dataset, step.params["dataset"])
         if dataset not in looks:
@@ -66,10 +66,14 @@ def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None 
                 missing.append(str(error))
             faults += looks[dataset].faults
             notes += looks[dataset].notes
-        if (digest := _list_digest(step.params)) and (digest, dataset.name) not in lists:
-            lists.add((digest, dataset.name))
+        if digest := _list_digest(step.params):
+            asked, wanted = _asked(step.params["labels"], dataset)
+            if (digest, dataset.name, asked) in lists:
+                continue
+            lists.add((digest, dataset.name, asked))
             try:
-                faults += _list_faults(label_list(digest, data_roots(roots)), looks[dataset].files)
+                path, files = label_list(digest, data_roots(roots)), looks[dataset].files
+                faults += _list_faults(path, files) or _list_size(path, files, asked, wanted)
             except MissingDataError as error:
                 missing.append(str(error))
     if faults or missing:
@@ -91,7 +95,8 @@ def look(dataset: params.Dataset, roots: Sequence[str], origin: str, store: Stor
         return Look(None)
     if dataset.loader == "cifar10":
         return Look(folder, tuple(_other_sizes(folder)))
-    return _images(dataset, folder, origin, _Memory(store, folder) if store else None, keep)
+    memory = _Memory(store, folder, dataset.labelled) if store else None
+    return _images(dataset, folder, origin, memory, keep)
 
 
 def _other_sizes(folder: Path) -> Iterator[str]:
@@ -177,6 +182,8 @@ def _header(path: str) -> str:
             tail = file.read()
             file.seek(0)
             with Image.open(file) as image:
+                if sentence := without_white(image.mode, image.format):
+                    return f"cannot read the image {shown(path)}: {sentence}"
                 if _ENDS.get(str(image.format), b"") not in tail:
                     image.load()
     except UnidentifiedImageError:
@@ -184,6 +191,14 @@ def _header(path: str) -> str:
     except Exception as error:  # Pillow's readers raise whatever they come upon
         return f"cannot read the image {shown(path)}: {getattr(error, 'strerror', None) or error}"
     return ""
+
+
+def without_white(mode: str, form: str | None) -> str:
+    """Why pixels of this kind (Pillow's mode and format) have no brightness, or the empty string."""
+    if mode not in ("I", "F") or (mode == "I" and form in ("PNG", "PPM")):
+        return ""
+    numbers = "32-bit integers" if mode == "I" else "floating-point numbers"
+    return f"its pixels are {numbers}, and nothing says which of them is white; save it with 8 or 16 bits"
 
 
 def _misnamed(path: str) -> str:
@@ -203,12 +218,13 @@ class _Memory:
 
     store: Store
     folder: Path
+    labelled: bool
 
     def signature(self) -> str | None:
-        return (read_json(self.store.look_of(self.folder)) or {}).get("signature")
+        return (read_json(self.store.look_of(self.folder, labelled=self.labelled)) or {}).get("signature")
 
     def write(self, signature: str) -> None:
-        file = self.store.look_of(self.folder)
+        file = self.store.look_of(self.folder, labelled=self.labelled)
         self.store.make()
         file.parent.mkdir(exist_ok=True)
         write_json(file, {"folder": shown(self.folder.absolute()), "signature": signature})
@@ -222,6 +238,22 @@ def _list_faults(path: Path, files: Sequence[str]) -> list[str]:
     except DataError as error:
         return str(error).splitlines()
     return []
+
+
+def _asked(labels: Mapping[str, Any], dataset: params.Dataset) -> tuple[str, float]:
+    """What the Step says of its labelled images, in words and as their number."""
+    if labels["per_class"] is not None:
+        return f"labels_per_class {labels['per_class']}", labels["per_class"] * dataset.classes
+    return f"label_fraction {labels['fraction']:g}", labels["fraction"] * dataset.train_images
+
+
+def _list_size(path: Path, files: Sequence[str], asked: str, wanted: float) -> list[str]:
+    """Of a list that would pass for another amount of labels, in plans, names and reports."""
+    count = len(label_lists.resolve(path, files)) if files else wanted
+    if abs(count - wanted) < 1:
+        return []
+    told = f"names {count:,} of {len(files):,} training images, but {asked} is {round(wanted):,}"
+    return [f"{path}: {told}; say label_fraction = {count / len(files):.7g}, or name another list"]
 
 
 def _list_digest(step: Mapping[str, Any]) -> str:

@@ -70,7 +70,8 @@ def record_plan(
     (store.path / ".plans").mkdir(exist_ok=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     names, changes = tuple(map(absolute, specs)), tuple(map(_absolute_set, sets))
-    plan = Recorded(names, scale and absolute(scale), changes, selector, now, tuple(map(data_roots.absolute, roots)))
+    places = tuple(dict.fromkeys(map(data_roots.absolute, roots)))
+    plan = Recorded(names, scale and absolute(scale), changes, selector, now, places)
     with record(store).open("a+b") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
         torn = file.read() not in (b"", b"\n")  # by a crash: it stays a line of its own

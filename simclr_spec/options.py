@@ -84,6 +84,8 @@ def stored(command: Command, *, there: bool = False) -> Command:
     def named(ctx: click.Context, param: click.Parameter, folder: str) -> str:
         if not folder:
             raise UsageError("--store wants the name of a folder")
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise UsageError(f"cannot use {os.path.abspath(folder)}: it is a file, and --store wants the name of a folder")
         typed = ctx.get_parameter_source(str(param.name)) is click.core.ParameterSource.COMMANDLINE
         if there and typed and not os.path.exists(folder):
             raise UsageError(f"there is nothing at {os.path.abspath(folder)}: --store names the folder in which Steps were run")

@@ -13,7 +13,7 @@ from simclr_spec.data_roots import find
 from simclr_spec.document import parse
 from simclr_spec.document.positions import STRING, scan
 from simclr_spec.errors import SpecError, UsageError
-from simclr_spec.history import where
+from simclr_spec.history import located, where
 from simclr_spec.spec.settings import read_dataset
 from simclr_spec.store import Store, write_atomic
 
@@ -22,14 +22,15 @@ _SOURCE = "simclr-spec pin"
 
 def pin(name: str, store: Store, roots: Sequence[str] = (), *, rehash: bool = False, tell: content.Tell | None = None) -> str:
     """What was done, or what to type. Raises DataError where the images are not there."""
-    _, facts = read_dataset(name, None)
+    with located(store, ()):  # what is not written is counted
+        _, facts = read_dataset(name, None)
     loader, dataset = facts["dataset.loader"].value, facts["dataset.name"].value
     if loader != "image_folder":
         raise UsageError(f"nothing to pin: the loader {loader} reads known files only")
     labelled = facts["dataset.classes"].value is not None
     folder = find(loader, dataset, where(store, (), roots), labelled=labelled)
     assert folder is not None
-    cache = store.hashes_of(folder) if store.path.is_dir() else None
+    cache = store.hashes_of(folder, labelled=labelled) if store.path.is_dir() else None
     digest = content.today(folder, cache, labelled=labelled, rehash=rehash, tell=tell)
     if not library.is_path(name):
         return f"{folder}: the images of {name} are told by --set dataset.digest={digest}"

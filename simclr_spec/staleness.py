@@ -44,7 +44,8 @@ class Images:
     ) -> None:
         self.store, self.specs, self.roots = store, specs, roots
         self.thorough, self.rehash, self.tell = thorough, rehash, tell
-        self._looked: dict[str, tuple[Path, str] | None] = {}
+        self._looked: dict[tuple[str, bool], tuple[Path, str] | None] = {}
+        """by name and whether labelled: of one folder with labels and without"""
 
     def mark(self, states: dict[str, State], steps: Iterable[tuple[str, Iterable[str], Mapping[str, Any], RunFolder]]) -> None:
         """Turn `done` into `stale` in `states`; `steps` are (fingerprint, parents, data set, folder), parents first."""
@@ -71,13 +72,14 @@ class Images:
         today = self._today(dataset) if seen else None
         return today is not None and today[1] != seen
 
-    def check(self, datasets: Iterable[Mapping[str, Any]]) -> None:
-        """Look at all image folders among these, so that no worker has to; DataError for one that is not the declared one."""
+    def check(self, datasets: Iterable[Mapping[str, Any]], *, declared: bool = False) -> None:
+        """Look at all image folders among these, so that no worker has to, or at those that declare a digest alone.
+
+        Raises DataError for one that is not the declared one."""
         from simclr_spec import content
 
-        self.store.make()
         for dataset in datasets:
-            if dataset["loader"] != "image_folder":
+            if dataset["loader"] != "image_folder" or (declared and not dataset["digest"]):
                 continue
             today = self._today(dataset)
             if today and dataset["digest"] and today[1] != dataset["digest"]:
@@ -85,16 +87,15 @@ class Images:
 
     def told(self, steps: Iterable[Step]) -> str:
         """`the images of 'mine' in /data/mine`, for a person."""
-        names = dict.fromkeys(step.params["dataset"]["name"] for step in steps)
-        return "the images of " + ", ".join(
-            f"'{n}'" + (f" in {f[0].absolute()}" if (f := self._looked.get(n)) else "") for n in names
-        )
+        keys = dict.fromkeys(_key(step.params["dataset"]) for step in steps)
+        told = (f"'{key[0]}'" + (f" in {f[0].absolute()}" if (f := self._looked.get(key)) else "") for key in keys)
+        return "the images of " + ", ".join(dict.fromkeys(told))
 
     def _today(self, dataset: Mapping[str, Any]) -> tuple[Path, str] | None:
-        name = dataset["name"]
-        if name not in self._looked:
-            self._looked[name] = self._look(dataset["loader"], name, dataset["classes"] is not None)
-        return self._looked[name]
+        key = _key(dataset)
+        if key not in self._looked:
+            self._looked[key] = self._look(dataset["loader"], *key)
+        return self._looked[key]
 
     def _look(self, loader: str, name: str, labelled: bool) -> tuple[Path, str] | None:
         """The folder and its digest, where it is there and may be looked at."""
@@ -105,7 +106,7 @@ class Images:
         except DataError:
             return None
         assert folder is not None
-        cache = self.store.hashes_of(folder)
+        cache = self.store.hashes_of(folder, labelled=labelled)
         if self.thorough:
             return folder, content.today(folder, cache, labelled=labelled, rehash=self.rehash, tell=self.tell)
         last = content.last_look(cache)
@@ -114,6 +115,10 @@ class Images:
         with suppress(DataError):  # whoever trains is told
             return folder, content.today(folder, cache, labelled=labelled)
         return None
+
+
+def _key(dataset: Mapping[str, Any]) -> tuple[str, bool]:
+    return dataset["name"], dataset["classes"] is not None
 
 
 def advice(steps: Iterable[Step]) -> str:

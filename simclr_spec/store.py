@@ -299,16 +299,17 @@ class Store:
                 if entry.is_dir():
                     yield RunFolder(Path(entry.path))
 
-    def hashes_of(self, folder: Path) -> Path:
-        """What is remembered of the files of a data set's folder; see content.py."""
-        return self._of_images(folder, "{}.hashes")
+    def hashes_of(self, folder: Path, *, labelled: bool = True) -> Path:
+        """What is remembered of the files of a data set's folder; see content.py. The same folder without labels is another."""
+        return self._of_images(folder, labelled, "{}.hashes")
 
-    def look_of(self, folder: Path) -> Path:
+    def look_of(self, folder: Path, *, labelled: bool = True) -> Path:
         """What the first look at a data set's folder remembers; see first_look.py."""
-        return self._of_images(folder, "look-{}.json")
+        return self._of_images(folder, labelled, "look-{}.json")
 
-    def _of_images(self, folder: Path, name: str) -> Path:
-        return self.path / ".data" / name.format(sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16])
+    def _of_images(self, folder: Path, labelled: bool, name: str) -> Path:
+        known = sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16]
+        return self.path / ".data" / name.format(known + ("" if labelled else "-pile"))
 
     def prepare(self, kind: str, label: str, fingerprint: str, step: dict[str, Any]) -> RunFolder:
         """The Step's folder with its step.json, written once."""

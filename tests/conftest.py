@@ -11,6 +11,7 @@ import pytest
 from simclr_spec.store import Store
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported: tests may run beside each other
+os.environ.pop("COLUMNS", None)  # what runs tests beside each other sets it, and piped tables keep within it
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what they put into the background with SIGINT ignored
 
 

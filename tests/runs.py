@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -80,6 +80,18 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command(folder, *options), stdout=out, stderr=subprocess.STDOUT, text=True, env=environment(), start_new_session=True
     )
+
+
+@contextlib.contextmanager
+def started(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """As `start`; whatever becomes of the test, nothing of it goes on."""
+    process = start(folder, *options)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def run(folder: Path, *options: str, name: str = "run") -> subprocess.CompletedProcess[str]:

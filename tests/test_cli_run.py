@@ -96,19 +96,19 @@ def test_signals_to_the_process_group_stop_it_in_order(tmp_path: Path, number: s
 
 def test_a_second_run_says_at_once_what_it_waits_for(tmp_path: Path) -> None:
     options = (*LONG, "stage=pretrain")
-    first = runs.start(tmp_path, *options)
-    runs.wait_for(lambda: runs.working(tmp_path, "pretrain"))
-    second = runs.start(tmp_path, *options)
-    assert second.stdout is not None
-    told = second.stdout.readline()
-    worker = runs.working(tmp_path, "pretrain")
-    place = f"process {worker} on {socket.gethostname()} works on it since 20"
-    assert f"waits for pretrain r18-1x-digits-s0: {place}" in told
-    for process in (second, first):
-        os.killpg(process.pid, signal.SIGINT)
-        said, _ = process.communicate(timeout=runs.PATIENCE)
-        assert process.returncode == 130
-        assert (f"1 Step not run, because {place}" in said) == (process is second)
+    with runs.started(tmp_path, *options) as first:
+        runs.wait_for(lambda: runs.working(tmp_path, "pretrain"))
+        with runs.started(tmp_path, *options) as second:
+            assert second.stdout is not None
+            told = second.stdout.readline()
+            worker = runs.working(tmp_path, "pretrain")
+            place = f"process {worker} on {socket.gethostname()} works on it since 20"
+            assert f"waits for pretrain r18-1x-digits-s0: {place}" in told
+            for process in (second, first):
+                os.killpg(process.pid, signal.SIGINT)
+                said, _ = process.communicate(timeout=runs.PATIENCE)
+                assert process.returncode == 130
+                assert (f"1 Step not run, because {place}" in said) == (process is second)
 
 
 def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:

@@ -198,6 +198,11 @@ FAULTS: dict[str, tuple[Spoil, list[str]]] = {
         half("val/ape/1.png"),
         ["cannot read the image {0}/val/ape/1.png: image file is truncated"],
     ),
+    "numbers of which none is white": (
+        lambda folder: Image.new("F", (9, 9)).save(folder / "val/ape/1.png", format="TIFF"),
+        ["cannot read the image {0}/val/ape/1.png: its pixels are floating-point numbers, and nothing says which of them is "
+         "white; save it with 8 or 16 bits"],
+    ),
     "one image too few": (
         remove("train/cow/3.png"), [NUMBERS.format("11, 6 and 3") + "; in train 3 (cow) to 4 (ape) a class"]
     ),
@@ -214,7 +219,7 @@ def test_what_would_go_unused_or_wrong_is_a_fault(case: str, folder: Path) -> No
     assert list(look(folder).faults) == [line.replace("{0}", str(folder)) for line in expected]
 
 
-OPENED = ("(PNG)", "0 bytes", "can be read", "truncated", "declared")
+OPENED = ("(PNG)", "0 bytes", "can be read", "cannot read", "declared")
 
 
 @pytest.mark.parametrize("case", [case for case in FAULTS if not any(word in FAULTS[case][1][0] for word in OPENED)])
@@ -289,6 +294,23 @@ def test_label_lists_are_held_against_the_images(folder: Path) -> None:
     assert "cow/9.png" in line
 
 
+@pytest.mark.parametrize(("amount", "told"), [("label_fraction = 0.5", "label_fraction 0.5 is 6"),
+                                              ("labels_per_class = 2", "labels_per_class 2 is 6")])  # fmt: skip
+def test_a_list_of_another_size_than_the_step_says_is_a_fault(amount: str, told: str, folder: Path) -> None:
+    """Else what was trained on four images would be shown as trained on half of all."""
+    text = "ape/0.png\nape/1.png\nbat/0.png\ncow/1.png\n"
+    (folder.parent / "some.txt").write_text(text)
+    labels = f'labels = {{ sampler = "list", list_digest = "{sha(text)}" }}\n'
+    with pytest.raises(DataError) as caught:
+        first_look.check(folders.planned(folder.parent, spec=f"{folders.SPEC}{amount}\n{labels}").steps, [str(folder.parent)])
+    assert str(caught.value) == (
+        f"{folder.parent}/some.txt: names 4 of 12 training images, but {told}; "
+        "say label_fraction = 0.3333333, or name another list"
+    )
+    steps = folders.planned(folder.parent, spec=f"{folders.SPEC}label_fraction = 0.34\n{labels}").steps
+    assert first_look.check(steps, [str(folder.parent)]) == []
+
+
 def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -325,6 +347,12 @@ def test_headers_are_read_once_while_no_file_changes(folder: Path, monkeypatch: 
     assert headers(keep=False) == 18
     assert not store.path.exists()
     assert [headers(keep=True), headers(keep=True), headers(keep=False)] == [18, 0, 0]
+    piled = declared(classes=None, test_images=None)
+    for count in (12, 0):  # the same folder without labels is remembered beside it
+        opened.clear()
+        first_look.look(piled, [str(folder.parent)], "", store, keep=True)
+        assert len(opened) == count
+    assert headers(keep=True) == 0
     os.utime(folder / "val/ape/0.png", ns=(0, 0))
     assert headers(keep=True) == 18
     write("val/ape/0.png", b"<html>")(folder)
@@ -352,10 +380,13 @@ def test_a_run_looks_before_it_starts_and_tells_what_it_ignores(folder: Path) ->
     write("train/labels.csv")(folder)
     command = [sys.executable, "-m", "simclr_spec", "run", str(spec), "--store", str(where / "runs"), "--data-root", str(where)]
     write("val/ape/0.png", b"<html>")(folder)
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert not (where / "runs").exists()
+    for more in ([], ["--dry-run"]):
+        refused = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     picture(folder / "val/ape/0.png")
+    dry = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True)
+    assert "ignored, being no images" in dry.stderr
+    assert not (where / "runs").exists()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"pets: ignored, being no images: {folder}/train/labels.csv\n" in done.stderr

@@ -34,11 +34,11 @@ def test_examples_run(kind: str, text: str, tmp_path: Path, monkeypatch: pytest.
         assert step.params["epochs"] == 6.0
     elif kind == "report":
         (tmp_path / "mine.toml").write_text(EXAMPLES[0][1], encoding="utf-8")
-        monkeypatch.setenv("SIMCLR_SPEC_STORE", str(tmp_path / "runs"))
-        shown = CliRunner().invoke(main, ["report", str(file)])
+        store = {"SIMCLR_SPEC_STORE": str(tmp_path / "runs")}
+        shown = CliRunner().invoke(main, ["report", str(file)], env=store)
         assert shown.exit_code == 0
         assert shown.output.splitlines()[3].startswith("No result yet: ")
-        shown = CliRunner().invoke(main, ["report", str(file), "--format", "markdown"])
+        shown = CliRunner().invoke(main, ["report", str(file), "--format", "markdown"], env=store)
         assert [line for line in shown.output.splitlines() if "fine-tuned" in line] == ["| fine-tuned | – | – |"]
     elif kind == "runner":
         assert runner.read(str(file)) == runner.Local(slots=(0, 1), threads=4, timeout_minutes=600, machine="h100")

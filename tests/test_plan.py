@@ -229,7 +229,9 @@ def test_selection_with_ancestors_and_descendants() -> None:
     assert count("stage=finetune depth=50") == 12
     assert count("+stage=finetune depth=50") == 16
     assert count("stage=pretrain depth=50 width=1 sk=false+") == 5
-    with pytest.raises(UsageError, match=r"^no Step of this plan has depth=18; `simclr-spec plan` shows their coordinates$"):
+    with pytest.raises(
+        UsageError, match=r"^no Step of this plan has depth=18; `simclr-spec plan --steps` shows their coordinates$"
+    ):
         count("depth=18")
 
 

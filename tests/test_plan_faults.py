@@ -115,7 +115,7 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None 
 def test_contradictions_have_a_place_and_a_remedy(text: str, sentence: str, tmp_path: Path) -> None:
     lines = library.read("recipe", "simclrv2").text.split("\n")
     head = 1 + next(i for i, line in enumerate(lines) if line.startswith("layers ="))
-    layer = 1 + next(i for i, line in enumerate(lines) if line.startswith("from_layer ="))
+    layer = 1 + next(i for i, line in enumerate(lines) if line.startswith("set.from_layer ="))
     lines = library.read("scale", "digits").text.split("\n")
     width = 1 + next(i for i, line in enumerate(lines) if line.startswith("base_width ="))
     kinds = "'pretrain', 'finetune', 'linear_eval', 'supervised' or 'distill'"
@@ -340,18 +340,19 @@ def test_no_scale_replaces_a_data_set_that_the_spec_names(scale: str | None, tmp
 
 
 @pytest.mark.parametrize("command", ["check", "plan", "explain", "run", "status", "report"])
-def test_every_command_says_so(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIMCLR_SPEC_STORE", str(tmp_path / "runs"))
+def test_every_command_says_so(command: str, tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(OWN.replace("encoders", 'dataset = "cifar10"\nencoders', 1))
     (tmp_path / "report.toml").write_text(
         'title = "R"\nspec = "x.toml"\nmetric = "top1"\ncolumns = [{ title = "c", where = { stage = "finetune" } }]\n'
         'rows = [{ title = "r", where = { depth = 18 } }]\n'
     )
     file = tmp_path / ("report.toml" if command == "report" else "x.toml")
-    done = run(command, str(file), "--scale", "digits")
+    where = () if command in ("check", "explain") else ("--store", str(tmp_path / "runs"))
+    (tmp_path / "runs").mkdir()
+    done = run(command, str(file), "--scale", "digits", *where)
     assert done.exit_code == 2
     assert f"x.toml:3:11: dataset 'cifar10', but the scale 'digits' brings 'digits'; {REMEDY}\n" in done.output
-    assert not (tmp_path / "runs").exists()
+    assert not list((tmp_path / "runs").iterdir())
 
 
 def test_no_scale_replaces_the_data_set_of_a_stage(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from simclr_spec.history import record_plan
 from simclr_spec.plan import compile
 from simclr_spec.store import RunFolder, Store
 from simclr_spec.survey import survey
-from tests.finished import FEW, fail, finish
+from tests.finished import FEW, fail, finish, prepare
 from tests.typed import run
 
 CHAIN = """
@@ -211,6 +211,14 @@ def test_gc_names_the_line_of_a_spec_that_is_gone(store: Store, tmp_path: Path) 
     record = store.path / ".plans" / "all.jsonl"
     record.write_text(record.read_text().splitlines()[0] + "\n")
     assert run("gc").output == "Nothing to delete: a spec needs every run folder.\n"
+
+
+def test_gc_leaves_what_a_process_works_on(tmp_path: Path) -> None:
+    store, step = Store(tmp_path / "runs"), compile([spec(tmp_path)], sets=["epochs=1"]).steps[0]
+    folder = prepare(store, step)
+    with folder.leased():
+        assert shelf.waste(store) == []
+    assert [one.path for one in shelf.waste(store)] == [folder.path]
 
 
 def test_gc_deletes_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:

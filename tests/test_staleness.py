@@ -152,10 +152,11 @@ def test_a_pinned_data_set_makes_new_steps_and_is_checked(mine: Path) -> None:
     assert not any("data_digest" in result for result in results), "it is in the Step"
     tiny.images(mine / "pictures", 2)
     assert typed("run", "mine.toml", *WHERE) == (0, "3 Steps, all done before: nothing to run.\n")
-    code, said = typed("run", "mine.toml", "--set", "train_steps=3", *WHERE)
     digests = content.today(mine / "pictures"), pinned.steps[0].params["dataset"]["digest"]
-    assert code == 1
-    assert said.startswith("data set 'tinyset' is not the declared one: its digest is {}, declared is {}.".format(*digests))
+    for more in ((), ("--dry-run",)):
+        code, said = typed("run", "mine.toml", "--set", "train_steps=3", *WHERE, *more)
+        assert code == 1
+        assert "data set 'tinyset' is not the declared one: its digest is {}, declared is {}.".format(*digests) in said
 
 
 def test_images_that_are_not_here_and_results_of_before_claim_nothing(mine: Path) -> None:
@@ -169,6 +170,26 @@ def test_images_that_are_not_here_and_results_of_before_claim_nothing(mine: Path
         del result["data_digest"]
         write_json(folder.result, result)
     assert typed("run", "mine.toml", *WHERE)[0] == 0
+
+
+def test_one_folder_with_labels_and_without_is_not_taken_for_changed_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pile is another digest of the same folder: neither Step is stale by that of the other."""
+    monkeypatch.chdir(tmp_path)
+    tiny.project(tmp_path)
+    Path("here.toml").write_text('kind = "debug"\n')
+    Path("tiny-scale.toml").write_text(tiny.SCALE.replace('dataset = "tinyset.toml"', ""))
+    Path("pile.toml").write_text('name = "tinyset"\nclasses = "none"\nimage_size = 12\n')
+    spec = tiny.SPEC.replace("encoders", 'dataset = "tinyset.toml"\nencoders')
+    Path("mine.toml").write_text(spec.replace('kind = "pretrain"', 'kind = "pretrain"\ndataset = "pile.toml"'))
+    assert typed("run", "mine.toml", *HERE)[1].splitlines()[-1].endswith(": 3 done.")
+    assert columns(typed("plan", "mine.toml")[1])["done"] == "3"
+    assert columns(typed("status")[1]) == {"stage": "total", "steps": "3", "done": "3"}
+    assert typed("run", "mine.toml", *WHERE) == (0, "3 Steps, all done before: nothing to run.\n")
+    tiny.images(tmp_path / "pictures", 1)
+    assert typed("run", "mine.toml", *WHERE)[1].startswith("✗ 3 Steps stale: the images of 'tinyset' in")
+    assert f"digest {content.today(Path('pictures'), labelled=False)}" in typed("pin", "pile.toml", *WHERE)[1]
 
 
 def test_what_comes_of_a_stale_step_is_stale(mine: Path) -> None:
@@ -209,8 +230,8 @@ def test_a_plan_without_such_results_looks_at_no_image(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     tiny.project(tmp_path)
     finish_all(Store(tmp_path / "runs"), compile([FEW]), 50)  # of digits, which declare their digest
-    for module, name in ((content, "today"), (content, "last_look"), (staleness, "where")):
-        monkeypatch.setattr(module, name, look)
+    for name in ("today", "last_look"):
+        monkeypatch.setattr(content, name, look)
     for words in (("plan", FEW), ("run", FEW), ("plan", "mine.toml"), ("status",), ("status", "mine.toml")):
         code, said = typed(*words)
         assert code == 0, said
@@ -264,6 +285,25 @@ def test_retry_goes_back_to_the_images(mine: Path, tmp_path: Path, monkeypatch: 
     assert f"(looked in {tmp_path}/elsewhere/tinyset, {tmp_path}/elsewhere)" in elsewhere
 
 
+def test_the_pin_that_is_advised_counts_where_the_images_lay(mine: Path) -> None:
+    Path("tinyset.toml").write_text("image_size = 12\n")
+    assert typed("run", "mine.toml", "stage=supervised", *HERE)[0] == 0
+    tiny.images(mine / "pictures", 1)
+    (advice,) = re.findall(r"simclr-spec (pin .*)", typed("run", "mine.toml", "stage=supervised")[1])
+    code, said = typed(*advice.split())
+    assert (code, said[:21]) == (0, "tinyset.toml: digest "), said
+
+
+def test_run_goes_back_to_the_images_and_forgets_them_never(mine: Path) -> None:
+    """Also where nothing runs: what shows results must find the images again, or nobody sees that they changed."""
+    assert typed("run", "mine.toml") == (0, "3 Steps, all done before: nothing to run.\n")
+    code, said = typed("run", "mine.toml", "stage=supervised", "--set", "supervised.train_steps=3", *HERE[2:])
+    assert (code, said.splitlines()[-1][-9:]) == (0, ": 1 done.")
+    tiny.images(mine / "pictures", 1)
+    for words in (("plan", "mine.toml"), ("status", "mine.toml"), ("run", "mine.toml")):
+        assert "stale" in typed(*words)[1], words
+
+
 def test_the_environment_is_heard_before_what_is_remembered(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.images(mine / "others" / "tinyset", 1)
     content.today(mine / "others" / "tinyset", Store(mine / "runs").hashes_of(mine / "others" / "tinyset"))
@@ -310,7 +350,8 @@ def test_plan_status_report_and_selectors_have_one_word_for_each_state(tmp_path:
     counts = dict.fromkeys(STATES, "1")
     assert status.items() >= counts.items()
     assert table.items() >= (counts | {"ready": "1", "waits": "–"}).items() - {("new", "1")}
-    assert [line.split()[1] for line in shown.splitlines()[4:10]] == ["50.0", *STATES[1:-1], "–"]  # not begun
+    assert [line.split()[1] for line in shown.splitlines()[4:10]] == ["50.0", *STATES[1:-1], "–"]
+    assert re.search(r"^Missing .*1 new", shown, re.MULTILINE)
 
 
 # A store that is not there
@@ -323,6 +364,14 @@ def test_a_mistyped_store_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     told = f"there is nothing at {tmp_path}/rnus: --store names the folder in which Steps were run\n"
     assert typed(command, *words, "--store", "rnus") == (2, told)
     assert not Path("rnus").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "status"])
+def test_a_file_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").touch()
+    told = f"cannot use {tmp_path}/notes.txt: it is a file, and --store wants the name of a folder\n"
+    assert typed(command, FEW, "--store", "notes.txt") == (2, told)
 
 
 def test_without_a_store_there_is_nothing_to_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

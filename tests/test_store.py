@@ -7,13 +7,12 @@ import fcntl
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from simclr_spec.errors import UsageError
-from simclr_spec.store import RunFolder, Store, read_json, write_atomic, write_output
+from simclr_spec.store import RunFolder, Store, place_first, read_json, write_atomic, write_output
 from tests import runs
 
 TOO_LARGE = """
@@ -89,6 +88,23 @@ def test_only_the_first_attempt_wins(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert attempts_commit(folder) == [False, False]
 
 
+@pytest.mark.parametrize("number", [None, errno.EPERM])
+def test_of_two_that_found_nothing_committed_the_first_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    """Both have looked before either commits, so that the operation alone decides."""
+    if number is not None:
+        without_links(monkeypatch, number)
+    won = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text(name)
+        won.append(place_first(tmp_path / name / "result.json", tmp_path / "result.json", tmp_path / "committed"))
+    assert won == [True, False]
+    placed = tmp_path / ("result.json" if number is None else "committed/result.json")
+    assert placed.read_text() == "a"
+
+
 def test_a_file_system_with_links_and_one_without_are_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = RunFolder(tmp_path)
     assert folder.commit(folder.new_attempt(), {"by": "link"})
@@ -119,7 +135,7 @@ def test_without_links_a_commit_cut_short_is_published_and_nobody_else_wins(
 
 
 RACE = """
-import errno, os, pathlib, sys, time
+import errno, os, pathlib, sys
 from simclr_spec.store import RunFolder
 
 def link(*_):
@@ -128,16 +144,17 @@ def link(*_):
 os.link = link
 folder = RunFolder(pathlib.Path(sys.argv[1]))
 attempt = folder.new_attempt()
-while time.time() < float(sys.argv[2]):
+while not os.path.exists(sys.argv[2]):
     pass
 print(folder.commit(attempt, {"number": attempt.number}), attempt.number)
 """
 
 
 def test_of_processes_that_commit_at_one_moment_without_links_one_wins(tmp_path: Path) -> None:
-    moment = str(time.time() + 2)
-    command = [sys.executable, "-c", RACE, str(tmp_path), moment]
+    command = [sys.executable, "-c", RACE, str(tmp_path), str(tmp_path / "go")]
     racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    runs.wait_for(lambda: len(RunFolder(tmp_path).attempts()) == 4, 60)
+    (tmp_path / "go").touch()
     said = [racer.communicate(timeout=60)[0].split() for racer in racers]
     (winner,) = [number for won, number in said if won == "True"]
     assert read_json(RunFolder(tmp_path).result)["number"] == int(winner)

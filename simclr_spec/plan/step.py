@@ -147,7 +147,7 @@ class Plan:
             from simclr_spec.coordinates import near_miss, show
 
             hint = near_miss(table, [where for step in self.steps for where in (step.coordinates, *step.also)])
-            hint = hint or "; `simclr-spec plan` shows their coordinates"
+            hint = hint or "; `simclr-spec plan --steps` shows their coordinates"
             raise UsageError(f"no Step of this plan has {show(selector.table)}{hint}")
         found = set(chosen)
         if selector.ancestors:

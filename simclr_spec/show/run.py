@@ -16,11 +16,15 @@ Tell = Callable[[str], object]
 
 def look(view: View, tell: Tell, *, keep: bool) -> None:
     """At images, label lists and store, before anything starts; a dry run does not keep it. Raises DataError, UsageError."""
+    images = view.images
     for note in check_data(view, keep=keep):
         tell(note)
     view.refuse_stale()
     if view.running:
-        probe(view.images.store.path)
+        probe(images.store.path)
+        if keep:
+            images.store.make()
+        images.check((step.params["dataset"] for step in view.running), declared=not keep)
 
 
 def run(view: View, runner: Runner, command: str, tell: Tell) -> int:
@@ -30,8 +34,6 @@ def run(view: View, runner: Runner, command: str, tell: Tell) -> int:
     images, store = view.images, view.images.store
     asked = {step.fingerprint for step in (*view.steps, *view.running)} - {step.fingerprint for step in view.stale}
     look(view, tell, keep=True)
-    if view.running:
-        images.check(step.params["dataset"] for step in view.running)
     roots = data_roots.data_roots(images.roots)
     history.record_plan(store, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector, roots)
     steps = [step for step in view.plan.steps if step.fingerprint in asked]

@@ -52,7 +52,8 @@ def load(dataset: params.Dataset, roots: Sequence[str] = (), orientation: str = 
     train, test, classes = len(images.train_labels), len(images.test_labels), int(images.train_labels.max()) + 1
     if sentence := miscounted(dataset, (train, test, classes) if dataset.labelled else (train, None, None), folder):
         raise DataError(sentence)
-    if dataset.digest and (got := digest(images, store.hashes_of(folder) if store and folder else None)) != dataset.digest:
+    cache = store.hashes_of(folder, labelled=dataset.labelled) if store and folder else None
+    if dataset.digest and (got := digest(images, cache)) != dataset.digest:
         raise content.wrong(dataset.name, got, dataset.digest)
     return images
 
@@ -71,7 +72,7 @@ def seen(dataset: params.Dataset, images: Images, store: Store, tell: content.Te
         return None
     folder = find(dataset.loader, dataset.name, data_roots(), labelled=dataset.labelled)
     assert folder is not None
-    return digest(images, store.hashes_of(folder), tell)
+    return digest(images, store.hashes_of(folder, labelled=dataset.labelled), tell)
 
 
 def digest(images: Images, cache: Path | None = None, tell: content.Tell | None = None) -> str:

@@ -200,8 +200,8 @@ class Landmarks:
 
 
 def _told(measured: Mapping[str, float]) -> str:
-    """`loss 3.214, contrast_top1 45.21`."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in measured.items())
+    """`loss 3.214, contrast_top1 45.21`: the loss first, before a sum that it is part of."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(measured.items(), key=lambda one: one[0] != "loss"))
 
 
 class Saver:

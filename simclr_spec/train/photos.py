@@ -21,6 +21,7 @@ from torch import Tensor
 
 from simclr_spec.cores import cores
 from simclr_spec.errors import DataError
+from simclr_spec.first_look import without_white
 from simclr_spec.train.device import sent
 from simclr_spec.words import shown
 
@@ -144,11 +145,10 @@ def _upright(image: Image.Image, orientation: str) -> Image.Image:
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     """-> (h, w, 3). Alpha is left out, as the official decoder does; 16 bits of grey become the nearest 8."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+    if sentence := without_white(image.mode, image.format):
+        raise ValueError(sentence)
+    if image.mode.startswith("I"):
         return np.repeat(_eight_bits(image)[:, :, None], 3, axis=2)
-    if image.mode in ("I", "F"):
-        numbers = "32-bit integers" if image.mode == "I" else "floating-point numbers"
-        raise ValueError(f"its pixels are {numbers}, and nothing says which of them is white; save it with 8 or 16 bits")
     image.info.pop("transparency", None)  # else Pillow warns that it leaves it out
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 

@@ -86,6 +86,8 @@ def test_the_chain_of_stages(store: Store) -> None:
         assert told["linear_loss"] > 0.1
         assert told["total_loss"] == pytest.approx(told["loss"] + told["linear_loss"])
     assert describe(curve[-1])[1] == f"loss {curve[-1]['loss']:.3f}"
+    landmarks = [line for line in pretrain.attempts()[0].log.read_text().splitlines() if " train step " in line]
+    assert all(re.search(r"epoch [\d.]+, loss [\d.]+, total_loss [\d.]+, contrast_top1", line) for line in landmarks), landmarks
     assert [a.checkpoint.exists() for a in pretrain.attempts()] == [False]
 
 
