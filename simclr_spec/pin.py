@@ -29,7 +29,7 @@ def pin(name: str, store: Store, roots: Sequence[str] = (), *, rehash: bool = Fa
     labelled = facts["dataset.classes"].value is not None
     folder = find(loader, dataset, where(store, (), roots), labelled=labelled)
     assert folder is not None
-    cache = store.hashes_of(folder) if store.path.is_dir() else None
+    cache = store.hashes_of(folder, labelled=labelled) if store.path.is_dir() else None
     digest = content.today(folder, cache, labelled=labelled, rehash=rehash, tell=tell)
     if not library.is_path(name):
         return f"{folder}: the images of {name} are told by --set dataset.digest={digest}"

@@ -40,7 +40,7 @@ class Images:
     ) -> None:
         self.store, self.specs, self.roots = store, specs, roots
         self.thorough, self.rehash, self.tell = thorough, rehash, tell
-        self._looked: dict[str, tuple[Path, str] | None] = {}
+        self._looked: dict[tuple[str, str, bool], tuple[Path, str] | None] = {}
 
     def mark(self, states: dict[str, State], steps: Iterable[tuple[str, Iterable[str], Mapping[str, Any], RunFolder]]) -> None:
         """Turn `done` into `stale` in `states`; `steps` are (fingerprint, parents, data set, folder), parents first."""
@@ -77,16 +77,15 @@ class Images:
 
     def told(self, steps: Iterable[Step]) -> str:
         """`the images of 'mine' in /data/mine`, for a person."""
-        names = dict.fromkeys(step.params["dataset"]["name"] for step in steps)
+        keys = dict.fromkeys(_key(step.params["dataset"]) for step in steps)
         return "the images of " + ", ".join(
-            f"'{n}'" + (f" in {f[0].absolute()}" if (f := self._looked.get(n)) else "") for n in names
+            f"'{key[1]}'" + (f" in {f[0].absolute()}" if (f := self._looked.get(key)) else "") for key in keys
         )
 
     def _today(self, dataset: Mapping[str, Any]) -> tuple[Path, str] | None:
-        name = dataset["name"]
-        if name not in self._looked:
-            self._looked[name] = self._look(dataset["loader"], name, dataset["classes"] is not None)
-        return self._looked[name]
+        if (key := _key(dataset)) not in self._looked:
+            self._looked[key] = self._look(*key)
+        return self._looked[key]
 
     def _look(self, loader: str, name: str, labelled: bool) -> tuple[Path, str] | None:
         """The folder and its digest, where it is there and may be looked at."""
@@ -95,7 +94,7 @@ class Images:
         except DataError:
             return None
         assert folder is not None
-        cache = self.store.hashes_of(folder)
+        cache = self.store.hashes_of(folder, labelled=labelled)
         if self.thorough:
             return folder, content.today(folder, cache, labelled=labelled, rehash=self.rehash, tell=self.tell)
         last = content.last_look(cache)
@@ -104,6 +103,11 @@ class Images:
         with suppress(DataError):  # whoever trains is told
             return folder, content.today(folder, cache, labelled=labelled)
         return None
+
+
+def _key(dataset: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """What two data sets that hold the same images agree in: one name may be a pile in one file and have classes in another."""
+    return dataset["loader"], dataset["name"], dataset["classes"] is not None
 
 
 def where(store: Store, specs: Sequence[str] = (), given: Sequence[str] = ()) -> list[str]:
