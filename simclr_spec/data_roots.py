@@ -50,23 +50,23 @@ def told(given: Sequence[str] = ()) -> list[str]:
 
 def absolute(root: str) -> str:
     """The same root from any working directory."""
-    name, folder = _divided(root)
+    name, folder = divided(root)
     return (f"{name}=" if name else "") + os.path.abspath(os.path.expanduser(folder))
 
 
 def folders(name: str, roots: Sequence[str]) -> list[Path]:
     """Folders in which data set `name` may lie: each root, and its subfolder of that name."""
-    bases = [Path(folder).expanduser() for owner, folder in map(_divided, roots) if owner in (None, name)]
+    bases = [Path(os.path.expanduser(folder)) for owner, folder in map(divided, roots) if owner in (None, name)]
     return [folder for base in bases for folder in (base / name, base)]
 
 
 def list_folders(roots: Sequence[str]) -> list[Path]:
     """Folders in which label lists may lie: of every root, whichever data set it is for, since a digest names the list."""
-    return folders(LISTS, [folder for _, folder in map(_divided, roots)])
+    return folders(LISTS, [folder for _, folder in map(divided, roots)])
 
 
-def _divided(root: str) -> tuple[str | None, str]:
-    """NAME=FOLDER -> NAME, FOLDER."""
+def divided(root: str) -> tuple[str | None, str]:
+    """NAME=FOLDER -> NAME, FOLDER; for all data sets, NAME is None."""
     name, folder = re.fullmatch(r"(?:([\w.-]+)=)?(.*)", root, re.DOTALL).groups()  # type: ignore[union-attr]
     return name, folder
 
@@ -82,7 +82,7 @@ def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True)
     if loader == "cifar10":
         found = next((place / CIFAR10_FOLDER for place in places if (place / CIFAR10_FOLDER).is_dir()), None)
         if found is None:
-            raise missing(f"data set '{name}' (folder {CIFAR10_FOLDER})", places)
+            raise missing(f"data set '{name}' (folder {CIFAR10_FOLDER})", places, _others(roots))
         for file in CIFAR10_FILES:
             if not (found / file).is_file():
                 raise MissingDataError(f"{found / file} is missing: {HINT}")
@@ -92,7 +92,7 @@ def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True)
     )
     found = next((place for place in places if all((place / split).is_dir() for split in splits)), None)
     if found is None:
-        raise missing(f"data set '{name}' ({what})", places, _misnamed(splits, places))
+        raise missing(f"data set '{name}' ({what})", places, _misnamed(splits, places) or _others(roots))
     return found
 
 
@@ -104,6 +104,12 @@ def _misnamed(splits: Sequence[str], places: Sequence[Path]) -> str:
             wanted = " and ".join(splits)
             return f"{place} has {' and '.join(names)}, but needs folders named {wanted}; if it is another, "
     return ""
+
+
+def _others(roots: Sequence[str]) -> str:
+    """Which data sets the roots are for that are not for this one: its name may be misspelt, or a folder's name hold a `=`."""
+    owners = [f"'{owner}'" for owner, _ in map(divided, roots) if owner]
+    return f"NAME=DIR was given for {', '.join(dict.fromkeys(owners))}; " if owners else ""
 
 
 def label_list(digest: str, roots: Sequence[str]) -> Path:
@@ -132,7 +138,7 @@ def _sha256(path: Path) -> str:
 
 
 def missing(what: str, places: Sequence[Path], near: str = "") -> MissingDataError:
-    looked = ", ".join(str(place.absolute()) for place in places) or "no root for this data set"
+    looked = ", ".join(dict.fromkeys(str(place.absolute()) for place in places)) or "no root for this data set"
     return MissingDataError(f"{what} not found (looked in {looked}): {near}{HINT}")
 
 

@@ -11,13 +11,15 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from simclr_spec import label_lists, listing, params
+from simclr_spec import label_lists, listing, params, pictures
 from simclr_spec.data_roots import CIFAR10_FILES, data_roots, find, label_list, miscounted
 from simclr_spec.errors import DataError, MissingDataError
 from simclr_spec.listing import Listing, Split, shown
@@ -30,8 +32,11 @@ MOST_FAULTS = 20
 """Faults that are told."""
 _THREADS = 16
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
-"""What stands at the end of a file that is whole. One without is decoded, which decides."""
+_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
+"""What stands at the end of a file that is whole. One without, or of another format, is decoded, which decides."""
+_LARGE = 2**23
+_ONE_LARGE = Lock()
+"""Images of so many pixels are decoded one after another, or they would fill the memory."""
 _TAIL = 4096
 
 
@@ -44,6 +49,7 @@ class Look:
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     """CLASS/FILE of the training images, where images are files"""
+    name: str = ""
 
 
 def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None = None, *, keep: bool = False) -> list[str]:
@@ -70,12 +76,25 @@ def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None 
         if (digest := _list_digest(step.params)) and (digest, dataset.name) not in lists:
             lists[digest, dataset.name] = None
             try:
-                faults += _list_faults(label_list(digest, data_roots(roots)), looks[key].files)
+                path, fraction = label_list(digest, data_roots(roots)), step.params["labels"]["fraction"]
+                faults += _list_faults(path, looks[key].files, fraction, dataset)
             except MissingDataError as error:
                 missing.append(str(error))
+    notes += _shared(looks.values())
     if faults or missing:
         raise (MissingDataError if missing else DataError)("\n".join([*told(faults), *dict.fromkeys(missing)]))
     return notes
+
+
+def _shared(looks: Iterable[Look]) -> Iterator[str]:
+    """Meant, perhaps; perhaps a root that is a data set itself, in which each one is found."""
+    names: dict[Path, dict[str, None]] = {}
+    for one in looks:
+        if one.folder:
+            names.setdefault(one.folder.resolve(), {})[one.name] = None
+    for folder, told in names.items():
+        if len(told) > 1:
+            yield f"{' and '.join(told)} are read from one folder, {shown(folder)}: --data-root NAME=DIR tells them apart"
 
 
 def told(faults: Sequence[str]) -> list[str]:
@@ -106,7 +125,11 @@ def _images(dataset: params.Dataset, folder: Path, origin: str, memory: _Memory 
     images = [*_paths(found.train), *_paths(found.test)]
     others = [str(path) for path in found.ignored if path.is_file()]
     facts = _facts([*images, *others])
-    faults = [*found.faults, *(f"{shown(path)} is empty: it has 0 bytes" for path in images if not facts[path][0])]
+    faults = [
+        *_one_split(folder),
+        *found.faults,
+        *(f"{shown(path)} is empty: it has 0 bytes" for path in images if not facts[path][0]),
+    ]
     if sentence := miscounted(dataset, found.counts, folder, origin):
         faults.append(sentence + _fewest(found))
     sample = _sample(found)
@@ -119,7 +142,13 @@ def _images(dataset: params.Dataset, folder: Path, origin: str, memory: _Memory 
         faults += _unreadable([path for path in sample if facts[path][0]], others[:MOST_HEADERS])
         if memory is not None and keep and not faults:
             memory.write(signature)
-    return Look(folder, tuple(faults), tuple(notes), found.train.files)
+    return Look(folder, tuple(faults), tuple(notes), found.train.files, dataset.name)
+
+
+def _one_split(folder: Path) -> Iterator[str]:
+    train, val = folder / "train", folder / "val"
+    if val.is_dir() and train.is_dir() and val.samefile(train):
+        yield f"{shown(val)} is {shown(train)}: what is learned would be tested on itself"
 
 
 def _alike(classes: Sequence[str]) -> Iterator[str]:
@@ -185,16 +214,16 @@ def _unreadable(images: Sequence[str], others: Sequence[str]) -> Iterator[str]:
 
 def _header(path: str) -> str:
     """What keeps the image from being read, or the empty string. Its pixels are not read where its end is there."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     try:
         with open(path, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             tail = file.read()
-            file.seek(0)
-            with Image.open(file) as image:
-                if _ENDS.get(str(image.format), b"") not in tail:
-                    image.load()
+            with pictures.opened(path) as image:
+                if _ENDS.get(str(image.format), tail + b".") not in tail:
+                    with _ONE_LARGE if image.width * image.height > _LARGE else nullcontext():
+                        image.load()
     except UnidentifiedImageError:
         return f"{shown(path)} is no image that can be read: damaged, or something else under an image's name"
     except Exception as error:  # Pillow's readers raise whatever they come upon
@@ -233,11 +262,16 @@ class _Memory:
         write_json(self._file, {"folder": shown(self.folder.resolve()), "signature": signature})
 
 
-def _list_faults(path: Path, files: Sequence[str]) -> list[str]:
-    """Of a list of labelled images, held against the training images CLASS/FILE, where they were found."""
+def _list_faults(path: Path, files: Sequence[str], fraction: float | None, dataset: params.Dataset) -> list[str]:
+    """Of a list of labelled images, held against the training images CLASS/FILE, where they were found.
+
+    A share may be rounded in each class; beyond that, tables would name one and show the result of another."""
     try:
         if files:
-            label_lists.resolve(path, files)
+            count = len(label_lists.resolve(path, files))
+            if fraction is not None and abs(count - fraction * len(files)) > (dataset.classes or 0):
+                told = f"{path} lists {count:,} of {len(files):,} training images, which is not the label_fraction {fraction:g}"
+                return [f"{told}: write {count / len(files):.4g}"]
     except DataError as error:
         return str(error).splitlines()
     return []

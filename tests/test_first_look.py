@@ -198,6 +198,27 @@ FAULTS: dict[str, tuple[Spoil, list[str]]] = {
         half("val/ape/1.png"),
         ["cannot read the image {0}/val/ape/1.png: image file is truncated"],
     ),
+    "one folder for both splits": (
+        both(remove("val"), link("val", "train")),
+        ["{0}/val is {0}/train: what is learned would be tested on itself", NUMBERS.format("12, 12 and 3")],
+    ),
+    "pixels that are no colours": (
+        lambda f: Image.new("F", (9, 9)).save(f / "val/ape/1.png", "TIFF"),
+        ["cannot read the image {0}/val/ape/1.png: its pixels are floating-point numbers, and nothing says which of them is "
+         "white; save it with 8 or 16 bits"],
+    ),
+    "more pixels than there can be": (
+        lambda f: Image.new("1", (14000, 14000)).save(f / "val/ape/1.png"),
+        ["cannot read the image {0}/val/ape/1.png: it has 196 megapixels, which no photograph has; make it smaller"],
+    ),
+    "a bitmap cut short": (
+        lambda f: (Image.new("RGB", (9, 9)).save(f / "val/ape/1.png", "BMP"), os.truncate(f / "val/ape/1.png", 200)),
+        ["cannot read the image {0}/val/ape/1.png: image file is truncated (6 bytes not processed)"],
+    ),
+    "a program under an image's name": (
+        write("val/ape/1.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 24 20\n%%EndComments\n%%EOF\n"),
+        ["{0}/val/ape/1.png is no image that can be read: damaged, or something else under an image's name"],
+    ),
     "one image too few": (
         remove("train/cow/3.png"), [NUMBERS.format("11, 6 and 3") + "; in train 3 (cow) to 4 (ape) a class"]
     ),
@@ -214,7 +235,7 @@ def test_what_would_go_unused_or_wrong_is_a_fault(case: str, folder: Path) -> No
     assert list(look(folder).faults) == [line.replace("{0}", str(folder)) for line in expected]
 
 
-OPENED = ("(PNG)", "0 bytes", "can be read", "truncated", "declared")
+OPENED = ("(PNG)", "0 bytes", "can be read", "cannot read", "declared", "itself")
 
 
 @pytest.mark.parametrize("case", [case for case in FAULTS if not any(word in FAULTS[case][1][0] for word in OPENED)])
@@ -287,6 +308,35 @@ def test_label_lists_are_held_against_the_images(folder: Path) -> None:
     assert empty == f"{folder}/val/ape/1.png is empty: it has 0 bytes"
     assert line.startswith(f"{folder.parent}/some.txt:3: ")
     assert "cow/9.png" in line
+
+
+def test_a_label_list_of_another_share_is_told(folder: Path) -> None:
+    """A table would say 1 in 3 where all are labelled. In each class a share may be rounded."""
+    for files, fault in ((range(4), True), (range(1), False), (range(2), False)):
+        text = "".join(f"{name}/{n}.png\n" for name in folders.CLASSES for n in files)
+        (folder.parent / "some.txt").write_text(text)
+        spec = f'{folders.SPEC}label_fraction = 0.34\nlabels = {{ sampler = "list", list_digest = "{sha(text)}" }}\n'
+        steps = folders.planned(folder.parent, spec=spec).steps
+        if not fault:
+            assert first_look.check(steps, [str(folder.parent)]) == []
+            continue
+        with pytest.raises(DataError) as caught:
+            first_look.check(steps, [str(folder.parent)])
+        assert str(caught.value) == (
+            f"{folder.parent}/some.txt lists 12 of 12 training images, which is not the label_fraction 0.34: write 1"
+        )
+
+
+def test_two_data_sets_in_one_folder_are_told(folder: Path) -> None:
+    """A root that is a data set itself is that of every name."""
+    steps = folders.planned(folder.parent).steps
+    zoo = folders.DATASET.replace('"pets"', '"zoo"')
+    more = folders.planned(folder.parent, dataset=zoo).steps
+    (folder.parent / "zoo").symlink_to(folder)
+    for roots in ([str(folder)], [str(folder.parent)]):
+        assert first_look.check([*steps, *more], roots) == [
+            f"pets and zoo are read from one folder, {folder}: --data-root NAME=DIR tells them apart"
+        ]
 
 
 def sha(text: str) -> str:
