@@ -82,7 +82,7 @@ def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True)
     if loader == "cifar10":
         found = next((place / CIFAR10_FOLDER for place in places if (place / CIFAR10_FOLDER).is_dir()), None)
         if found is None:
-            raise missing(f"data set '{name}' (folder {CIFAR10_FOLDER})", places, _others(roots))
+            raise missing(f"data set '{name}' (folder {CIFAR10_FOLDER})", places, _others(name, roots))
         for file in CIFAR10_FILES:
             if not (found / file).is_file():
                 raise MissingDataError(f"{found / file} is missing: {HINT}")
@@ -92,7 +92,7 @@ def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True)
     )
     found = next((place for place in places if all((place / split).is_dir() for split in splits)), None)
     if found is None:
-        raise missing(f"data set '{name}' ({what})", places, _misnamed(splits, places) or _others(roots))
+        raise missing(f"data set '{name}' ({what})", places, _misnamed(splits, places) or _others(name, roots))
     return found
 
 
@@ -106,9 +106,9 @@ def _misnamed(splits: Sequence[str], places: Sequence[Path]) -> str:
     return ""
 
 
-def _others(roots: Sequence[str]) -> str:
+def _others(name: str, roots: Sequence[str]) -> str:
     """Which data sets the roots are for that are not for this one: its name may be misspelt, or a folder's name hold a `=`."""
-    owners = [f"'{owner}'" for owner, _ in map(divided, roots) if owner]
+    owners = [f"'{owner}'" for owner, _ in map(divided, roots) if owner not in (None, name)]
     return f"NAME=DIR was given for {', '.join(dict.fromkeys(owners))}; " if owners else ""
 
 
