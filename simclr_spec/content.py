@@ -72,8 +72,9 @@ def digest(
         sha.update(b"".join(hashes[at : at + len(paths)]))
         sha.update(struct.pack(f"<{len(labels)}q", *labels))
         at += len(paths)
-    for line in _twins(splits, hashes) if tell else ():
-        tell(line)
+    if tell:
+        for line in _twins(splits, hashes):
+            tell(line)
     if cache is not None and (files.read or len(files.keys) != len(known)):
         kept = [
             key + one for key, mtime, one in zip(files.keys, files.mtimes, hashes, strict=True) if mtime < started - _FRESH_NS

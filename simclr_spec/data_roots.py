@@ -113,7 +113,7 @@ def _others(name: str, roots: Sequence[str]) -> str:
 
 
 def label_list(digest: str, roots: Sequence[str]) -> Path:
-    """The published list of labelled images with this SHA-256: NAME.txt under a root or in its folder imagenet_subsets."""
+    """The list of labelled images with this SHA-256: NAME.txt under a root or in its folder imagenet_subsets."""
     places = list_folders(roots)
     files = [path for place in places for path in sorted(place.glob("*.txt"))]
     found = next((path for path in files if _sha256(path) == digest), None)
@@ -121,8 +121,8 @@ def label_list(digest: str, roots: Sequence[str]) -> Path:
         others = f" among {', '.join(path.name for path in files[:5])}" if files else ""
         looked = ", ".join(str(place.absolute()) for place in places)
         raise MissingDataError(
-            f"the published label list of SHA-256 {digest[:12]}… not found{others} (looked in {looked}): "
-            f"`simclr-spec fetch-lists` gets it, or {HINT}"
+            f"the label list of SHA-256 {digest[:12]}… not found{others} (looked for *.txt in {looked}): "
+            f"`simclr-spec fetch-lists` gets published ones, or {HINT}"
         )
     return found
 

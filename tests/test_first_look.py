@@ -212,7 +212,8 @@ FAULTS: dict[str, tuple[Spoil, list[str]]] = {
         ["cannot read the image {0}/val/ape/1.png: it has 196 megapixels, which no photograph has; make it smaller"],
     ),
     "a bitmap cut short": (
-        lambda f: (Image.new("RGB", (9, 9)).save(f / "val/ape/1.png", "BMP"), os.truncate(f / "val/ape/1.png", 200)),
+        both(lambda f: Image.new("RGB", (9, 9)).save(f / "val/ape/1.png", "BMP"),
+             lambda f: os.truncate(f / "val/ape/1.png", 200)),
         ["cannot read the image {0}/val/ape/1.png: image file is truncated (6 bytes not processed)"],
     ),
     "a program under an image's name": (
