@@ -306,9 +306,10 @@ def _run(view: View, store: str, runner: str) -> None:
         outcome = dispatch.run(view.plan, steps, shelf, place, screen, seconds=view.seconds, data_roots=view.images.roots)
     if steps:
         click.echo(ending(outcome, shlex.join(["simclr-spec", *sys.argv[1:]])))
-    for line in stale(view):
+    found = view.after(shelf)
+    for line in stale(found):
         click.echo(line)
-    raise click.exceptions.Exit(130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run or view.stale)))
+    raise click.exceptions.Exit(130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run or found.stale)))
 
 
 @main.command()

@@ -85,7 +85,8 @@ class _Names:
             return f"'{_shown(name)}' is not UTF-8; save the list as UTF-8"
         key = _key(_below_train(name.replace("\\", "/")))
         near = next((file for file in self.files if key in (_key(file), _key(_name(file)))), None)
-        return f"'{_shown(name)}' is no training image" + (f"; did you mean '{_shown(near)}'?" if near else "")
+        hint = f"did you mean '{_shown(near)}'?" if near else f"a line is CLASS/FILE, such as '{_shown(self.files[0])}'"
+        return f"'{_shown(name)}' is no training image; {hint}"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

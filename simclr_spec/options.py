@@ -173,8 +173,10 @@ def _data_root(**more: Any) -> Callable[[Command], Command]:
 
     def told(ctx: click.Context, _param: click.Parameter, roots: tuple[str, ...]) -> tuple[str, ...]:
         if roots:
-            from simclr_spec.data_roots import ENVIRONMENT
+            from simclr_spec.data_roots import ENVIRONMENT, divided
 
+            if any(not folder.strip() or "\n" in folder for _, folder in map(divided, roots)):
+                raise UsageError("--data-root wants the name of a folder, on one line; NAME=DIR for one data set only")
             before = {key: value for key, value in os.environ.items() if key == ENVIRONMENT}
             os.environ[ENVIRONMENT] = "".join(f"{root}\n" for root in roots)
             ctx.call_on_close(lambda: (os.environ.pop(ENVIRONMENT), os.environ.update(before)))

@@ -300,9 +300,9 @@ class Store:
                     yield RunFolder(Path(entry.path))
 
     def hashes_of(self, folder: Path, *, labelled: bool = True) -> Path:
-        """What is remembered of the files of a data set's folder; see content.py. The same folder without labels is another."""
-        name = sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16]
-        return self.path / ".data" / f"{name}{'' if labelled else '-pile'}.hashes"
+        """What is remembered of the files of a data set's folder, and of its digest; see content.py."""
+        name = sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16] + ("" if labelled else "-pile")
+        return self.path / ".data" / f"{name}.hashes"
 
     def prepare(self, kind: str, label: str, fingerprint: str, step: dict[str, Any]) -> RunFolder:
         """The Step's folder with its step.json, written once."""
