@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, sha256
@@ -60,7 +60,9 @@ def digest(
     rehash: bool = False,
     tell: Tell | None = None,
 ) -> str:
-    """SHA-256 over the splits in turn: `(n,)` and a line end, each file's SHA-256, the labels as little-endian int64."""
+    """SHA-256 over the splits in turn: `(n,)` and a line end, each file's SHA-256, the labels as little-endian int64.
+
+    `tell` hears what takes long, and of images that are there twice where nobody would expect it."""
     splits = list(splits)
     known = {} if rehash or cache is None else _remembered(cache)
     started, files = time.time_ns(), _Files(known, tell)
@@ -71,12 +73,32 @@ def digest(
         sha.update(b"".join(hashes[at : at + len(paths)]))
         sha.update(b"".join(label.to_bytes(8, "little", signed=True) for label in labels))
         at += len(paths)
+    if tell:
+        for line in _twins(splits, hashes):
+            tell(line)
     if cache is not None and (files.read or len(files.keys) != len(known)):
         kept = [
             key + one for key, mtime, one in zip(files.keys, files.mtimes, hashes, strict=True) if mtime < started - _FRESH_NS
         ]
         _remember(cache, Known(_FORMAT, at, sha.hexdigest()), kept)
     return sha.hexdigest()
+
+
+def _twins(splits: Sequence[tuple[Sequence[str | Path], Sequence[int]]], hashes: Sequence[bytes]) -> Iterator[str]:
+    """Of the same bytes: test images that are trained on, training images that have two classes."""
+    (train, labels), *others = splits
+    first: dict[bytes, int] = {}
+    mixed = [(i, j) for i, one in enumerate(hashes[: len(train)]) if labels[j := first.setdefault(one, i)] != labels[i]]
+    test = [path for paths, _ in others for path in paths]
+    known = [(i, first[one]) for i, one in enumerate(hashes[len(train) :]) if one in first]
+    for found, told, paths in (
+        (known, "test images that are trained on", test),
+        (mixed, "training images of two classes", train),
+    ):
+        if found:
+            i, j = found[0]
+            such = f"such as {shown(paths[i])}, which is {shown(train[j])}"
+            yield f"{told}, byte for byte: {len(found):,} of {len(paths):,}, {such}"
 
 
 def last_look(cache: Path) -> Known | None:

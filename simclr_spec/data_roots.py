@@ -68,23 +68,23 @@ def saying(roots: Sequence[str]) -> Iterator[None]:
 
 def absolute(root: str) -> str:
     """The same root from any working directory."""
-    name, folder = _divided(root)
+    name, folder = divided(root)
     return (f"{name}=" if name else "") + os.path.abspath(os.path.expanduser(folder))
 
 
 def folders(name: str, roots: Sequence[str]) -> list[Path]:
     """Folders in which data set `name` may lie: each root, and its subfolder of that name."""
-    bases = [Path(folder).expanduser() for owner, folder in map(_divided, roots) if owner in (None, name)]
+    bases = [Path(os.path.expanduser(folder)) for owner, folder in map(divided, roots) if owner in (None, name)]
     return [folder for base in bases for folder in (base / name, base)]
 
 
 def list_folders(roots: Sequence[str]) -> list[Path]:
     """Folders in which label lists may lie: of every root, whichever data set it is for, since a digest names the list."""
-    return folders(LISTS, [folder for _, folder in map(_divided, roots)])
+    return folders(LISTS, [folder for _, folder in map(divided, roots)])
 
 
-def _divided(root: str) -> tuple[str | None, str]:
-    """NAME=FOLDER -> NAME, FOLDER."""
+def divided(root: str) -> tuple[str | None, str]:
+    """NAME=FOLDER -> NAME, FOLDER; for all data sets, NAME is None."""
     name, folder = re.fullmatch(r"(?:([\w.-]+)=)?(.*)", root, re.DOTALL).groups()  # type: ignore[union-attr]
     return name, folder
 
@@ -100,7 +100,7 @@ def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True)
     if loader == "cifar10":
         found = next((place / CIFAR10_FOLDER for place in places if (place / CIFAR10_FOLDER).is_dir()), None)
         if found is None:
-            raise missing(f"data set '{name}' (folder {CIFAR10_FOLDER})", places)
+            raise missing(f"data set '{name}' (folder {CIFAR10_FOLDER})", places, _others(name, roots))
         for file in CIFAR10_FILES:
             if not (found / file).is_file():
                 raise MissingDataError(f"{found / file} is missing: {HINT}")
@@ -110,7 +110,7 @@ def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True)
     )
     found = next((place for place in places if all((place / split).is_dir() for split in splits)), None)
     if found is None:
-        raise missing(f"data set '{name}' ({what})", places, _misnamed(splits, places))
+        raise missing(f"data set '{name}' ({what})", places, _misnamed(splits, places) or _others(name, roots))
     return found
 
 
@@ -124,8 +124,14 @@ def _misnamed(splits: Sequence[str], places: Sequence[Path]) -> str:
     return ""
 
 
+def _others(name: str, roots: Sequence[str]) -> str:
+    """Which data sets the roots are for that are not for this one: its name may be misspelt, or a folder's name hold a `=`."""
+    owners = [f"'{owner}'" for owner, _ in map(divided, roots) if owner not in (None, name)]
+    return f"NAME=DIR was given for {', '.join(dict.fromkeys(owners))}; " if owners else ""
+
+
 def label_list(digest: str, roots: Sequence[str]) -> Path:
-    """The published list of labelled images with this SHA-256: NAME.txt under a root or in its folder imagenet_subsets."""
+    """The list of labelled images with this SHA-256: NAME.txt under a root or in its folder imagenet_subsets."""
     places = list_folders(roots)
     files = [path for place in places for path in sorted(place.glob("*.txt"))]
     found = next((path for path in files if _sha256(path) == digest), None)
@@ -133,8 +139,8 @@ def label_list(digest: str, roots: Sequence[str]) -> Path:
         others = f" among {', '.join(path.name for path in files[:5])}" if files else ""
         looked = ", ".join(str(place.absolute()) for place in places)
         raise MissingDataError(
-            f"the published label list of SHA-256 {digest[:12]}… not found{others} (looked in {looked}): "
-            f"`simclr-spec fetch-lists` gets it, or {HINT}"
+            f"the label list of SHA-256 {digest[:12]}… not found{others} (looked for *.txt in {looked}): "
+            f"`simclr-spec fetch-lists` gets published ones, or {HINT}"
         )
     return found
 

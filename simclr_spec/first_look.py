@@ -11,12 +11,14 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from simclr_spec import label_lists, listing, params
+from simclr_spec import label_lists, listing, params, pictures
 from simclr_spec.data_roots import CIFAR10_FILES, data_roots, find, label_list, miscounted
 from simclr_spec.errors import DataError, MissingDataError
 from simclr_spec.listing import Listing
@@ -30,8 +32,11 @@ MOST_FAULTS = 20
 """Faults that are told."""
 _THREADS = 16
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
-"""What stands at the end of a file that is whole. One without is decoded, which decides."""
+_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
+"""What stands at the end of a file that is whole. One without, or of another format, is decoded, which decides."""
+_LARGE = 2**23
+_ONE_LARGE = Lock()
+"""Images of so many pixels are decoded one after another, or they would fill the memory."""
 _TAIL = 4096
 
 
@@ -44,6 +49,7 @@ class Look:
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     """CLASS/FILE of the training images, where images are files"""
+    name: str = ""
 
 
 def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None = None, *, keep: bool = False) -> list[str]:
@@ -67,18 +73,30 @@ def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None 
             faults += looks[dataset].faults
             notes += looks[dataset].notes
         if digest := _list_digest(step.params):
-            asked, wanted = _asked(step.params["labels"], dataset)
+            asked, *wanted = _asked(step.params["labels"], dataset)
             if (digest, dataset.name, asked) in lists:
                 continue
             lists.add((digest, dataset.name, asked))
             try:
                 path, files = label_list(digest, data_roots(roots)), looks[dataset].files
-                faults += _list_faults(path, files) or _list_size(path, files, asked, wanted)
+                faults += _list_faults(path, files) or _list_size(path, files, asked, *wanted)
             except MissingDataError as error:
                 missing.append(str(error))
+    notes += _shared(looks.values())
     if faults or missing:
         raise (MissingDataError if missing else DataError)("\n".join([*told(faults), *dict.fromkeys(missing)]))
     return notes
+
+
+def _shared(looks: Iterable[Look]) -> Iterator[str]:
+    """Meant, perhaps; perhaps a root that is a data set itself, in which each one is found."""
+    names: dict[Path, dict[str, None]] = {}
+    for one in looks:
+        if one.folder:
+            names.setdefault(one.folder.resolve(), {})[one.name] = None
+    for folder, told in names.items():
+        if len(told) > 1:
+            yield f"{' and '.join(told)} are read from one folder, {shown(folder)}: --data-root NAME=DIR tells them apart"
 
 
 def told(faults: Sequence[str]) -> list[str]:
@@ -110,7 +128,11 @@ def _images(dataset: params.Dataset, folder: Path, origin: str, memory: _Memory 
     images = [*found.train.paths(), *found.test.paths()]
     others = [str(path) for path in found.ignored if path.is_file()]
     facts = dict(zip([*images, *others], listing.facts([*images, *others]), strict=True))
-    faults = [*found.faults, *(f"{shown(path)} is empty: it has 0 bytes" for path in images if not facts[path][0])]
+    faults = [
+        *_one_split(folder),
+        *found.faults,
+        *(f"{shown(path)} is empty: it has 0 bytes" for path in images if not facts[path][0]),
+    ]
     if sentence := miscounted(dataset, found.counts, folder, origin):
         faults.append(sentence + _fewest(found))
     sample = _sample(found)
@@ -123,7 +145,13 @@ def _images(dataset: params.Dataset, folder: Path, origin: str, memory: _Memory 
         faults += _unreadable([path for path in sample if facts[path][0]], others[:MOST_HEADERS])
         if memory is not None and keep and not faults:
             memory.write(signature)
-    return Look(folder, tuple(faults), tuple(notes), found.train.files)
+    return Look(folder, tuple(faults), tuple(notes), found.train.files, dataset.name)
+
+
+def _one_split(folder: Path) -> Iterator[str]:
+    train, val = folder / "train", folder / "val"
+    if val.is_dir() and train.is_dir() and val.samefile(train):
+        yield f"{shown(val)} is {shown(train)}: what is learned would be tested on itself"
 
 
 def _alike(classes: Sequence[str]) -> Iterator[str]:
@@ -174,31 +202,21 @@ def _unreadable(images: Sequence[str], others: Sequence[str]) -> Iterator[str]:
 
 def _header(path: str) -> str:
     """What keeps the image from being read, or the empty string. Its pixels are not read where its end is there."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     try:
         with open(path, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             tail = file.read()
-            file.seek(0)
-            with Image.open(file) as image:
-                if sentence := without_white(image.mode, image.format):
-                    return f"cannot read the image {shown(path)}: {sentence}"
-                if _ENDS.get(str(image.format), b"") not in tail:
-                    image.load()
+            with pictures.opened(path) as image:
+                if _ENDS.get(str(image.format), tail + b".") not in tail:
+                    with _ONE_LARGE if image.width * image.height > _LARGE else nullcontext():
+                        image.load()
     except UnidentifiedImageError:
         return f"{shown(path)} is no image that can be read: damaged, or something else under an image's name"
     except Exception as error:  # Pillow's readers raise whatever they come upon
         return f"cannot read the image {shown(path)}: {getattr(error, 'strerror', None) or error}"
     return ""
-
-
-def without_white(mode: str, form: str | None) -> str:
-    """Why pixels of this kind (Pillow's mode and format) have no brightness, or the empty string."""
-    if mode not in ("I", "F") or (mode == "I" and form in ("PNG", "PPM")):
-        return ""
-    numbers = "32-bit integers" if mode == "I" else "floating-point numbers"
-    return f"its pixels are {numbers}, and nothing says which of them is white; save it with 8 or 16 bits"
 
 
 def _misnamed(path: str) -> str:
@@ -240,17 +258,18 @@ def _list_faults(path: Path, files: Sequence[str]) -> list[str]:
     return []
 
 
-def _asked(labels: Mapping[str, Any], dataset: params.Dataset) -> tuple[str, float]:
-    """What the Step says of its labelled images, in words and as their number."""
+def _asked(labels: Mapping[str, Any], dataset: params.Dataset) -> tuple[str, float, float]:
+    """What the Step says of its labelled images: in words, as their number, and how far off it may be.
+
+    A share may be rounded in each class; beyond that, tables would name one amount and show the result of another."""
     if labels["per_class"] is not None:
-        return f"labels_per_class {labels['per_class']}", labels["per_class"] * dataset.classes
-    return f"label_fraction {labels['fraction']:g}", labels["fraction"] * dataset.train_images
+        return f"labels_per_class {labels['per_class']}", labels["per_class"] * dataset.classes, 0
+    return f"label_fraction {labels['fraction']:g}", labels["fraction"] * dataset.train_images, dataset.classes or 0
 
 
-def _list_size(path: Path, files: Sequence[str], asked: str, wanted: float) -> list[str]:
-    """Of a list that would pass for another amount of labels, in plans, names and reports."""
+def _list_size(path: Path, files: Sequence[str], asked: str, wanted: float, tolerance: float) -> list[str]:
     count = len(label_lists.resolve(path, files)) if files else wanted
-    if abs(count - wanted) < 1:
+    if abs(count - wanted) <= tolerance:
         return []
     told = f"names {count:,} of {len(files):,} training images, but {asked} is {round(wanted):,}"
     return [f"{path}: {told}; say label_fraction = {count / len(files):.7g}, or name another list"]

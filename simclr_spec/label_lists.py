@@ -83,7 +83,8 @@ class _Names:
             return f"'{shown(name)}' is not UTF-8; save the list as UTF-8"
         key = _key(_below_train(name.replace("\\", "/")))
         near = next((file for file in self.files if key in (_key(file), _key(_name(file)))), None)
-        return f"'{shown(name)}' is no training image" + (f"; did you mean '{shown(near)}'?" if near else "")
+        hint = f"did you mean '{shown(near)}'?" if near else f"a line is CLASS/FILE, such as '{shown(self.files[0])}'"
+        return f"'{shown(name)}' is no training image; {hint}"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -199,8 +199,10 @@ def _data_root(**more: Any) -> Callable[[Command], Command]:
 
     def told(ctx: click.Context, _param: click.Parameter, roots: tuple[str, ...]) -> tuple[str, ...]:
         if roots:
-            from simclr_spec.data_roots import saying
+            from simclr_spec.data_roots import divided, saying
 
+            if any(not folder.strip() or "\n" in folder for _, folder in map(divided, roots)):
+                raise UsageError("--data-root wants the name of a folder, on one line; NAME=DIR for one data set only")
             ctx.with_resource(saying(roots))
         return roots
 

@@ -44,8 +44,7 @@ class Images:
     ) -> None:
         self.store, self.specs, self.roots = store, specs, roots
         self.thorough, self.rehash, self.tell = thorough, rehash, tell
-        self._looked: dict[tuple[str, bool], tuple[Path, str] | None] = {}
-        """by name and whether labelled: of one folder with labels and without"""
+        self._looked: dict[tuple[str, str, bool], tuple[Path, str] | None] = {}
 
     def mark(self, states: dict[str, State], steps: Iterable[tuple[str, Iterable[str], Mapping[str, Any], RunFolder]]) -> None:
         """Turn `done` into `stale` in `states`; `steps` are (fingerprint, parents, data set, folder), parents first."""
@@ -88,13 +87,12 @@ class Images:
     def told(self, steps: Iterable[Step]) -> str:
         """`the images of 'mine' in /data/mine`, for a person."""
         keys = dict.fromkeys(_key(step.params["dataset"]) for step in steps)
-        told = (f"'{key[0]}'" + (f" in {f[0].absolute()}" if (f := self._looked.get(key)) else "") for key in keys)
+        told = (f"'{key[1]}'" + (f" in {f[0].absolute()}" if (f := self._looked.get(key)) else "") for key in keys)
         return "the images of " + ", ".join(dict.fromkeys(told))
 
     def _today(self, dataset: Mapping[str, Any]) -> tuple[Path, str] | None:
-        key = _key(dataset)
-        if key not in self._looked:
-            self._looked[key] = self._look(dataset["loader"], *key)
+        if (key := _key(dataset)) not in self._looked:
+            self._looked[key] = self._look(*key)
         return self._looked[key]
 
     def _look(self, loader: str, name: str, labelled: bool) -> tuple[Path, str] | None:
@@ -117,8 +115,9 @@ class Images:
         return None
 
 
-def _key(dataset: Mapping[str, Any]) -> tuple[str, bool]:
-    return dataset["name"], dataset["classes"] is not None
+def _key(dataset: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """What two data sets that hold the same images agree in: one name may be a pile in one file and have classes in another."""
+    return dataset["loader"], dataset["name"], dataset["classes"] is not None
 
 
 def advice(steps: Iterable[Step]) -> str:

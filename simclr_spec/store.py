@@ -300,7 +300,7 @@ class Store:
                     yield RunFolder(Path(entry.path))
 
     def hashes_of(self, folder: Path, *, labelled: bool = True) -> Path:
-        """What is remembered of the files of a data set's folder; see content.py. The same folder without labels is another."""
+        """What is remembered of the files of a data set's folder, and of its digest; see content.py."""
         return self._of_images(folder, labelled, "{}.hashes")
 
     def look_of(self, folder: Path, *, labelled: bool = True) -> Path:

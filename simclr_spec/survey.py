@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,10 @@ class View:
         """Selected, or needed by what will run."""
         shown = {step.fingerprint for step in self.steps}.union(*(step.needs.values() for step in self.running))
         return [s for s in self.plan.steps if s.fingerprint in shown and self.verdicts[s.fingerprint].state == "stale"]
+
+    def after(self) -> View:
+        """The same once it was run: what other processes made of it meanwhile may be of other images."""
+        return replace(self, verdicts=verdicts_of(self.plan, self.images.store, self.steps, self.images.mark_steps))
 
     def refuse_stale(self) -> None:
         """Raises DataError where a Step would start from a stale one."""

@@ -111,6 +111,18 @@ def test_a_second_run_says_at_once_what_it_waits_for(tmp_path: Path) -> None:
                 assert (f"1 Step not run, because {place}" in said) == (process is second)
 
 
+def test_a_store_that_is_deleted_meanwhile_ends_the_run(tmp_path: Path) -> None:
+    with runs.started(tmp_path, *LONG, "stage=pretrain") as process:
+        runs.wait_for(lambda: runs.working(tmp_path, "pretrain"))
+        while (tmp_path / "runs").exists():  # the worker writes meanwhile
+            shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        said, _ = process.communicate(timeout=runs.PATIENCE)
+    assert process.returncode == 1
+    assert "1 Step" in said
+    assert "1 failed" in said
+    assert "Traceback" not in said
+
+
 def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:
     command = runs.command(tmp_path, *LONG)
     pid, terminal = pty.fork()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -104,6 +105,25 @@ def test_a_damaged_memory_is_none(folder: Path, cache: Path, damage: bytes) -> N
 def test_where_nothing_can_be_remembered_the_images_are_read(folder: Path, tmp_path: Path) -> None:
     assert content.today(folder, tmp_path / "no" / "store" / "x") == by_hand(folder)
     assert not (tmp_path / "no").exists()
+
+
+def test_images_that_are_there_twice_are_told(folder: Path) -> None:
+    """Testing on what was trained on, and one image of two classes; not two of one class."""
+    told: list[str] = []
+    content.today(folder, tell=told.append)
+    assert told == []
+    for place, twin in (("train/ant/0.png", "val/bee/1.png"), ("train/ant/1.png", "train/cat/0.png")):
+        shutil.copy(folder / place, folder / twin)
+    shutil.copy(folder / "train/bee/0.png", folder / "train/bee/1.png")
+    content.today(folder, tell=told.append)
+    assert told == [
+        f"test images that are trained on, byte for byte: 1 of 6, such as {folder}/val/bee/1.png, which is "
+        f"{folder}/train/ant/0.png",
+        f"training images of two classes, byte for byte: 1 of 12, such as {folder}/train/cat/0.png, which is "
+        f"{folder}/train/ant/1.png",
+    ]
+    content.today(folder, labelled=False, tell=(piled := list[str]()).append)
+    assert piled == []
 
 
 def test_an_image_that_cannot_be_read_is_named(folder: Path) -> None:

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from simclr_spec import data_roots
+from simclr_spec.cli import main
 from simclr_spec.errors import DataError
 
 
@@ -42,6 +44,24 @@ def test_paths_may_have_equals_signs_and_colons(tmp_path: Path, monkeypatch: pyt
     assert data_roots.folders("digits", [odd, f"digits={odd}", f"other={odd}"])[1::2] == [Path(odd)] * 2
     monkeypatch.setenv("SIMCLR_SPEC_DATA", f"{odd}\n")
     assert data_roots.data_roots() == [odd]
+
+
+def test_a_root_is_a_folder_on_one_line(tmp_path: Path) -> None:
+    """An unset variable of a shell is no root: ./data and the working directory would both pass for it."""
+    for root in ("", " ", "pets=", "a\nb"):
+        done = CliRunner().invoke(main, ["plan", "quickstart", "--store", str(tmp_path / "runs"), "--data-root", root])
+        assert (done.exit_code, done.output) == (
+            2,
+            "--data-root wants the name of a folder, on one line; NAME=DIR for one data set only\n",
+        )
+
+
+def test_roots_of_other_names_and_of_nobody_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match=r"\(looked in no root for this data set\): NAME=DIR was given for 'pet'; say where"):
+        data_roots.find("image_folder", "pets", [f"pet={tmp_path}"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"looked in \S+/~nobody-of-this-name/x/pets"):
+        data_roots.find("image_folder", "pets", ["~nobody-of-this-name/x"])
 
 
 def test_a_file_that_lacks_is_named(root: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_run_asks_for_its_lists_before_it_starts(tmp_path: Path) -> None:
             first_look.check(steps, [str(tmp_path)])
         return str(caught.value)
 
-    missing = r"label list of SHA-256 71e82a48ba78… not found \(looked in .*`simclr-spec fetch-lists`"
+    missing = r"label list of SHA-256 71e82a48ba78… not found \(looked for \*.txt in .*`simclr-spec fetch-lists`"
     assert re.search(missing, told(steps))
     (tmp_path / "imagenet_subsets" / "1percent.txt").write_text("n01440764_1.JPEG\n")
     assert "not found among 1percent.txt" in told(steps)

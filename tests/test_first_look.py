@@ -198,10 +198,27 @@ FAULTS: dict[str, tuple[Spoil, list[str]]] = {
         half("val/ape/1.png"),
         ["cannot read the image {0}/val/ape/1.png: image file is truncated"],
     ),
-    "numbers of which none is white": (
-        lambda folder: Image.new("F", (9, 9)).save(folder / "val/ape/1.png", format="TIFF"),
+    "one folder for both splits": (
+        both(remove("val"), link("val", "train")),
+        ["{0}/val is {0}/train: what is learned would be tested on itself", NUMBERS.format("12, 12 and 3")],
+    ),
+    "pixels that are no colours": (
+        lambda f: Image.new("F", (9, 9)).save(f / "val/ape/1.png", "TIFF"),
         ["cannot read the image {0}/val/ape/1.png: its pixels are floating-point numbers, and nothing says which of them is "
          "white; save it with 8 or 16 bits"],
+    ),
+    "more pixels than there can be": (
+        lambda f: Image.new("1", (14000, 14000)).save(f / "val/ape/1.png"),
+        ["cannot read the image {0}/val/ape/1.png: it has 196 megapixels, which no photograph has; make it smaller"],
+    ),
+    "a bitmap cut short": (
+        both(lambda f: Image.new("RGB", (9, 9)).save(f / "val/ape/1.png", "BMP"),
+             lambda f: os.truncate(f / "val/ape/1.png", 200)),
+        ["cannot read the image {0}/val/ape/1.png: image file is truncated (6 bytes not processed)"],
+    ),
+    "a program under an image's name": (
+        write("val/ape/1.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 24 20\n%%EndComments\n%%EOF\n"),
+        ["{0}/val/ape/1.png is no image that can be read: damaged, or something else under an image's name"],
     ),
     "one image too few": (
         remove("train/cow/3.png"), [NUMBERS.format("11, 6 and 3") + "; in train 3 (cow) to 4 (ape) a class"]
@@ -219,7 +236,7 @@ def test_what_would_go_unused_or_wrong_is_a_fault(case: str, folder: Path) -> No
     assert list(look(folder).faults) == [line.replace("{0}", str(folder)) for line in expected]
 
 
-OPENED = ("(PNG)", "0 bytes", "can be read", "cannot read", "declared")
+OPENED = ("(PNG)", "0 bytes", "can be read", "cannot read", "declared", "itself")
 
 
 @pytest.mark.parametrize("case", [case for case in FAULTS if not any(word in FAULTS[case][1][0] for word in OPENED)])
@@ -294,10 +311,10 @@ def test_label_lists_are_held_against_the_images(folder: Path) -> None:
     assert "cow/9.png" in line
 
 
-@pytest.mark.parametrize(("amount", "told"), [("label_fraction = 0.5", "label_fraction 0.5 is 6"),
+@pytest.mark.parametrize(("amount", "told"), [("label_fraction = 0.9", "label_fraction 0.9 is 11"),
                                               ("labels_per_class = 2", "labels_per_class 2 is 6")])  # fmt: skip
 def test_a_list_of_another_size_than_the_step_says_is_a_fault(amount: str, told: str, folder: Path) -> None:
-    """Else what was trained on four images would be shown as trained on half of all."""
+    """Else what was trained on four images would be shown as trained on nearly all. In each class a share may be rounded."""
     text = "ape/0.png\nape/1.png\nbat/0.png\ncow/1.png\n"
     (folder.parent / "some.txt").write_text(text)
     labels = f'labels = {{ sampler = "list", list_digest = "{sha(text)}" }}\n'
@@ -307,8 +324,21 @@ def test_a_list_of_another_size_than_the_step_says_is_a_fault(amount: str, told:
         f"{folder.parent}/some.txt: names 4 of 12 training images, but {told}; "
         "say label_fraction = 0.3333333, or name another list"
     )
-    steps = folders.planned(folder.parent, spec=f"{folders.SPEC}label_fraction = 0.34\n{labels}").steps
-    assert first_look.check(steps, [str(folder.parent)]) == []
+    for near in (0.34, 0.5):
+        steps = folders.planned(folder.parent, spec=f"{folders.SPEC}label_fraction = {near}\n{labels}").steps
+        assert first_look.check(steps, [str(folder.parent)]) == []
+
+
+def test_two_data_sets_in_one_folder_are_told(folder: Path) -> None:
+    """A root that is a data set itself is that of every name."""
+    steps = folders.planned(folder.parent).steps
+    zoo = folders.DATASET.replace('"pets"', '"zoo"')
+    more = folders.planned(folder.parent, dataset=zoo).steps
+    (folder.parent / "zoo").symlink_to(folder)
+    for roots in ([str(folder)], [str(folder.parent)]):
+        assert first_look.check([*steps, *more], roots) == [
+            f"pets and zoo are read from one folder, {folder}: --data-root NAME=DIR tells them apart"
+        ]
 
 
 def sha(text: str) -> str:

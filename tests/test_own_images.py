@@ -191,6 +191,13 @@ def test_test_images_of_a_declared_scale(root: Path) -> None:
     assert any("test_images" in fault and "--set pretrain.test_images=none" in fault for fault in found)
 
 
+@pytest.mark.parametrize("digest", ["a" * 63, "A" * 64, f"sha256:{'a' * 64}"])
+def test_a_digest_is_of_64_small_digits(root: Path, digest: str) -> None:
+    """Any other could be that of no images, and the run would say that these are the wrong ones."""
+    (fault,) = faults(written(root, dataset=f'{SHORT}digest = "{digest}"\n'))
+    assert fault.startswith(f"{root}/pets.toml:2:10: digest must match ^([0-9a-f]{{64}})?$, not '{digest[:9]}")
+
+
 # ---------------------------------------------------------------- images without labels
 
 PILE = 'classes = "none"\nimage_size = 8\n'

@@ -9,12 +9,13 @@ import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from simclr_spec import content, staleness
+from simclr_spec import content, dispatch, staleness
 from simclr_spec.cli import main
 from simclr_spec.coordinates import STATES, parse
 from simclr_spec.history import all_plans
@@ -380,3 +381,58 @@ def test_without_a_store_there_is_nothing_to_show(tmp_path: Path, monkeypatch: p
     assert typed("status") == (2, f"there is nothing at {tmp_path}/runs: no Step was run in that store\n")
     assert columns(typed("status", FEW)[1])["new"] == columns(typed("status", FEW)[1])["steps"]
     assert typed("plan", FEW, "--store", "new")[0] == 0
+
+
+# Images that change meanwhile
+
+
+def test_images_that_change_while_they_are_trained_on_make_no_result(mine: Path) -> None:
+    """Nobody could say what such a result is of; nor goes the next attempt on from what it left."""
+    step = compile(["mine.toml"], sets=["supervised.train_steps=60"]).select(parse(["stage=supervised"]))[0]
+    folder = Store(mine / "runs").folder(step.kind, step.label, step.fingerprint)
+    words = ("run", "mine.toml", "stage=supervised", "--set", "supervised.train_steps=60", *HERE)
+
+    def change() -> None:
+        runs.wait_for(lambda: bool(folder.attempts()) and folder.attempts()[-1].checkpoint.exists(), 30)
+        tiny.images(mine / "pictures", 1)
+
+    with ThreadPoolExecutor(1) as other:
+        changed = other.submit(change)
+        code, said = typed(*words)
+    changed.result()
+    sentence = "the images of 'tinyset' changed while they were trained on: leave them alone, and run again"
+    assert (code, sentence in said) == (1, True), said
+    assert (folder.done, folder.attempts()[0].checkpoint.exists()) == (False, False)
+    assert typed(*words)[0] == 0
+    assert read_json(folder.result)["data_digest"] == content.today(mine / "pictures")
+    assert read_json(folder.attempts()[-1].record)["resumed_from"] is None
+
+
+def test_what_another_process_made_of_other_images_is_told_when_the_run_ends(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when two people run one spec in one store, each with images of their own."""
+    real = dispatch.run
+
+    def run(*args: Any, **more: Any) -> Any:
+        outcome = real(*args, **more)
+        (folder,) = (mine / "runs" / "supervised").iterdir()
+        write_json(folder / "result.json", {**read_json(folder / "result.json"), "data_digest": "0" * 64})
+        return outcome
+
+    monkeypatch.setattr(dispatch, "run", run)
+    shutil.rmtree(mine / "runs" / "supervised")
+    code, said = typed("run", "mine.toml", *HERE)
+    assert (code, "✗ 1 Step stale: the images of 'tinyset'" in said) == (1, True), said
+
+
+def test_one_name_may_be_a_pile_and_have_classes(mine: Path) -> None:
+    """Two data-set files of one name: their digests differ, and neither is taken for a change of the other."""
+    (mine / "pile.toml").write_text('name = "tinyset"\nclasses = "none"\nimage_size = 12\n')
+    (mine / "tiny-scale.toml").write_text(tiny.SCALE.replace('dataset = "tinyset.toml"\n', ""))
+    spec = tiny.SPEC.replace("recipe =", 'dataset = "tinyset.toml"\nrecipe =')
+    (mine / "both.toml").write_text(spec.replace('kind = "pretrain"', 'kind = "pretrain"\ndataset = "pile.toml"'))
+    for _ in range(2):
+        code, said = typed("run", "both.toml", *HERE)
+        assert code == 0, said
+    assert "stale" not in typed("status")[1]

@@ -160,6 +160,8 @@ class Queue:
                 self._change(task, "failed", last_error(attempt))
         elif attempt is None and said:
             self._change(task, "failed", said.splitlines()[-1])
+        elif not task.folder.step.exists():  # else it would be given again and again
+            self._change(task, "failed", f"its run folder is gone: somebody deleted {task.folder.path}")
         else:
             self._change(task, "elsewhere", in_other_hands(task.folder))
 

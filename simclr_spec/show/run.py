@@ -41,6 +41,7 @@ def run(view: View, runner: Runner, command: str, tell: Tell) -> int:
         outcome = dispatch.run(view.plan, steps, store, runner, screen, seconds=view.seconds, data_roots=images.roots)
     if steps:
         print(ending(outcome, command), flush=True)
-    for line in stale(view):
+    found = view.after()
+    for line in stale(found):
         print(line, flush=True)
-    return 130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run or view.stale))
+    return 130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run or found.stale))

@@ -141,6 +141,7 @@ def dataset() -> Schema:
     """Only the size of the images cannot be found out; see settings.read_dataset."""
     leaves = _draft4(params.schema(params.Dataset))["properties"]
     leaves = {**leaves, "name": {**_NAME, "description": leaves["name"]["description"]}}
+    leaves["digest"] = {**leaves["digest"], "pattern": "^([0-9a-f]{64})?$"}
     properties = {name: _free_leaf(leaf) for name, leaf in leaves.items()}
     return _document("A data set of simclr-spec", {**properties, "label_lists": _label_lists()}, ["image_size"])
 

@@ -70,9 +70,22 @@ def seen(dataset: params.Dataset, images: Images, store: Store, tell: content.Te
     """The digest to be recorded with a result: that of images which nothing declares. Those of other loaders never change."""
     if not content.undeclared(dataset.loader, dataset.digest):
         return None
+    return digest(images, _hashes(dataset, store), tell)
+
+
+def unchanged(dataset: params.Dataset, images: Images, store: Store, before: str | None) -> bool:
+    """Whether files still hold what they held when training began: `before` is what was `seen`, unless the digest is declared.
+
+    Asks each file for its size and time, and reads those that changed."""
+    if not isinstance(images.train, Files):
+        return True
+    return digest(images, _hashes(dataset, store)) == (dataset.digest or before)
+
+
+def _hashes(dataset: params.Dataset, store: Store) -> Path:
     folder = find(dataset.loader, dataset.name, data_roots(), labelled=dataset.labelled)
     assert folder is not None
-    return digest(images, store.hashes_of(folder, labelled=dataset.labelled), tell)
+    return store.hashes_of(folder, labelled=dataset.labelled)
 
 
 def digest(images: Images, cache: Path | None = None, tell: content.Tell | None = None) -> str:

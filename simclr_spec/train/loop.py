@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from simclr_spec import params
+from simclr_spec.errors import DataError
 from simclr_spec.store import Attempt, RunFolder, Store, read_json
 from simclr_spec.train import Interrupted, data, distributed
 from simclr_spec.train.attempt import Record, Stop, now
@@ -84,9 +85,17 @@ def train(work: Work) -> None:
     work.record.log(f"result: {_told(measured)}, after {run.seconds:,.1f} s of training")
     metrics = run.means() | measured
     if distributed.rank() == 0:
+        _still_there(config.dataset, images, work)
         write_tensors(work.attempt.weights, run.stage.handed_on())
         work.folder.commit(work.attempt, _result(run, work, metrics))
         delete_checkpoints(work.folder)
+
+
+def _still_there(dataset: params.Dataset, images: data.Images, work: Work) -> None:
+    """A result says which images it is of; of such as changed meanwhile, nobody could say what it and its checkpoints saw."""
+    if not data.unchanged(dataset, images, work.store, work.record.values.get("data_digest")):
+        delete_checkpoints(work.folder)
+        raise DataError(f"the images of '{dataset.name}' changed while they were trained on: leave them alone, and run again")
 
 
 def _resume(run: Run, work: Work) -> None:

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simclr_spec import pictures
 from simclr_spec.cores import cores
 from simclr_spec.errors import DataError
-from simclr_spec.first_look import without_white
 from simclr_spec.train.device import sent
 from simclr_spec.words import shown
 
@@ -33,8 +33,6 @@ DECODED_BYTES = 2**29
 evaluation runs; both together stay below 1 GiB."""
 PIXEL_BYTES = 13
 """While an image is decoded, Pillow has 4 a pixel and two copies have 3 each; 3 of the part before may not be free yet."""
-MOST_PIXELS = 178_956_970
-"""Of an image: beyond, Pillow takes it for a decompression bomb. From half of that on it would warn of every photograph."""
 _ORIENTATION = 0x0112
 _TURNED_BACK = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
 """EXIF orientation -> the Image.Transpose that undoes what Pillow did to obey it."""
@@ -109,13 +107,8 @@ def decoded(path: str | Path, orientation: str = "stored") -> Tensor:
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     """Pillow raises errors of many types over broken files; each becomes a DataError that names the file."""
-    from PIL import Image
-
-    Image.MAX_IMAGE_PIXELS = None  # no warnings; MOST_PIXELS takes its place
     try:
-        with Image.open(path) as image:
-            if (pixels := image.width * image.height) > MOST_PIXELS:
-                raise ValueError(f"it has {pixels // 10**6} megapixels, which no photograph has; make it smaller")
+        with pictures.opened(path) as image:
             yield image
     except Exception as error:
         raise DataError(f"cannot read the image {shown(path)}: {_why(error)}") from None
@@ -145,8 +138,6 @@ def _upright(image: Image.Image, orientation: str) -> Image.Image:
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     """-> (h, w, 3). Alpha is left out, as the official decoder does; 16 bits of grey become the nearest 8."""
-    if sentence := without_white(image.mode, image.format):
-        raise ValueError(sentence)
     if image.mode.startswith("I"):
         return np.repeat(_eight_bits(image)[:, :, None], 3, axis=2)
     image.info.pop("transparency", None)  # else Pillow warns that it leaves it out
