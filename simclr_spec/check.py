@@ -13,6 +13,7 @@ from simclr_spec.library import Kind
 from simclr_spec.plan import compile
 from simclr_spec.schemas import SCHEMAS
 from simclr_spec.spec.settings import read_dataset, read_layer
+from simclr_spec.words import counted
 
 
 def check_files(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[str]:
@@ -22,7 +23,7 @@ def check_files(names: Sequence[str], scale: str | None, sets: Sequence[str]) ->
         try:
             kind = _kind(name)
             if kind == "spec":
-                yield f"{name}: {len(compile([name], scale=scale, sets=sets).steps)} Steps, no faults"
+                yield f"{name}: {counted(len(compile([name], scale=scale, sets=sets).steps), 'Step')}, no faults"
             elif scale or sets:
                 raise UsageError(f"{name} is a {kind}: --scale and --set change specs")
             else:

@@ -114,8 +114,10 @@ def plan(
     if output:
         if form == "dot":
             raise UsageError("-o writes JSON; to keep the graph write `--format dot > FILE`")
+        from simclr_spec.words import counted
+
         shown.write(view, output)
-        click.echo(f"{output}: {len(view.steps)} Steps, digest {view.digest}", err=not os.path.isfile(output))
+        click.echo(f"{output}: {counted(len(view.steps), 'Step')}, digest {view.digest}", err=not os.path.isfile(output))
         return
     if form == "table":
         click.echo(fitted(shown.as_list(view) if steps else shown.as_table(view)))
@@ -232,8 +234,8 @@ def run(
     if dry_run:
         click.echo(fitted(as_table(view)))
         look(view, _aside, keep=False)
-    else:
-        _run(view, runner)
+        raise click.exceptions.Exit(int(bool(view.stale)))
+    _run(view, runner)
 
 
 def _aside(text: str) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +19,9 @@ from simclr_spec import data_roots
 from simclr_spec.coordinates import Selector
 from simclr_spec.errors import SimclrSpecError
 from simclr_spec.library import absolute, is_path
+from simclr_spec.plan import Step
 from simclr_spec.plan.resolve import written_value
+from simclr_spec.spec.settings import COUNTED, counted
 from simclr_spec.store import Store, read_json, write_json
 
 
@@ -34,6 +36,8 @@ class Recorded:
     time: str
     data_roots: tuple[str, ...] = ()
     """absolute; empty in what an older version recorded"""
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """of data-set files that leave out numbers, by absolute path"""
 
 
 def record(store: Store) -> Path:
@@ -64,6 +68,7 @@ def record_plan(
     sets: Sequence[str],
     selector: Selector | None = None,
     roots: Sequence[str] = (),
+    counts: Mapping[str, Mapping[str, int]] | None = None,
 ) -> None:
     """Remember, for every spec of it, the plan that is being run; `scale` None = each spec's own."""
     store.make()
@@ -71,7 +76,7 @@ def record_plan(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     names, changes = tuple(map(absolute, specs)), tuple(map(_absolute_set, sets))
     places = tuple(dict.fromkeys(map(data_roots.absolute, roots)))
-    plan = Recorded(names, scale and absolute(scale), changes, selector, now, places)
+    plan = Recorded(names, scale and absolute(scale), changes, selector, now, places, counts or {})
     with record(store).open("a+b") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
         torn = file.read() not in (b"", b"\n")  # by a crash: it stays a line of its own
@@ -88,22 +93,42 @@ def last_plan(store: Store, spec: str) -> Recorded | None:
 
 def last_roots(store: Store, specs: Sequence[str] = ()) -> list[str]:
     """Where the images of these specs lay, each time when it was run last; without specs those of all specs of the store."""
+    return list(dict.fromkeys(root for plan in _last_plans(store, specs) for root in plan.data_roots))
+
+
+def _last_plans(store: Store, specs: Sequence[str]) -> list[Recorded]:
+    """The newest first."""
     files = [_file(store, spec) for spec in specs] if specs else sorted((store.path / ".plans").glob("*.json"))
     plans = [_recorded(value) for file in files if (value := read_json(file, "specs", "scale", "sets", "time"))]
-    plans.sort(key=lambda plan: plan.time, reverse=True)
-    return list(dict.fromkeys(root for plan in plans for root in plan.data_roots))
+    return sorted(plans, key=lambda plan: plan.time, reverse=True)
+
+
+def counts_of(steps: Iterable[Step]) -> dict[str, dict[str, int]]:
+    """What was counted for these Steps, by data-set file."""
+    found = {}
+    for shared in {id(step.shared): step.shared for step in steps}.values():
+        if (document := shared["dataset.loader"].document) and (counts := counted(shared)):
+            found[absolute(document.name)] = counts
+    return found
 
 
 def where(store: Store, specs: Sequence[str] = (), given: Sequence[str] = ()) -> list[str]:
-    """Data roots: what was given, else what the environment says, else ./data and those of the last run of these specs."""
-    return data_roots.told(given) or [*data_roots.data_roots(), *last_roots(store, specs)]
+    """Data roots: what was given, else what the environment says, else those of the last run of these specs, and ./data."""
+    return data_roots.told(given) or [*last_roots(store, specs), *data_roots.data_roots()]
 
 
 @contextlib.contextmanager
 def located(store: Store, specs: Sequence[str]) -> Iterator[None]:
-    """While these specs are compiled: images that are counted lie where they did in the last run, unless it is said where."""
-    with data_roots.saying(where(store, specs)):
-        yield
+    """While these specs are compiled: images that are counted lie where they did in the last run, unless it is said where.
+
+    Where they are no longer, their numbers are those of that run: its results can still be shown."""
+    plans = _last_plans(store, specs)
+    token = COUNTED.set({name: counts for plan in reversed(plans) for name, counts in plan.counts.items()})
+    try:
+        with data_roots.saying(where(store, specs)):
+            yield
+    finally:
+        COUNTED.reset(token)
 
 
 def all_plans(store: Store) -> list[Recorded]:
@@ -125,4 +150,5 @@ def all_plans(store: Store) -> list[Recorded]:
 def _recorded(value: dict[str, Any]) -> Recorded:
     specs, scale, sets, time = tuple(value["specs"]), value["scale"], tuple(value["sets"]), value["time"]
     selector = value.get("selector")
-    return Recorded(specs, scale, sets, selector and Selector(**selector), time, tuple(value.get("data_roots", ())))
+    roots, counts = tuple(value.get("data_roots", ())), value.get("counts", {})
+    return Recorded(specs, scale, sets, selector and Selector(**selector), time, roots, counts)

@@ -37,7 +37,7 @@ def crowded(view: View) -> str:
     count = sum(map(len, stages.values()))
     which = ", ".join(f"{len(steps):,} {stage}" for stage, steps in stages.items())
     verb, each = ("does", "it") if count == 1 else ("do", "each")
-    told = f"{counted(count, 'Step')} ({which}) {verb} not fit this runner, which gives {each} {place}"
+    told = f"{counted(count, 'Step')} ({which}) {verb} not fit {place}, which is what this runner gives {each}"
     return f"{told}. {_remedy(view, stages, room)}"
 
 

@@ -137,8 +137,11 @@ def survey_again(
             "simclr-spec run begins one"
         )
     last = plans[0]
-    if selector is None and not any(entry.state in _UNFINISHED for entry in _planned(place, last.specs, last.scale, last.sets)):
-        raise UsageError(f"nothing failed or was interrupted in the plan that ran last: {' '.join(last.specs)}")
+    planned, wanted = list(_planned(place, last.specs, last.scale, last.sets)), dict(selector.table if selector else {})
+    asked = Selector({key: value for key, value in wanted.items() if key != "state"})
+    if _selected(planned, asked) and not _selected(planned, Selector({"state": _UNFINISHED, **wanted})):
+        of = f" of {show(wanted)}" if wanted else ""
+        raise UsageError(f"nothing{of} failed or was interrupted in the plan that ran last: {' '.join(last.specs)}")
     chosen = last.selector or Selector({"state": _UNFINISHED}, descendants=True)
     if selector is not None:
         chosen = replace(selector, table={"state": _UNFINISHED, **selector.table}, descendants=True)

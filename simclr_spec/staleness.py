@@ -120,12 +120,12 @@ def _key(dataset: Mapping[str, Any]) -> tuple[str, str, bool]:
     return dataset["loader"], dataset["name"], dataset["classes"] is not None
 
 
-def advice(steps: Iterable[Step]) -> str:
+def advice(steps: Iterable[Step], store: Store) -> str:
     """What a person can do about stale Steps."""
-    return f"put the images back, or pin the new ones, for new Steps: {' · '.join(pins(steps))}"
+    return f"put the images back, or pin the new ones, for new Steps: {' · '.join(pins(steps, store))}"
 
 
-def pins(steps: Iterable[Step]) -> list[str]:
+def pins(steps: Iterable[Step], store: Store) -> list[str]:
     """The commands that pin what is there now."""
     files = {document.name for step in steps if (document := step.origins["dataset.loader"].document)}
-    return [f"simclr-spec pin {quote(file)}" for file in sorted(files)]
+    return [f"simclr-spec pin {quote(file)}{store.option}" for file in sorted(files)]

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 from typing import IO, Any
 
 from simclr_spec.coordinates import State
@@ -284,6 +285,12 @@ class Store:
 
     def folder(self, kind: str, label: str, fingerprint: str) -> RunFolder:
         return RunFolder(self.path / kind / f"{label}-{fingerprint[:8]}")
+
+    @property
+    def option(self) -> str:
+        """` --store DIR`, with which a command finds this store; empty where it does by itself."""
+        here = os.environ.get("SIMCLR_SPEC_STORE", "runs")
+        return "" if self.path == Path(here) else f" --store {quote(str(self.path))}"
 
     def make(self) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

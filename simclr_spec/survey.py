@@ -76,7 +76,7 @@ class View:
                 if self.verdicts[parent.fingerprint].state == "stale":
                     raise DataError(
                         f"{step.id} starts from {parent.id}, which is stale: {self.images.told([parent])} "
-                        f"have changed since. Nothing started; {advice([parent])}"
+                        f"have changed since. Nothing started; {advice([parent], self.images.store)}"
                     )
 
 

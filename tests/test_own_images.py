@@ -314,3 +314,39 @@ def test_the_page_is_what_a_person_can_do(root: Path) -> None:
         (row,) = [line for line in table if line.startswith(title)]
         assert 0 <= float(row.split()[1]) <= 100
     assert "2 Steps in" in said["simclr-spec run both.toml"]
+
+
+def here(root: Path) -> Path:
+    """A runner that trains in this process."""
+    (root / "here.toml").write_text('kind = "debug"\n')
+    return root / "here.toml"
+
+
+def test_results_of_counted_images_are_shown_where_the_images_are_not(root: Path) -> None:
+    """As on another computer: the numbers are those of the last run. What would be trained needs the images."""
+    written(root, dataset=SHORT)
+    (root / "report.toml").write_text(
+        'title = "Pets"\nspec = "mine.toml"\nmetric = "top1"\ncolumns = [{ title = "all" }]\n'
+        'rows = [{ title = "supervised", where = { kind = "supervised" } }]\n'
+    )
+    (root / "data").rename(root / "elsewhere")
+    options = ["--runner", str(here(root)), "--data-root", "elsewhere"]
+    assert CliRunner().invoke(main, ["run", "mine.toml", *options]).exit_code == 0
+    (root / "elsewhere").rename(root / "away")
+    for words in (["plan", "mine.toml"], ["status", "mine.toml"], ["report", "report.toml"], ["gc"], ["run", "mine.toml"]):
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 0, (words, done.output)
+    assert "all done before" in CliRunner().invoke(main, ["run", "mine.toml"]).output
+    assert "Nothing to delete" in CliRunner().invoke(main, ["gc"]).output
+    more = CliRunner().invoke(main, ["run", "mine.toml", "--set", "supervised.train_steps=3"])
+    assert (more.exit_code, "data set 'pets'" in more.output, "not found" in more.output) == (1, True, True)
+
+
+def test_images_lie_where_they_did_in_the_last_run_though_others_lie_in_data(root: Path) -> None:
+    written(root, dataset=SHORT)
+    (root / "data").rename(root / "far")
+    assert CliRunner().invoke(main, ["run", "mine.toml", "--runner", str(here(root)), "--data-root", "far"]).exit_code == 0
+    pets(root / "data" / "pets")
+    shutil.copy(root / "data/pets/train/ape/0.png", root / "data/pets/train/ape/more.png")
+    assert "all done before" in CliRunner().invoke(main, ["run", "mine.toml"]).output
+    assert "Everything is done" in CliRunner().invoke(main, ["plan", "mine.toml"]).output

@@ -16,7 +16,8 @@ from tests.typed import run
 NARROW = ("--set", "precision=bf16")
 ADVICE = "--set pretrain.micro_batch=128 --set finetune.micro_batch=256 --set supervised.micro_batch=256"
 SENTENCE = (
-    "41 Steps (13 pretrain, 15 finetune, 13 supervised) do not fit this runner, which gives each one NVIDIA H200 (139 GiB). "
+    "41 Steps (13 pretrain, 15 finetune, 13 supervised) do not fit one NVIDIA H200 (139 GiB), "
+    "which is what this runner gives each. "
     f"Micro-batches fit, as a deviation: BN then sees no whole batch ({ADVICE}); "
     "or take a runner whose `machine` has more memory_gib\n"
 )
@@ -69,7 +70,9 @@ def test_a_micro_batch_is_advised_only_where_it_helps(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(small)
     machine = ("--machine", str(tmp_path / "small.toml"))
     output = run("plan", "table1", "stage=pretrain", "depth=152", "width=3", *machine).output
-    assert output.endswith("(1 GiB). No micro_batch makes them fit: it takes a runner whose `machine` has more memory_gib\n")
+    assert output.endswith(
+        "this runner gives it. No micro_batch makes them fit: it takes a runner whose `machine` has more memory_gib\n"
+    )
     output = run("plan", "table1", "depth=50", "width=1", "sk=true", *machine).output
     sets = "--set finetune.micro_batch=2 --set supervised.micro_batch=2"
     assert output.endswith(f" ({sets}); and it takes a runner whose `machine` has more memory_gib for pretrain\n")
@@ -90,4 +93,4 @@ def test_on_cores_it_is_the_memory_of_the_computer_that_counts(tmp_path: Path, m
     for size, fits in ((64, True), (128, False)):  # 128 images of 11.1 million outputs at 8 bytes: 11.4 GB
         output = run("plan", "table1", *selected, "--set", f"micro_batch={size // 2}").output
         assert ("✗" not in output) == fits, output
-    assert "does not fit this runner, which gives it the memory of this computer (5 GiB). Micro-batches fit, " in output
+    assert "does not fit the memory of this computer (5 GiB), which is what this runner gives it. Micro-batches fit, " in output

@@ -160,6 +160,9 @@ def test_retry_says_that_nothing_failed(store: Store) -> None:
     record_plan(store, [FEW], None, [])
     done = run("retry")
     assert (done.exit_code, done.output) == (2, f"nothing failed or was interrupted in the plan that ran last: {FEW}\n")
+    done = run("retry", "stage=pretrain", "width=2")
+    told = f"nothing of stage=pretrain width=2 failed or was interrupted in the plan that ran last: {FEW}\n"
+    assert (done.exit_code, done.output) == (2, told)
 
 
 def test_retry_begins_nothing_that_never_ran_but_for_what_waits(store: Store) -> None:

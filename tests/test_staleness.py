@@ -118,6 +118,10 @@ def test_changed_images_make_results_stale_until_they_are_put_back(mine: Path) -
     assert "Next         simclr-spec pin tinyset.toml" in said
     assert typed("report", "report.toml", "--strict")[0] == 1
     assert typed("retry")[0] == 2, "nothing failed"
+    assert typed("run", "mine.toml", "--dry-run", *WHERE)[0] == 1
+    (mine / "runs").rename(mine / "kept")
+    assert "simclr-spec pin tinyset.toml --store kept\n" in typed("plan", "mine.toml", "--store", "kept")[1]
+    (mine / "kept").rename(mine / "runs")
     assert files(mine) == before
     tiny.images(mine / "pictures")
     assert typed("run", "mine.toml", *WHERE) == (0, "3 Steps, all done before: nothing to run.\n")

@@ -12,6 +12,7 @@ import pandas as pd
 from simclr_spec.coordinates import FINISHED
 from simclr_spec.plan import Plan, Step
 from simclr_spec.staleness import pins
+from simclr_spec.store import Store
 
 SCALE_OF_THE_EXPERIMENT = ("dataset.", "encoder.", "epochs", "train_steps", "test_images")
 """Fields whose change leaves the paper's scale: no number of the paper stands beside ours then."""
@@ -163,8 +164,9 @@ def _versions(done: pd.DataFrame, column: str, prefix: str) -> list[str]:
     return [f"MIXED {column}: {', '.join(found)}"]
 
 
-def next_commands(steps: list[Step], states: Mapping[str, str], arguments: str) -> Note | None:
+def next_commands(steps: list[Step], states: Mapping[str, str], arguments: str, store: Store) -> Note | None:
     """Commands for what failed and what is missing; None when every run is there. `arguments` are those of `run`."""
+    arguments += store.option
     found = {states[step.fingerprint] for step in steps}
     items = [f"simclr-spec logs {arguments} state=failed"] if "failed" in found else []
     if found - FINISHED - {"running"}:
@@ -172,5 +174,5 @@ def next_commands(steps: list[Step], states: Mapping[str, str], arguments: str) 
     if "running" in found:
         items.append(f"simclr-spec status {arguments} --watch")
     if "stale" in found:
-        items += pins(step for step in steps if states[step.fingerprint] == "stale")
+        items += pins((step for step in steps if states[step.fingerprint] == "stale"), store)
     return Note("Next", tuple(items)) if items else None

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from shlex import quote
 
 from simclr_spec import results
 from simclr_spec.coordinates import Selector, State, show
@@ -80,8 +77,8 @@ def make(
         tuple(cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=deviating) for cell in row)
         for row in selected
     )
-    subtitle, option = _subtitle(plan, paper, bool(deviating), recorded), _elsewhere(store)
-    last = notes.made_from(steps, found), notes.next_commands(steps, states, plan.arguments + option)
+    subtitle, option = _subtitle(plan, paper, bool(deviating), recorded), store.option
+    last = notes.made_from(steps, found), notes.next_commands(steps, states, plan.arguments, store)
     below = (_missing(rows), notes.deviations(steps), notes.assumptions(steps), *last)
     told = tuple(note for note in below if note)
     return Table(report, plan, paper, subtitle, rows, told, option, states, len(found))
@@ -119,12 +116,6 @@ def _of(cell: Cell, asked: set[str]) -> Cell | None:
 
 def _folder(store: Store, step: Step) -> RunFolder:
     return store.folder(step.kind, step.label, step.fingerprint)
-
-
-def _elsewhere(store: Store) -> str:
-    """--store, unless the commands find it by themselves."""
-    here = os.environ.get("SIMCLR_SPEC_STORE", "runs")
-    return "" if store.path == Path(here) else f" --store {quote(str(store.path))}"
 
 
 def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: Recorded | None) -> tuple[str, ...]:

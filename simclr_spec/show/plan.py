@@ -210,7 +210,7 @@ def stale(view: View) -> Iterator[str]:
     """What a person is told of Steps that saw other images."""
     if view.stale:
         yield f"✗ {counted(len(view.stale), 'Step')} stale: {view.images.told(view.stale)} have changed since;"
-        yield f"  {advice(view.stale)}"
+        yield f"  {advice(view.stale, view.images.store)}"
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,11 @@ def run(view: View, runner: Runner, command: str, tell: Tell) -> int:
     asked = {step.fingerprint for step in (*view.steps, *view.running)} - {step.fingerprint for step in view.stale}
     look(view, tell, keep=True)
     roots = data_roots.data_roots(images.roots)
-    history.record_plan(store, view.plan.specs, view.plan.asked_scale, view.plan.sets, view.selector, roots)
+    plan, counts = view.plan, history.counts_of(view.plan.steps)
+    history.record_plan(store, plan.specs, plan.asked_scale, plan.sets, view.selector, roots, counts)
     steps = [step for step in view.plan.steps if step.fingerprint in asked]
     with watcher() as screen:
-        outcome = dispatch.run(view.plan, steps, store, runner, screen, seconds=view.seconds, data_roots=images.roots)
+        outcome = dispatch.run(plan, steps, store, runner, screen, seconds=view.seconds, data_roots=images.roots)
     if steps:
         print(ending(outcome, command), flush=True)
     found = view.after()

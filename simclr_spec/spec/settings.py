@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
@@ -11,7 +12,11 @@ from typing import Any, Literal, cast
 from simclr_spec import params
 from simclr_spec.document import Document, Path, load, referred
 from simclr_spec.errors import DataError, Fault, SpecError
+from simclr_spec.library import absolute
 from simclr_spec.spec import schema
+
+COUNTED: ContextVar[Mapping[str, Mapping[str, int | None]]] = ContextVar("COUNTED", default={})  # noqa: B039 - never changed
+"""Data-set file -> what was counted when it was run last: it holds where the images are not at hand."""
 
 LayerName = Literal["dataset", "recipe", "scale", "spec", "--set", "axis", "fixed"]
 
@@ -119,7 +124,9 @@ def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence
         place = find(loader, name, data_roots(), labelled=labelled)
         found = listing.scan(cast("FilePath", place), labelled=labelled)
     except DataError as error:
-        raise SpecError([document.fault((), f"{wanted} {error}", key=True)]) from None
+        if not (before := COUNTED.get().get(absolute(document.name), {})).keys() >= set(lacking):
+            raise SpecError([document.fault((), f"{wanted} {error}", key=True)]) from None
+        return {key: Setting(before[key], "dataset", text="scanned in the last run; images not here") for key in lacking}
     if found.counts[2] == 1:
         one = f"{place}/train has one class, {found.classes[0]!r}, and at least 2 are needed; classes = 'none' is without any"
         raise SpecError([document.fault((), f"{wanted} {one}", key=True)])
@@ -127,6 +134,13 @@ def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence
         raise SpecError([document.fault((), f"{wanted} {fault}", key=True) for fault in found.faults])
     counts = dict(zip(("train_images", "test_images", "classes"), found.counts, strict=True))
     return {key: Setting(value, "dataset", text=f"scanned from {place}") for key, value in counts.items()}
+
+
+def counted(settings: Mapping[str, Setting]) -> dict[str, Any]:
+    """Of the facts `dataset.*` those that the images were counted for."""
+    names = ("train_images", "test_images", "classes")
+    found = {name: settings[f"dataset.{name}"] for name in names}
+    return {name: one.value for name, one in found.items() if one.layer == "dataset" and one.document is None}
 
 
 def label_lists(document: Document) -> dict[float, dict[str, Setting]]:
