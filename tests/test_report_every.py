@@ -55,7 +55,7 @@ def test_a_format_narrows_the_files_and_an_option_names_their_folder(store: Stor
     finish_all(store, compile(["quickstart"]), 50)
     done = run("report", "--format", "json", "-o", "tables/today", "stage=supervised")
     assert done.output.endswith("\nwritten: tables/today/quickstart.json\n")
-    assert "50.0 ± 0.0 (4)" in done.output
+    assert "50.0 ± 0.0 (6)" in done.output
     assert "fine-tuned" not in done.output
     assert _files() == ["tables/today", "tables/today/quickstart.json"]
 
