@@ -2,8 +2,8 @@
 
     python -m benchmarks.quickstart [STORE...]
 
-of stores (default: ./runs) in which `simclr-spec run quickstart` has ended. Each mean must lie within 2 sd of README's, and each
-sentence must hold in each table. With the same versions on the same kind of processor all numbers are README's.
+of stores (default: ./runs) in which `simclr-spec run quickstart` has ended. Each mean must lie within 2 sd of README's, and
+each sentence must hold in each table. With the same versions on the same kind of processor all numbers are README's.
 """
 
 from __future__ import annotations
