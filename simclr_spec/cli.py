@@ -14,6 +14,7 @@ from simclr_spec.errors import UsageError
 from simclr_spec.options import (
     Cli,
     budget,
+    columns,
     completed,
     data_root_option,
     divided,
@@ -33,15 +34,7 @@ if TYPE_CHECKING:
     from simclr_spec.survey import View
 
 
-def _columns() -> int:
-    """Width of help. Asking the terminal ourselves spares click the import of shutil, a tenth of `--help`."""
-    try:
-        return min(110, os.get_terminal_size().columns)
-    except OSError:
-        return 80
-
-
-@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _columns()})
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "terminal_width": columns()})
 @click.version_option(__version__, message="simclr-spec %(version)s")
 def main() -> None:
     """SimCLRv2 as data: a spec becomes a plan, a plan trained networks, and those the paper's own tables.
@@ -111,6 +104,8 @@ def plan(
 
         machine = machine or runners.read(runner).machine
     view = survey(names, selector, scale=scale, sets=sets, store=store, machine=machine, max_hours=max_gpu_hours)
+    if steps and (output or form != "table"):
+        raise UsageError("--steps lists Steps on the terminal; JSON and dot have each of them anyway")
     if output:
         if form == "dot":
             raise UsageError("-o writes JSON; to keep the graph write `--format dot > FILE`")

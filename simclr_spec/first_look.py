@@ -32,6 +32,7 @@ MOST_FAULTS = 20
 """Faults that are told."""
 _THREADS = 16
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""That are looked for in files whose names are no image's. A folder's icon (ICO) is nobody's image."""
 _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 """What stands at the end of a file that is whole. One without, or of another format, is decoded, which decides."""
 _LARGE = 2**23
@@ -208,10 +209,10 @@ def _header(path: str) -> str:
         with open(path, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             tail = file.read()
-            with pictures.opened(path) as image:
-                if _ENDS.get(str(image.format), tail + b".") not in tail:
-                    with _ONE_LARGE if image.width * image.height > _LARGE else nullcontext():
-                        image.load()
+        with pictures.opened(path) as image:
+            if _ENDS.get(str(image.format), tail + b".") not in tail:
+                with _ONE_LARGE if image.width * image.height > _LARGE else nullcontext():
+                    image.load()
     except UnidentifiedImageError:
         return f"{shown(path)} is no image that can be read: damaged, or something else under an image's name"
     except Exception as error:  # Pillow's readers raise whatever they come upon

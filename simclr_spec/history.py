@@ -93,7 +93,11 @@ def last_plan(store: Store, spec: str) -> Recorded | None:
 
 def last_roots(store: Store, specs: Sequence[str] = ()) -> list[str]:
     """Where the images of these specs lay, each time when it was run last; without specs those of all specs of the store."""
-    return list(dict.fromkeys(root for plan in _last_plans(store, specs) for root in plan.data_roots))
+    return _roots(_last_plans(store, specs))
+
+
+def _roots(plans: Iterable[Recorded]) -> list[str]:
+    return list(dict.fromkeys(root for plan in plans for root in plan.data_roots))
 
 
 def _last_plans(store: Store, specs: Sequence[str]) -> list[Recorded]:
@@ -114,7 +118,11 @@ def counts_of(steps: Iterable[Step]) -> dict[str, dict[str, int]]:
 
 def where(store: Store, specs: Sequence[str] = (), given: Sequence[str] = ()) -> list[str]:
     """Data roots: what was given, else what the environment says, else those of the last run of these specs, and ./data."""
-    return data_roots.told(given) or [*last_roots(store, specs), *data_roots.data_roots()]
+    return _where(_last_plans(store, specs), given)
+
+
+def _where(plans: Iterable[Recorded], given: Sequence[str] = ()) -> list[str]:
+    return data_roots.told(given) or [*_roots(plans), *data_roots.data_roots()]
 
 
 @contextlib.contextmanager
@@ -125,7 +133,7 @@ def located(store: Store, specs: Sequence[str]) -> Iterator[None]:
     plans = _last_plans(store, specs)
     token = COUNTED.set({name: counts for plan in reversed(plans) for name, counts in plan.counts.items()})
     try:
-        with data_roots.saying(where(store, specs)):
+        with data_roots.saying(_where(plans)):
             yield
     finally:
         COUNTED.reset(token)

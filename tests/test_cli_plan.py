@@ -337,6 +337,14 @@ def test_the_steps_of_a_plan_are_listed_with_what_selects_them(spec: str, store:
         assert plan.select(parse(line.split()[2:])) == (step,)
 
 
+@pytest.mark.parametrize("more", [("--format", "json"), ("--format", "dot"), ("-o", "plan.json")], ids=" ".join)
+@pytest.mark.usefixtures("store")
+def test_a_list_of_steps_is_asked_for_on_the_terminal_only(more: tuple[str, str]) -> None:
+    done = run("plan", "quickstart", "--steps", *more)
+    assert (done.exit_code, done.output) == (2, "--steps lists Steps on the terminal; JSON and dot have each of them anyway\n")
+    assert not Path("plan.json").exists()
+
+
 @pytest.mark.usefixtures("store")
 def test_the_steps_of_a_selection_come_with_those_that_it_needs() -> None:
     lines = run("plan", "table1", "--steps", "stage=finetune", "depth=50", "sk=true").output.splitlines()[1:]
