@@ -117,8 +117,9 @@ def survey(
     view = View(plan, selector, steps, verdicts, priced, calibrated(plan, priced, ratios), device, images, measured)
     hours = view.hours(view.running)
     if max_hours is not None and hours > max_hours:
+        told = f"{hours:,.0f}" if hours >= 100 else f"{hours:.4g}"
         raise UsageError(
-            f"this plan costs {hours:,.4g} {device.unit}-hours, more than the {max_hours:g} of --max-gpu-hours; nothing started"
+            f"this plan costs {told} {device.unit}-hours, more than the {max_hours:g} of --max-gpu-hours; nothing started"
         )
     return view
 

@@ -57,7 +57,7 @@ def test_dot_has_a_node_per_step_and_an_edge_per_need() -> None:
 def test_a_budget_refuses() -> None:
     done = run("plan", "table1", "--max-gpu-hours", "100")
     assert done.exit_code == 2
-    assert done.output.strip().endswith("GPU-hours, more than the 100 of --max-gpu-hours; nothing started")
+    assert re.search(r"costs \d\d,\d{3} GPU-hours, more than the 100 of --max-gpu-hours; nothing started$", done.output.strip())
 
 
 @pytest.mark.usefixtures("store")
