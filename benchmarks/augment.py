@@ -20,27 +20,28 @@ import torchvision
 from torch import Tensor
 from torchvision.transforms import v2
 
-from simclr_spec import params
-from simclr_spec.params import Augment
+from simclr_spec.core.fields import build
 from simclr_spec.plan import compile
-from simclr_spec.train.augment import training_views
+from simclr_spec.stages.common import AugmentConfig
+from simclr_spec.stages.pretrain import PretrainConfig
+from simclr_spec.train.views.augment import training_views
 
 
-def official() -> Augment:
+def official() -> AugmentConfig:
     """The recipe's, at the colour strength of CIFAR-10."""
     step = next(step for step in compile(["table1"], sets=["augment.colour_strength=0.5"]).steps if step.kind == "pretrain")
-    config: Augment = params.build(params.Pretrain, dict(step.params)).augment
+    config: AugmentConfig = build(PretrainConfig, dict(step.params)).augment
     return config
 
 
-def ours(images: Tensor, size: int, config: Augment) -> Callable[[int], Tensor]:
+def ours(images: Tensor, size: int, config: AugmentConfig) -> Callable[[int], Tensor]:
     samples, epochs = torch.arange(len(images)), torch.zeros(len(images), dtype=torch.long)
     return lambda step: training_views(
         [images], config, size, seed=0, train_step=step, samples=samples, epochs=epochs + step, views=1
     )[0]
 
 
-def per_image(images: Tensor, size: int, config: Augment, form: str) -> Callable[[int], list[Tensor]]:
+def per_image(images: Tensor, size: int, config: AugmentConfig, form: str) -> Callable[[int], list[Tensor]]:
     """torchvision v2, in its fastest documented order for each form of image."""
     s = config.colour_strength
     kernel = int(config.blur_kernel * size) // 2 * 2 + 1
@@ -61,7 +62,7 @@ def per_image(images: Tensor, size: int, config: Augment, form: str) -> Callable
     return lambda _: [pipeline(image) for image in sources]
 
 
-def with_kornia(images: Tensor, size: int, config: Augment) -> Callable[[int], Tensor] | None:
+def with_kornia(images: Tensor, size: int, config: AugmentConfig) -> Callable[[int], Tensor] | None:
     try:
         import kornia.augmentation as K  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
@@ -91,7 +92,7 @@ def measure(pipelines: dict[str, Callable[[int], object]], rounds: int) -> dict[
     return seconds
 
 
-def compare(images: Tensor, size: int, config: Augment, rounds: int) -> None:
+def compare(images: Tensor, size: int, config: AugmentConfig, rounds: int) -> None:
     pipelines: dict[str, Callable[[int], object]] = {
         "ours, official laws": ours(images, size, config),
         "ours, torchvision's crop and colour": ours(images, size, replace(config, crop="torchvision", colour="torchvision")),

@@ -16,18 +16,19 @@ import torch
 from torch import nn
 
 from benchmarks.timing import setting
-from simclr_spec import params
+from simclr_spec.core.fields import build
 from simclr_spec.plan import compile
+from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.train import optim
-from simclr_spec.train.crop import resized
 from simclr_spec.train.distributed import start
-from simclr_spec.train.encoder import Encoder
-from simclr_spec.train.heads import ProjectionHead
+from simclr_spec.train.model.encoder import Encoder
+from simclr_spec.train.model.heads import ProjectionHead
+from simclr_spec.train.views.crop import resized
 
 SIDE = 224
 
 
-def updates(device: torch.device, config: params.Pretrain) -> dict[str, Callable[[], object]]:
+def updates(device: torch.device, config: PretrainConfig) -> dict[str, Callable[[], object]]:
     """Of Table 1's first encoder, ResNet-50, with its head, whose first layers have four million weights each."""
     encoder = Encoder(config.encoder)
     made = nn.Sequential(encoder, ProjectionHead(encoder.features, config.head, config.encoder)).to(device)
@@ -77,7 +78,7 @@ def main() -> None:
         raise SystemExit("there is no GPU here; --device cpu tries the script")
     start()
     pretrain = next(step for step in compile(["table1"]).steps if step.kind == "pretrain")
-    config: params.Pretrain = params.build(params.Pretrain, dict(pretrain.params))
+    config: PretrainConfig = build(PretrainConfig, dict(pretrain.params))
     print(setting(), torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU", sep="\n")
     for name, run in (updates(device, config) | crops(device, args.batch)).items():
         print(f"{name:<44} {milliseconds(run, device, args.rounds):9.2f} ms")

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import cpu_seconds, installed, setting
-from simclr_spec.params import Encoder as Config
+from simclr_spec.stages.common import EncoderConfig as Config
 from simclr_spec.train import optim
-from simclr_spec.train.encoder import Encoder
+from simclr_spec.train.model.encoder import Encoder
 
 CASES = (
     ("ResNet-18, 8 wide", 18, 8, 60),

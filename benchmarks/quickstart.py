@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from simclr_spec.report.table import make
-from simclr_spec.store import Store
+from simclr_spec.store.layout import Store
 
 README = Path(__file__).parents[1] / "README.md"
 MOST_SD = 2.0

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from simclr_spec.plan import compile
-from simclr_spec.store import Store
+from simclr_spec.store.layout import Store
 
 LIMITS = {"--help": 4.5, "plan quickstart": 15.0}
 """Largest ratios that we accept."""

@@ -9,7 +9,7 @@ from typing import TextIO
 
 def run() -> None:
     gc.disable()  # nothing that imports make is garbage, and looking for it is a twentieth of `--help`
-    from simclr_spec.cli import main
+    from simclr_spec.cli.main import main
 
     gc.enable()
     sys.stdout = sys.stdout or _nowhere()  # closed, as under a daemon

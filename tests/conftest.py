@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simclr_spec.store import Store
+from simclr_spec.store.layout import Store
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported: tests may run beside each other
 os.environ.pop("COLUMNS", None)  # what runs tests beside each other sets it, and piped tables keep within it

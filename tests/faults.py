@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Literal, get_origin
 
-from simclr_spec import library, params
-from simclr_spec.spec import schema
+from simclr_spec.language import declared, schema
+from simclr_spec.stages.common import AugmentConfig, DatasetConfig, EncoderConfig, HeadConfig, LabelsConfig
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.stages.pretrain import MemoryConfig
 
 Path = tuple[str | int, ...]
 
@@ -18,7 +20,7 @@ Path = tuple[str | int, ...]
 class Seeded:
     """One file with one fault in it."""
 
-    kind: library.Kind
+    kind: declared.Kind
     name: str
     text: str
     what: str
@@ -44,8 +46,8 @@ class Item:
 class File:
     """A declared file, and what stands where in it."""
 
-    def __init__(self, kind: library.Kind, name: str) -> None:
-        self.kind, self.name, self.text = kind, name, library.read(kind, name).text
+    def __init__(self, kind: declared.Kind, name: str) -> None:
+        self.kind, self.name, self.text = kind, name, declared.read(kind, name).text
         self.items: dict[Path, Item] = {}
         self.headers: dict[Path, Item] = {}
         self._scan()
@@ -114,7 +116,7 @@ Way = Callable[[File, random.Random], Seeded | None]
 def seeded(count: int, seed: int) -> Iterator[Seeded]:
     """`count` different faults: each kind of file with each way to go wrong in turn, as long as there are more of them."""
     chance = random.Random(seed)
-    files = {kind: [File(kind, name) for name in library.names(kind)] for kind in library.FOLDERS}
+    files = {kind: [File(kind, name) for name in declared.names(kind)] for kind in declared.FOLDERS}
     pairs = [(kind, way) for kind in files for way in WAYS.values()]
     made: set[tuple[str, str, str]] = set()
     while len(made) < count:
@@ -160,7 +162,7 @@ def _retyped_value(file: File, chance: random.Random) -> Seeded | None:
     return None if (word[0], wrong[0]) == ('"', '"') else file.fault("retyped value", item.value, word, wrong, parts=parts)
 
 
-_TABLES = (params.Dataset, params.Encoder, params.Head, params.Augment, params.Labels, params.Memory, *params.KINDS.values())
+_TABLES = (DatasetConfig, EncoderConfig, HeadConfig, AugmentConfig, LabelsConfig, MemoryConfig, *KINDS.values())
 _WORDS = {field.name for table in _TABLES for field in fields(table) if get_origin(field.type) is Literal}
 _WORDS |= {"status", "kind", "unit", "slots", "metric"}
 """Keys whose text is one of a few words."""
@@ -208,10 +210,10 @@ def _lost_parameter(file: File, chance: random.Random) -> Seeded | None:
     """A recipe must have every parameter of every kind, in [common] or in [KIND]: the place is the table that lacks it."""
     item = chance.choice([item for path, item in file.items.items() if path[-1] == "value" and "rules" not in path])
     table, *dotted = item.path[:-1]
-    elsewhere = [kind for kind in params.KINDS if kind != table and (kind, *dotted) in file.items]
+    elsewhere = [kind for kind in KINDS if kind != table and (kind, *dotted) in file.items]
     lacking = [
         kind
-        for kind in (params.KINDS if table == "common" else [str(table)])
+        for kind in (KINDS if table == "common" else [str(table)])
         if ".".join(map(str, dotted)) in schema.fields(kind)
         and kind not in elsewhere
         and (table == "common" or ("common", *dotted) not in file.items)
@@ -299,7 +301,7 @@ def _misreference(file: File, chance: random.Random) -> Seeded | None:
         return None
     named = [item for item in file.scalars() if re.fullmatch(_REFERENCES[file.kind], "/".join(map(str, item.path)))]
     if not named and file.kind == "runner":  # those declared name no machine
-        machine = chance.choice(library.names("machine"))
+        machine = chance.choice(declared.names("machine"))
         text = f'{file.text}machine = "{_misspelt(machine, chance)}"\n'
         return Seeded(file.kind, file.name, text, "misreference", frozenset({(text.count("\n"), 11)}), machine)
     if not named:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from simclr_spec.core.files import write_json
 from simclr_spec.plan import Plan, Step
-from simclr_spec.store import RunFolder, Store, write_json
+from simclr_spec.store.layout import RunFolder, Store
 
 FEW = str(Path(__file__).parent / "declared" / "few.toml")
 """A spec that only the tests use."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from simclr_spec import params
 from simclr_spec.plan import Plan, compile
+from simclr_spec.stages.common import DatasetConfig
 
 CLASSES = ("ape", "bat", "cow")
 DATASET = """
@@ -73,7 +73,7 @@ def planned(folder: Path, **changes: str) -> Plan:
     return compile([str(written(folder, **changes))])
 
 
-def declared(**changes: object) -> params.Dataset:
+def declared(**changes: object) -> DatasetConfig:
     plain: dict[str, object] = {"name": "pets", "loader": "image_folder", "digest": "", "classes": 3}
     plain |= {"train_images": 12, "test_images": 6, "image_size": 8}
-    return params.Dataset(**(plain | changes))  # type: ignore[arg-type]
+    return DatasetConfig(**(plain | changes))  # type: ignore[arg-type]

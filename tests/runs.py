@@ -14,8 +14,9 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
+from simclr_spec.core.files import read_json
 from simclr_spec.plan import compile
-from simclr_spec.store import Store, read_json
+from simclr_spec.store.layout import Store
 
 SPEC = """
 title = "Tiny"

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from simclr_spec.store import RunFolder, Store
+from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.train.checkpoint import write_tensors
 
 TRAINING: dict[str, Any] = {

@@ -10,17 +10,20 @@ import pytest
 import torch
 from jsonschema.validators import Draft4Validator
 
-from simclr_spec import library, params
-from simclr_spec.document import parse
-from simclr_spec.errors import SpecError
+from simclr_spec.core.errors import SpecError
+from simclr_spec.core.fields import build
+from simclr_spec.language import declared
+from simclr_spec.language import report as report_language
+from simclr_spec.language.document import parse
+from simclr_spec.language.schemas import published, schema_of
+from simclr_spec.language.settings import read_overlay
 from simclr_spec.plan import compile
-from simclr_spec.report import language
-from simclr_spec.schemas import published, schema_of
-from simclr_spec.spec.settings import read_layer
-from simclr_spec.train.encoder import Encoder
+from simclr_spec.stages.common import EncoderConfig
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.train.model.encoder import Encoder
 
 ROOT = Path(__file__).parents[1]
-DECLARED = [(kind, name) for kind in library.FOLDERS for name in library.names(kind)]
+DECLARED = [(kind, name) for kind in declared.FOLDERS for name in declared.names(kind)]
 
 # Table 1 of arXiv:2006.10029v2, line by line as printed:
 # depth, width, selective kernels, parameters (M), fine-tuned on 1 %, 10 %, 100 %, linear evaluation, supervised
@@ -51,52 +54,52 @@ def _key(where: dict[str, Any]) -> tuple[int, int, bool]:
 
 
 @pytest.mark.parametrize(("kind", "name"), DECLARED)
-def test_every_declared_file_obeys_its_published_schema(kind: library.Kind, name: str) -> None:
-    document = parse(library.read(kind, name))
+def test_every_declared_file_obeys_its_published_schema(kind: declared.Kind, name: str) -> None:
+    document = parse(declared.read(kind, name))
     for schema in (schema_of(kind), published(kind)):
         Draft4Validator.check_schema(schema)
         assert not list(Draft4Validator(schema).iter_errors(document.data))
 
 
-@pytest.mark.parametrize("kind", library.FOLDERS)
-def test_the_shipped_schemas_are_those_of_the_program(kind: library.Kind) -> None:
+@pytest.mark.parametrize("kind", declared.FOLDERS)
+def test_the_shipped_schemas_are_those_of_the_program(kind: declared.Kind) -> None:
     file = ROOT / "specs" / "schemas" / f"{kind}.json"
     assert json.loads(file.read_text()) == published(kind), f"simclr-spec schema {kind} > {file.relative_to(ROOT)}"
 
 
 @pytest.mark.parametrize(("kind", "name"), DECLARED)
-def test_every_declared_file_names_its_schema_to_editors(kind: library.Kind, name: str) -> None:
-    file = ROOT / library.FOLDERS[kind] / f"{name}.toml"
+def test_every_declared_file_names_its_schema_to_editors(kind: declared.Kind, name: str) -> None:
+    file = ROOT / declared.FOLDERS[kind] / f"{name}.toml"
     directive, _, named = file.read_text().partition("\n")[0].partition(" ")
     assert directive == "#:schema"
     assert (file.parent / named).resolve() == ROOT / "specs" / "schemas" / f"{kind}.json"
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in DECLARED if kind != "recipe"])
-def test_a_key_that_nobody_knows_is_refused_in_every_kind_of_file(kind: library.Kind, name: str) -> None:
-    data = parse(library.read(kind, name)).data | {"nobody_knows": 1}
+def test_a_key_that_nobody_knows_is_refused_in_every_kind_of_file(kind: declared.Kind, name: str) -> None:
+    data = parse(declared.read(kind, name)).data | {"nobody_knows": 1}
     assert list(Draft4Validator(schema_of(kind)).iter_errors(data))
 
 
-@pytest.mark.parametrize("name", library.names("recipe"))
+@pytest.mark.parametrize("name", declared.names("recipe"))
 def test_a_recipe_gives_every_field_of_every_kind_with_source_and_status(name: str) -> None:
-    layer = read_layer("recipe", name, None)
-    for kind in params.KINDS:
+    layer = read_overlay("recipe", name, None)
+    for kind in KINDS:
         for field, setting in {**layer.settings["common"], **layer.settings[kind]}.items():
             assert setting.source, (kind, field)
             assert setting.status in ("paper", "code", "author", "derived", "assumed"), (kind, field)
 
 
-@pytest.mark.parametrize("name", library.names("report"))
+@pytest.mark.parametrize("name", declared.names("report"))
 def test_a_report_in_json_means_the_same_as_in_toml(name: str, tmp_path: Path) -> None:
-    report, source = language.load(name)
+    report, source = report_language.load(name)
     path = tmp_path / f"{name}.json"
     path.write_text(json.dumps(source.data), encoding="utf-8")
-    assert language.load(str(path))[0] == report
+    assert report_language.load(str(path))[0] == report
 
 
 def test_table_1_of_the_report_is_table_1_of_the_paper() -> None:
-    report, _ = language.load("table1")
+    report, _ = report_language.load("table1")
     assert [column.title for column in report.columns] == [
         "1 %",
         "10 %",
@@ -116,7 +119,7 @@ def test_table_1_of_the_report_is_table_1_of_the_paper() -> None:
 
 def test_table_1_of_the_spec_has_the_papers_78_steps() -> None:
     steps = compile(["table1"]).steps
-    counts = {kind: sum(step.kind == kind for step in steps) for kind in params.KINDS}
+    counts = {kind: sum(step.kind == kind for step in steps) for kind in KINDS}
     assert counts == {"pretrain": 13, "finetune": 39, "linear_eval": 13, "supervised": 13, "distill": 0}
     assert {_key(dict(step.coordinates)) for step in steps} == set(_printed())
 
@@ -128,7 +131,7 @@ def test_the_papers_parameter_counts_are_those_of_our_encoders(encoder: tuple[in
     step = next(
         s for s in compile(["table1"]).steps if s.kind == "pretrain" and _key(dict(s.coordinates)) == (depth, width, sk)
     )
-    config = params.build(params.Encoder, step.params["encoder"])
+    config = build(EncoderConfig, step.params["encoder"])
     with torch.device("meta"):
         network = Encoder(config)
     count = sum(tensor.numel() for tensor in network.state_dict().values())
@@ -137,7 +140,7 @@ def test_the_papers_parameter_counts_are_those_of_our_encoders(encoder: tuple[in
 
 def test_specs_name_no_hyper_parameter() -> None:
     """What a spec sets wins over every scale: declared specs leave values to recipe and scale."""
-    for name in library.names("spec"):
+    for name in declared.names("spec"):
         for step in compile([name]).steps:
             set_here = {
                 field for field, setting in step.origins.items() if setting.layer == "spec" and not field.startswith("dataset.")
@@ -147,9 +150,9 @@ def test_specs_name_no_hyper_parameter() -> None:
 
 def test_a_number_of_the_paper_with_a_typo_in_it_is_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "table1.toml"
-    path.write_text(library.read("report", "table1").text.replace("57.9", "57,9"), encoding="utf-8")
+    path.write_text(declared.read("report", "table1").text.replace("57.9", "57,9"), encoding="utf-8")
     with pytest.raises(SpecError, match=r"table1\.toml:19:\d+: 7 values, but this row has 6 cells"):
-        language.load(str(path))
+        report_language.load(str(path))
 
 
 # The author's CIFAR-10 setting, issue #166, all of it: rate 0.2 by the square root of the batch, two layers, 64 outputs, 0.2.

@@ -8,12 +8,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from simclr_spec import library, runner
-from simclr_spec.document import load
-from simclr_spec.errors import Fault, SpecError
+from simclr_spec.core.errors import Fault, SpecError
+from simclr_spec.language import declared, runner
+from simclr_spec.language.document import load
+from simclr_spec.language.schemas import schema_of
 from simclr_spec.plan import compile
 from simclr_spec.report import cells
-from simclr_spec.schemas import schema_of
 from tests.faults import WAYS, Seeded, seeded
 
 COUNT = 500
@@ -88,10 +88,10 @@ IMPOSSIBLE = {
 
 def test_the_generator_makes_every_kind_of_fault_in_every_kind_of_file() -> None:
     made = list(seeded(COUNT, seed=1))
-    assert {(fault.kind, fault.what) for fault in made} == {*itertools.product(library.FOLDERS, WAYS)} - IMPOSSIBLE.keys()
+    assert {(fault.kind, fault.what) for fault in made} == {*itertools.product(declared.FOLDERS, WAYS)} - IMPOSSIBLE.keys()
     assert {(fault.kind, fault.name) for fault in made} == {
-        (kind, name) for kind in library.FOLDERS for name in library.names(kind)
+        (kind, name) for kind in declared.FOLDERS for name in declared.names(kind)
     }
     assert min(Counter(fault.kind for fault in made).values()) >= COUNT / 10
     assert len({(fault.kind, fault.name, fault.text) for fault in made}) == COUNT
-    assert all(re.sub(r"\s", "", fault.text) != re.sub(r"\s", "", library.read(fault.kind, fault.name).text) for fault in made)
+    assert all(re.sub(r"\s", "", fault.text) != re.sub(r"\s", "", declared.read(fault.kind, fault.name).text) for fault in made)

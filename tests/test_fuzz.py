@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from simclr_spec import library
-from simclr_spec.errors import SimclrSpecError
+from simclr_spec.core.errors import SimclrSpecError
+from simclr_spec.language import declared
 from simclr_spec.plan import compile
 
 STRANGE: list[Any] = [
@@ -68,14 +68,14 @@ def _mangle(document: dict[str, Any], chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("kind", ["spec", "recipe", "scale"])
-def test_mangled_documents_compile_or_are_answered(kind: library.Kind, tmp_path: Path) -> None:
+def test_mangled_documents_compile_or_are_answered(kind: declared.Kind, tmp_path: Path) -> None:
     chance = random.Random(kind)
     name = {"spec": "quickstart", "recipe": "simclrv2", "scale": "digits"}[kind]
-    quickstart = library.read("spec", "quickstart").text
+    quickstart = declared.read("spec", "quickstart").text
     (tmp_path / "uses.toml").write_text(quickstart.replace('"simclrv2"', '"recipe.json"'))
     answered = 0
     for _ in range(100):
-        document = tomllib.loads(library.read(kind, name).text)
+        document = tomllib.loads(declared.read(kind, name).text)
         for _ in range(chance.choice([1, 2, 3])):
             _mangle(document, chance)
         file = tmp_path / f"{kind}.json"

@@ -7,7 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from simclr_spec.store import Store, read_json
+from simclr_spec.core.files import read_json
+from simclr_spec.store.layout import Store
 from tests import runs
 
 KILLS = 20

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from simclr_spec import library
-from simclr_spec.cli import main
-from simclr_spec.document import DEEPEST, parse, toml_value
-from simclr_spec.errors import SpecError
-from simclr_spec.library import LARGEST
+from simclr_spec.cli.main import main
+from simclr_spec.core.errors import SpecError
+from simclr_spec.language import declared
+from simclr_spec.language.declared import LARGEST
+from simclr_spec.language.document import DEEPEST, parse, toml_value
 from simclr_spec.plan import compile
 
 HEAD = 'title = "t"\nrecipe = "simclrv2"\nscale = "digits"\n'
@@ -97,7 +97,7 @@ def test_a_key_of_very_many_parts(part: str, tmp_path: Path) -> None:
 def test_dots_of_texts_and_comments_are_no_key() -> None:
     words = "a." * 60
     text = f'# {words}\na = "{words}"\nb = \'{words}\'\nc = \'\'\'\n\'{words}\n\'\'\'\nd = """\n"{words}\\"\n{words}""""\n'
-    assert set(parse(library.File("x.toml", "x.toml", text)).data) == {"a", "b", "c", "d"}
+    assert set(parse(declared.File("x.toml", "x.toml", text)).data) == {"a", "b", "c", "d"}
     assert toml_value(f"'{words}'") == words
 
 
@@ -105,7 +105,7 @@ def test_dots_of_texts_and_comments_are_no_key() -> None:
 def test_what_is_not_closed_is_read_once(text: str) -> None:
     begun = time.process_time()
     with pytest.raises(SpecError):
-        parse(library.File("x.toml", "x.toml", text + "." * 30))
+        parse(declared.File("x.toml", "x.toml", text + "." * 30))
     assert time.process_time() - begun < 10.0
 
 

@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from simclr_spec import first_look, library, params
-from simclr_spec.cli import main
-from simclr_spec.errors import DataError, SpecError
+from simclr_spec.cli.main import main
+from simclr_spec.core.errors import DataError, SpecError
+from simclr_spec.core.fields import build
+from simclr_spec.language import declared
+from simclr_spec.language.settings import read_dataset
 from simclr_spec.plan import compile
-from simclr_spec.spec.settings import read_dataset
-from simclr_spec.store import Store
-from simclr_spec.train import data
+from simclr_spec.stages.common import DatasetConfig
+from simclr_spec.store import first_look
+from simclr_spec.store.layout import Store
+from simclr_spec.train.data import datasets
 from tests import folders
 from tests.folders import pets, written
 
@@ -93,7 +96,7 @@ def test_one_class_is_too_few_to_count(root: Path) -> None:
 
 
 def test_other_loaders_are_not_counted(tmp_path: Path) -> None:
-    text = library.read("dataset", "digits").text
+    text = declared.read("dataset", "digits").text
     (tmp_path / "mine.toml").write_text("\n".join(line for line in text.splitlines() if not line.startswith("test_images")))
     with pytest.raises(SpecError, match=r"mine\.toml:1:1: the file lacks the key 'test_images'$"):
         read_dataset(str(tmp_path / "mine.toml"), None)
@@ -232,7 +235,7 @@ def test_a_pile_without_labels_is_pretrained_on(pile: Path) -> None:
     (folder,) = Store(pile / "runs").folders()
     result = json.loads(folder.result.read_text())
     assert result["metrics"].keys() == {"loss", "contrast_top1"}
-    images = data.load(params.build(params.Dataset, step.params["dataset"]))
+    images = datasets.load(build(DatasetConfig, step.params["dataset"]))
     files = [f"{place}{n}.png" for place in ("2019/", "2019/june/", "cow/") for n in range(4)]
     assert images.train_names == tuple(sorted({*files, "alone.png"} - {"cow/0.png"}))
     assert set(images.train_labels.tolist()) == {-1}
@@ -271,7 +274,7 @@ def test_what_needs_labels_is_a_fault(pile: Path) -> None:
     assert faults(written(pile, spec=ONLY, dataset=PILE + "test_images = 4\n")) == [
         f"{pile}/pets.toml:1:11: classes is 'none', but test_images is not: without labels nothing can be tested"
     ]
-    cifar10 = library.read("dataset", "cifar10").text.replace('"cifar10"', '"pets"', 1)
+    cifar10 = declared.read("dataset", "cifar10").text.replace('"cifar10"', '"pets"', 1)
     (classes,) = [line for line in cifar10.splitlines() if line.startswith("classes")]
     text = cifar10.replace(classes, 'classes = "none"').replace(
         "test_images = { value = 10000", 'test_images = { value = "none"'

@@ -18,7 +18,7 @@ HEAVY = ("torch", "torchvision", "pandas", "submitit", "matplotlib", "sklearn", 
 
 _ASK = """
 import sys
-from simclr_spec.cli import main
+from simclr_spec.cli.main import main
 try:
     main(sys.argv[1:])
 except SystemExit as done:

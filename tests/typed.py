@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from click.testing import CliRunner, Result
 
-from simclr_spec.cli import main
+from simclr_spec.cli.main import main
 
 
 def run(*arguments: str) -> Result:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from simclr_spec.data_roots import as_environment
+from simclr_spec.data.roots import as_environment
 from simclr_spec.dispatch.board import Board, Task, Watcher
 from simclr_spec.dispatch.debug import run_here
 from simclr_spec.dispatch.queue import run_local
+from simclr_spec.language.runner import Debug, Runner
 from simclr_spec.plan import Plan, Step
-from simclr_spec.runner import Debug, Runner
-from simclr_spec.store import Store
+from simclr_spec.store.layout import Store
 
 __all__ = ["Board", "Outcome", "Task", "Watcher", "run"]
 

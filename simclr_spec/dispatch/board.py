@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from simclr_spec.core.files import read_json
 from simclr_spec.plan import Step
-from simclr_spec.store import Attempt, RunFolder, Store, read_json
+from simclr_spec.store.layout import Attempt, RunFolder, Store
 
 State = Literal["waiting", "running", "elsewhere", "done", "failed", "interrupted", "blocked"]
 """`elsewhere`: another process works on it; `blocked`: cancelled before it began, or an ancestor did not end well;

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.dispatch.board import Board, Watcher, in_other_hands, last_error
-from simclr_spec.errors import SimclrSpecError
-from simclr_spec.runner import Runner
-from simclr_spec.store import Store
+from simclr_spec.language.runner import Runner
+from simclr_spec.store.layout import Store
 
 
 def run_here(board: Board, store: Store, runner: Runner, environment: Mapping[str, str], watcher: Watcher) -> bool:  # noqa: ARG001

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from simclr_spec.dispatch.slots import Slot
 from simclr_spec.dispatch.worker import work
-from simclr_spec.store import RunFolder, Store
+from simclr_spec.store.layout import RunFolder, Store
 
 NEVER = 60 * 24 * 3650  # minutes; a Step's own limit is the queue's business
 REAP_SECONDS = 5.0  # for processes that have said good-bye to leave

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
 
+from simclr_spec.core.errors import SimclrSpecError
+from simclr_spec.core.files import read_json, write_json
 from simclr_spec.dispatch.board import Board, State, Task, Watcher, in_other_hands, last_error
 from simclr_spec.dispatch.pool import Event, Pool, Worker, job_folder
 from simclr_spec.dispatch.slots import slots
-from simclr_spec.errors import SimclrSpecError
-from simclr_spec.runner import Local, Runner
-from simclr_spec.store import Store, read_json, write_json
+from simclr_spec.language.runner import Local, Runner
+from simclr_spec.store.layout import Store
 
 POLL_SECONDS = 0.25
 GRACE_SECONDS = 10.0

@@ -9,9 +9,9 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simclr_spec.cores import cores
-from simclr_spec.errors import UsageError
-from simclr_spec.runner import Local
+from simclr_spec.core.cores import cores
+from simclr_spec.core.errors import UsageError
+from simclr_spec.language.runner import Local
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from simclr_spec.errors import SimclrSpecError
+from simclr_spec.core.errors import SimclrSpecError
 
 
 def work(address: str, number: int) -> None:
@@ -44,7 +44,7 @@ def _serve(channel: socket.socket, address: str) -> None:
 
     from simclr_spec.train import Interrupted, execute
 
-    importlib.import_module("simclr_spec.train.work")  # torch, before the first Step's clock runs
+    importlib.import_module("simclr_spec.train.loop.execute")  # torch, before the first Step's clock runs
     signal.signal(signal.SIGTERM, ask_to_stop)  # while a Step runs, the training wing has a handler of its own
     channel.sendall(b"idle\n")
     while (folder := folders.get()) is not None and not stop.is_set():

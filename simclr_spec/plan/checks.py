@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from simclr_spec.errors import Fault
-from simclr_spec.spec import Stage
-from simclr_spec.spec.settings import Setting, fault_at
-from simclr_spec.words import counted
+from simclr_spec.core.errors import Fault
+from simclr_spec.core.words import counted
+from simclr_spec.language.settings import Setting, fault_at
+from simclr_spec.language.spec import Stage
 
 Settings = Mapping[str, Setting]
 

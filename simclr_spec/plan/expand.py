@@ -7,16 +7,16 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from simclr_spec.coordinates import KEYS, matches, show, show_value
-from simclr_spec.document import Path
-from simclr_spec.errors import Fault, SpecError
-from simclr_spec.fingerprint import fingerprint
+from simclr_spec.core.errors import Fault, SpecError
+from simclr_spec.language.coordinates import KEYS, matches, show, show_value
+from simclr_spec.language.document import Path
+from simclr_spec.language.schema import LABELLED
+from simclr_spec.language.settings import Setting, fault_at, label_lists
+from simclr_spec.language.spec import Reference, Spec, Stage
 from simclr_spec.plan.checks import check
+from simclr_spec.plan.fingerprint import fingerprint
 from simclr_spec.plan.resolve import COORDINATE_FIELDS, Resolver, Values, beside
 from simclr_spec.plan.step import Step, label
-from simclr_spec.spec import Reference, Spec, Stage
-from simclr_spec.spec.schema import LABELLED
-from simclr_spec.spec.settings import Setting, fault_at, label_lists
 
 MOST_STEPS = 100_000
 MOST_COMPARISONS = 2_000_000

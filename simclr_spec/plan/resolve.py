@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from simclr_spec import params
-from simclr_spec.coordinates import matches
-from simclr_spec.document import Document, toml_value, value_fault
-from simclr_spec.errors import Fault, SpecError, UsageError, did_you_mean
-from simclr_spec.library import absolute, is_path, names, unknown
-from simclr_spec.spec import Spec, Stage, schema
-from simclr_spec.spec.settings import Layer, Setting, coerce, fault_at, read_dataset, read_layer
+from simclr_spec.core.errors import Fault, SpecError, UsageError, did_you_mean
+from simclr_spec.language import schema
+from simclr_spec.language.coordinates import matches
+from simclr_spec.language.declared import absolute, is_path, names, unknown
+from simclr_spec.language.document import Document, toml_value, value_fault
+from simclr_spec.language.settings import Overlay, Setting, coerce, fault_at, read_dataset, read_overlay
+from simclr_spec.language.spec import Spec, Stage
+from simclr_spec.stages.kinds import KINDS
 
 COORDINATE_FIELDS = {"head_layers": "head.layers", "head_width": "head.width", "from_layer": "from_layer"}
 """Coordinates that are resolved values themselves; a rule may ask for them."""
@@ -59,9 +60,9 @@ class Resolver:
     def __init__(self, spec: Spec, scale: str | None, sets: Sequence[str]) -> None:
         self.spec = spec
         self.recipe = self._named("recipe", spec.recipe)
-        self.scale: Layer | None = None
+        self.scale: Overlay | None = None
         if scale is not None and scale != UNSCALED:
-            self.scale = read_layer("scale", scale, None)
+            self.scale = read_overlay("scale", scale, None)
         elif scale is None and spec.scale is not None and spec.scale != UNSCALED:
             self.scale = self._named("scale", spec.scale)
         for document in (self.recipe.document, spec.document, *([self.scale.document] if self.scale else [])):
@@ -75,7 +76,7 @@ class Resolver:
         self._asked: dict[str, tuple[str, ...]] = {}
         self._layers = [self.recipe] + ([self.scale] if self.scale else [])
 
-    def _check_datasets(self, scale: Layer) -> None:
+    def _check_datasets(self, scale: Overlay) -> None:
         """A scale may replace the recipe's images, never those that the spec names; --set is the person's own word."""
         document, brought = self.spec.document, scale.dataset and absolute(scale.dataset, scale.document.folder)
         faults = []
@@ -98,11 +99,11 @@ class Resolver:
         own = any(layer.dataset is not None and is_path(layer.dataset) for layer in self._layers)
         return not (any(named) or typed or own)
 
-    def _named(self, kind: Literal["recipe", "scale"], name: str) -> Layer:
+    def _named(self, kind: Literal["recipe", "scale"], name: str) -> Overlay:
         """The recipe or scale that the spec names; a wrong name is the spec's fault."""
         document = self.spec.document
         try:
-            return read_layer(kind, name, document.folder)
+            return read_overlay(kind, name, document.folder)
         except UsageError as error:
             raise SpecError([document.fault((kind,), str(error))]) from None
 
@@ -219,7 +220,7 @@ def _check_dataset_name(document: Document) -> None:
         raise SpecError([document.fault(("dataset",), unknown("dataset", name))])
 
 
-def _of_layer(layer: Layer, kind: str, matching: tuple[int, ...]) -> list[tuple[str, Setting]]:
+def _of_layer(layer: Overlay, kind: str, matching: tuple[int, ...]) -> list[tuple[str, Setting]]:
     found = [*layer.settings["common"].items(), *layer.settings[kind].items()]
     for i in matching:
         found += layer.rules[kind][i].settings.items()
@@ -256,7 +257,7 @@ def concerns(text: str, spec: Spec) -> bool:
 def _target(key: str, spec: Spec) -> tuple[str | None, str]:
     """A stage or kind, if the key begins with one, and the field."""
     first, _, rest = key.partition(".")
-    return (first, rest) if rest and (first in spec.stages or first in params.KINDS) else (None, key)
+    return (first, rest) if rest and (first in spec.stages or first in KINDS) else (None, key)
 
 
 def _fields(target: str | None, spec: Spec) -> dict[str, schema.Schema]:
@@ -304,7 +305,7 @@ def _known(name: str, target: str | None, spec: Spec, shown: str) -> schema.Sche
         where = f" in {target}" if target else ""
         fields = {"dataset", *known} - schema.AXES - schema.FIXED
         _, dot, rest = name.partition(".")
-        targets = [f"{one}.{rest}" for one in (*spec.stages, *params.KINDS) if rest in _fields(one, spec)] if dot else []
+        targets = [f"{one}.{rest}" for one in (*spec.stages, *KINDS) if rest in _fields(one, spec)] if dot else []
         hint = (did_you_mean(name, targets) if not target else "") or did_you_mean(name, fields)
         raise SpecError([Fault(shown, 0, 0, f"unknown key {name!r}{where}{hint}")])
     return known[name]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from simclr_spec.coordinates import Selector, matches
-from simclr_spec.errors import UsageError
-from simclr_spec.fingerprint import digest
-from simclr_spec.spec.settings import Setting
+from simclr_spec.core.errors import UsageError
+from simclr_spec.language.coordinates import Selector, matches
+from simclr_spec.language.settings import Setting
+from simclr_spec.plan.fingerprint import digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ class Plan:
         if "state" in selector.table:
             chosen = {one for one in chosen if matches({"state": (states or {}).get(one)}, {"state": selector.table["state"]})}
         if not chosen:
-            from simclr_spec.coordinates import near_miss, show
+            from simclr_spec.language.coordinates import near_miss, show
 
             hint = near_miss(table, [where for step in self.steps for where in (step.coordinates, *step.also)])
             hint = hint or "; `simclr-spec plan --steps` shows their coordinates"

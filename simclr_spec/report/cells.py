@@ -9,13 +9,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from simclr_spec import coordinates
-from simclr_spec.document import MOST_FAULTS, Document
-from simclr_spec.document.positions import Path
-from simclr_spec.errors import Fault, SpecError, did_you_mean
-from simclr_spec.params import METRICS
+from simclr_spec.core.errors import Fault, SpecError, did_you_mean
+from simclr_spec.language import coordinates
+from simclr_spec.language.document import MOST_FAULTS, Document
+from simclr_spec.language.document.positions import Path
+from simclr_spec.language.report import Column, Report, Row, load
 from simclr_spec.plan import Plan, Step, compile
-from simclr_spec.report.language import Column, Report, Row, load
+from simclr_spec.stages.kinds import METRICS
 
 _FEW = 10
 Verdict = Literal["match", "off", "deviates", "missing"]

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from simclr_spec import library
-from simclr_spec.coordinates import Selector
-from simclr_spec.errors import SimclrSpecError, UsageError
+from simclr_spec.core.errors import SimclrSpecError, UsageError
+from simclr_spec.core.files import write_output
+from simclr_spec.language import declared
+from simclr_spec.language.coordinates import Selector
 from simclr_spec.report import render
 from simclr_spec.report.table import Table, make
-from simclr_spec.store import Store, write_output
+from simclr_spec.store.layout import Store
 
 FOLDER = "out"
 FORMS = ("markdown", "csv")
@@ -84,7 +85,7 @@ def _with_results(
     store: Store, scale: str | None, sets: tuple[str, ...], selector: Selector | None
 ) -> Iterator[tuple[str, Table | SimclrSpecError]]:
     """Every declared report with a finished Step; or what keeps one from being shown, which hides no other."""
-    for name in library.names("report"):
+    for name in declared.names("report"):
         try:
             table = make(name, store, scale, sets)
             if table.finished:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from simclr_spec.coordinates import FINISHED
+from simclr_spec.core.states import FINISHED
 from simclr_spec.plan import Plan, Step
-from simclr_spec.staleness import pins
-from simclr_spec.store import Store
+from simclr_spec.store.layout import Store
+from simclr_spec.store.staleness import pins
 
 SCALE_OF_THE_EXPERIMENT = ("dataset.", "encoder.", "epochs", "train_steps", "test_images")
 """Fields whose change leaves the paper's scale: no number of the paper stands beside ours then."""

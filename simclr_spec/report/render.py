@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from simclr_spec.errors import UsageError
+from simclr_spec.core.errors import UsageError
+from simclr_spec.core.files import write_output
 from simclr_spec.report import terminal
 from simclr_spec.report.markup import html, latex
 from simclr_spec.report.table import Table
 from simclr_spec.report.text import as_csv, as_json, markdown, plain
-from simclr_spec.store import write_output
 
 FORMATS: dict[str, Callable[[Table], str]] = {
     "table": plain,

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from simclr_spec import results
-from simclr_spec.coordinates import Selector, State, show
-from simclr_spec.errors import UsageError
-from simclr_spec.history import Recorded, last_plan, located
+from simclr_spec.core.errors import UsageError
+from simclr_spec.core.states import State
+from simclr_spec.language import report as report_language
+from simclr_spec.language.coordinates import Selector, show
+from simclr_spec.language.spec import read_spec
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.resolve import concerns
-from simclr_spec.report import cells, language, notes
+from simclr_spec.report import cells, notes
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
-from simclr_spec.spec import read_spec
-from simclr_spec.staleness import Images
-from simclr_spec.store import RunFolder, Store
+from simclr_spec.store import results
+from simclr_spec.store.history import Recorded, last_plan, located
+from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.store.staleness import Images
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows of cells under a heading, with the notes below."""
 
-    report: language.Report
+    report: report_language.Report
     plan: Plan
     at_paper_scale: bool
     subtitle: tuple[str, ...]
@@ -56,7 +58,7 @@ def make(
     """The report `name` over the plan of these options; over the plan that ran last when there are none. Raises SpecError.
 
     A `selector` leaves the Steps that it selects, and the cells and rows that have such Steps."""
-    report, source = language.load(name)
+    report, source = report_language.load(name)
     recorded = None if scale or sets else last_plan(store, report.spec)
     if recorded is not None:
         spec = read_spec(report.spec)
@@ -96,8 +98,8 @@ def _missing(rows: Sequence[Sequence[Cell | None]]) -> Note | None:
 
 
 def _narrowed(
-    report: language.Report, rows: list[list[Cell | None]], plan: Plan, store: Store, selector: Selector
-) -> tuple[language.Report, list[list[Cell | None]]]:
+    report: report_language.Report, rows: list[list[Cell | None]], plan: Plan, store: Store, selector: Selector
+) -> tuple[report_language.Report, list[list[Cell | None]]]:
     """Cells of selected Steps alone, and the rows that still have one."""
     states = _states(plan.steps, store, plan)
     asked = {step.fingerprint for step in plan.select(selector, states)}

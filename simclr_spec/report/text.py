@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from simclr_spec.core.words import counted
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.layout import Line, fold, laid_out
 from simclr_spec.report.notes import Note
 from simclr_spec.report.table import Table, begun
-from simclr_spec.words import counted
 
 PLAIN_WIDTH = 120
 """Characters to a line of notes where no terminal says how many."""

@@ -14,6 +14,6 @@ def execute(folder: Path) -> None:
 
     Raises Interrupted, or the error that was recorded in the attempt's record.json and log.
     """
-    from simclr_spec.train.work import work
+    from simclr_spec.train.loop.execute import work
 
     work(folder)

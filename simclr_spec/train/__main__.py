@@ -10,7 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from simclr_spec.errors import SimclrSpecError
+from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.train import Interrupted, execute
 
 

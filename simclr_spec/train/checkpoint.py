@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from simclr_spec.errors import WeightsError
-from simclr_spec.store import Attempt, RunFolder, write_atomic
+from simclr_spec.core.errors import WeightsError
+from simclr_spec.core.files import write_atomic
+from simclr_spec.store.layout import Attempt, RunFolder
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from simclr_spec.params import Augment
-from simclr_spec.train.augment import evaluation_view
-from simclr_spec.train.photos import Files, parts
+from simclr_spec.stages.common import AugmentConfig
+from simclr_spec.train.data.photos import Files, parts
+from simclr_spec.train.views.augment import evaluation_view
 
 Network = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def outputs(network: Network, images: Tensor | Files, samples: Tensor, config: Augment, size: int, batch: int) -> Tensor:
+def outputs(network: Network, images: Tensor | Files, samples: Tensor, config: AugmentConfig, size: int, batch: int) -> Tensor:
     """Outputs (n, D) in float32 for the samples (n,), in batches of at most `batch`, of a network that is in eval mode."""
     found = []
     for rows in torch.split(samples, batch):
@@ -38,7 +38,7 @@ def percentages(counts: Tensor) -> dict[str, float]:
 
 
 def evaluate(
-    network: Network, images: Tensor | Files, labels: Tensor, samples: Tensor, config: Augment, size: int, batch: int
+    network: Network, images: Tensor | Files, labels: Tensor, samples: Tensor, config: AugmentConfig, size: int, batch: int
 ) -> Tensor:
     """Counts (see count_correct) of a classifier over the samples of a test set."""
     logits = outputs(network, images, samples, config, size, batch)

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from simclr_spec import params
-from simclr_spec.train.heads import Classifier
-from simclr_spec.train.norm import GlobalBatchNorm
+from simclr_spec.stages.common import TrainingConfig
+from simclr_spec.train.model.heads import Classifier
+from simclr_spec.train.model.norm import GlobalBatchNorm
 
 CHUNK = 256
 """Elements: a parameter starts at a multiple of it; norms are summed over chunks, then over a parameter's chunks."""
@@ -165,7 +165,7 @@ def _like(flat: Tensor, p: Tensor) -> Tensor:
     return flat.view(p.shape)
 
 
-def optimizer(network: nn.Module, config: params.Training) -> Optimizer:
+def optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
     """The official exclusions, over the parameters that require gradients.
 
     LARS: BN, biases and classifiers are neither adapted nor decayed, but a classifier's kernel is decayed as by wd/2 |w|^2 in
@@ -195,12 +195,12 @@ def warmup_steps(examples: int, epochs: float, warmup: float, batch: int) -> int
     return round(epochs * warmup * examples // batch)
 
 
-def peak_learning_rate(config: params.Training, batch: int) -> float:
+def peak_learning_rate(config: TrainingConfig, batch: int) -> float:
     """The coefficient, scaled by the square root of the batch or linearly."""
     return config.learning_rate * {"sqrt": math.sqrt(batch), "linear": batch / 256, "none": 1.0}[config.learning_rate_scaling]
 
 
-def learning_rate(done: int, config: params.Training, *, examples: int, batch: int, total: int) -> float:
+def learning_rate(done: int, config: TrainingConfig, *, examples: int, batch: int, total: int) -> float:
     """Of the train step that follows `done` ones: linear from 0 during the warm-up, then a cosine to 0 at `total`."""
     if config.train_steps is None:
         warmup = warmup_steps(examples, config.epochs, config.warmup, batch)

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from simclr_spec.params import Augment
-from simclr_spec.train.data import digits
+from simclr_spec.stages.common import AugmentConfig
+from simclr_spec.train.data.datasets import digits
 
-_OFFICIAL = Augment(
+_OFFICIAL = AugmentConfig(
     orientation="stored",
     crop="tensorflow",
     crop_area_min=0.08,
@@ -35,7 +35,7 @@ _OFFICIAL = Augment(
 )
 
 
-def official(**changes: Any) -> Augment:
+def official(**changes: Any) -> AugmentConfig:
     return replace(_OFFICIAL, **changes)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from simclr_spec import params
+from simclr_spec.stages.common import EncoderConfig
 
 LEAVES = {
     "kernel": "weight",
@@ -87,9 +87,9 @@ def fill(modules: Mapping[str, nn.Module], variables: Sequence[Mapping[str, Any]
 
 def encoder_params(
     depth: int, *, width: int = 1, sk: bool = False, base_width: int = 64, stem: str = "imagenet"
-) -> params.Encoder:
+) -> EncoderConfig:
     """The official flags' encoder."""
-    return params.Encoder(
+    return EncoderConfig(
         depth=depth,  # type: ignore[arg-type]
         width=width,
         sk=sk,

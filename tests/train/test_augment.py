@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from simclr_spec.params import Augment
-from simclr_spec.train import augment, colour, crop
-from simclr_spec.train.augment import evaluation_view, training_views
+from simclr_spec.stages.common import AugmentConfig
+from simclr_spec.train.views import augment, colour, crop
+from simclr_spec.train.views.augment import evaluation_view, training_views
 from tests.train import slow_augment
 from tests.train.augment_config import digit_images, official
 
@@ -55,7 +55,7 @@ def pictures(batch: int, size: int) -> Tensor:
     return ((smooth + 0.1 * torch.rand(batch, 3, size, size, generator=generator)) * 230).to(torch.uint8)
 
 
-def training_view(images: Tensor | Sequence[Tensor], config: Augment, size: int, *, view: int, **who: Any) -> Tensor:
+def training_view(images: Tensor | Sequence[Tensor], config: AugmentConfig, size: int, *, view: int, **who: Any) -> Tensor:
     """One of the views of a whole batch."""
     return training_views([images], config, size, views=view + 1, **who)[view]
 

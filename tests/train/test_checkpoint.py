@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from simclr_spec.errors import WeightsError
-from simclr_spec.store import RunFolder
+from simclr_spec.core.errors import WeightsError
+from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.checkpoint import (
     checkpoints,
     delete_checkpoints,

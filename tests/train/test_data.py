@@ -14,29 +14,29 @@ import pytest
 import torch
 from PIL import Image
 
-from simclr_spec import data_roots
-from simclr_spec.errors import DataError
-from simclr_spec.params import Dataset, Labels
-from simclr_spec.train import data
+from simclr_spec.core.errors import DataError
+from simclr_spec.data import roots as data_roots
+from simclr_spec.stages.common import DatasetConfig, LabelsConfig
+from simclr_spec.train.data import datasets
 
 DATASETS = Path(__file__).parents[2] / "specs" / "datasets"
 
 
-def declared(name: str) -> Dataset:
+def declared(name: str) -> DatasetConfig:
     leaves = tomllib.loads((DATASETS / f"{name}.toml").read_text())
-    return Dataset(**{key: leaf["value"] for key, leaf in leaves.items()})
+    return DatasetConfig(**{key: leaf["value"] for key, leaf in leaves.items()})
 
 
-def wanted(**changes: Any) -> Labels:
+def wanted(**changes: Any) -> LabelsConfig:
     plain = {"fraction": None, "per_class": None, "sampler": "balanced", "list_digest": "", "seed": 0}
-    return Labels(**(plain | changes))
+    return LabelsConfig(**(plain | changes))
 
 
 # ---------------------------------------------------------------- loaders
 
 
 def test_digits_are_the_declared_ones() -> None:
-    images = data.load(declared("digits"))
+    images = datasets.load(declared("digits"))
     assert isinstance(images.train, torch.Tensor)
     assert images.train.shape == (1437, 3, 8, 8)
     assert images.train.dtype == torch.uint8
@@ -49,28 +49,28 @@ def test_another_digest_is_refused() -> None:
     with pytest.raises(
         DataError, match=r"^data set 'digits' is not the declared one: its digest is 407c\w{60}, declared is 0{64}\. Put "
     ):
-        data.load(replace(declared("digits"), digest="0" * 64))
+        datasets.load(replace(declared("digits"), digest="0" * 64))
 
 
 def test_other_numbers_are_refused() -> None:
     with pytest.raises(
         DataError, match="declared with 1,437 training and 361 test images of 10 classes; found 1,437, 360 and 10"
     ):
-        data.load(replace(declared("digits"), test_images=361))
+        datasets.load(replace(declared("digits"), test_images=361))
 
 
 def test_digest_sees_every_pixel_label_and_the_order() -> None:
-    images = data.digits()
+    images = datasets.digits()
     assert isinstance(images.train, torch.Tensor)
     pixel, label = images.train.clone(), images.test_labels.clone()
     pixel[700, 1, 3, 3] ^= 1
     label[5] += 1
     others = [replace(images, train=pixel), replace(images, test_labels=label), replace(images, train=images.train.flip(0))]
-    assert len({data.digest(x) for x in [images, *others]}) == 4
+    assert len({datasets.digest(x) for x in [images, *others]}) == 4
 
 
 def test_cifar10_is_the_declared_one(shared: Path) -> None:
-    images = data.load(declared("cifar10"), [f"cifar10={shared / 'data' / 'cifar10'}"])
+    images = datasets.load(declared("cifar10"), [f"cifar10={shared / 'data' / 'cifar10'}"])
     assert torch.bincount(images.train_labels).tolist() == [5000] * 10
     assert images.test_labels[:5].tolist() == [3, 8, 8, 0, 6]
 
@@ -94,14 +94,14 @@ def test_a_changed_pickle_is_never_loaded(tmp_path: Path) -> None:
     for file in data_roots.CIFAR10_FILES:
         (folder / file).write_bytes(attack)
     with pytest.raises(DataError, match=r"data_batch_1 is not the original file \(its MD5 differs\), so it is not loaded"):
-        data.load(declared("cifar10"), [str(tmp_path)])
+        datasets.load(declared("cifar10"), [str(tmp_path)])
     assert not mark.exists()
 
 
 def test_missing_data_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMCLR_SPEC_DATA", str(tmp_path))
     with pytest.raises(DataError) as caught:
-        data.load(declared("cifar10"))
+        datasets.load(declared("cifar10"))
     assert str(caught.value) == (
         f"data set 'cifar10' (folder cifar-10-batches-py) not found (looked in {tmp_path / 'cifar10'}, {tmp_path}): "
         "say where it is with --data-root or SIMCLR_SPEC_DATA"
@@ -111,7 +111,7 @@ def test_missing_data_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_named_root_serves_one_data_set_only(tmp_path: Path) -> None:
     assert data_roots.folders("cifar10", [f"imagenet={tmp_path}", "~"]) == [Path.home() / "cifar10", Path.home()]
     with pytest.raises(DataError, match="looked in no root for this data set"):
-        data.load(declared("cifar10"), [f"imagenet={tmp_path}"])
+        datasets.load(declared("cifar10"), [f"imagenet={tmp_path}"])
 
 
 @pytest.fixture
@@ -127,20 +127,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-TINY = Dataset(name="tiny", loader="image_folder", digest="", classes=2, train_images=5, test_images=2, image_size=16)
+TINY = DatasetConfig(name="tiny", loader="image_folder", digest="", classes=2, train_images=5, test_images=2, image_size=16)
 
 
 def test_image_folder(folder: Path) -> None:
-    images = data.load(TINY, [str(folder)])
+    images = datasets.load(TINY, [str(folder)])
     assert images.train_labels.tolist() == [0, 0, 0, 1, 1]
     assert images.train_names is not None
     assert images.train_names[3] == "n00000001/n00000001_0.JPEG"
     batch = images.train[torch.tensor([1, 2])]
     assert [tuple(image.shape) for image in batch] == [(3, 12, 21), (3, 12, 22)]
     assert (batch[0].int() - 90).abs().max() <= 1
-    found = data.digest(images)
+    found = datasets.digest(images)
     (folder / "tiny" / "val" / "n00000000" / "n00000000_0.JPEG").write_bytes(b"other")
-    assert data.digest(images) != found
+    assert datasets.digest(images) != found
 
 
 # ---------------------------------------------------------------- labelled subsets
@@ -152,7 +152,7 @@ UNEVEN = torch.tensor([i % 7 for i in range(700)] + [6] * 50)[torch.randperm(750
 def test_subsets_are_balanced_and_nested(seed: int) -> None:
     smaller: set[int] = set()
     for fraction in (0.01, 0.02, 0.1, 0.5):
-        found = data.labelled(UNEVEN, wanted(fraction=fraction, seed=seed), 7)
+        found = datasets.labelled(UNEVEN, wanted(fraction=fraction, seed=seed), 7)
         counts = torch.bincount(UNEVEN[found], minlength=7)
         assert len(found) == int(750 * fraction)
         assert counts.max() - counts.min() <= 1
@@ -164,38 +164,38 @@ def test_subsets_are_balanced_and_nested(seed: int) -> None:
 def test_classes_with_too_few_images_are_refused() -> None:
     """The plan counts per_class x classes images."""
     least = int(torch.bincount(UNEVEN).min())
-    assert len(data.labelled(UNEVEN, wanted(per_class=least), 7)) == 7 * least
+    assert len(datasets.labelled(UNEVEN, wanted(per_class=least), 7)) == 7 * least
     with pytest.raises(DataError, match=f"some of the 7 classes have fewer than {least + 1} training images"):
-        data.labelled(UNEVEN, wanted(per_class=least + 1), 7)
+        datasets.labelled(UNEVEN, wanted(per_class=least + 1), 7)
 
 
 def test_labels_per_class_are_nested_in_each_other_and_in_fractions() -> None:
-    one, two = (data.labelled(UNEVEN, wanted(per_class=k), 7) for k in (1, 2))
+    one, two = (datasets.labelled(UNEVEN, wanted(per_class=k), 7) for k in (1, 2))
     assert torch.bincount(UNEVEN[two]).tolist() == [2] * 7
     assert set(one.tolist()) < set(two.tolist())
-    assert torch.equal(data.labelled(UNEVEN, wanted(fraction=14 / 750), 7), two)
+    assert torch.equal(datasets.labelled(UNEVEN, wanted(fraction=14 / 750), 7), two)
 
 
 def test_subsets_follow_the_seed() -> None:
-    first, again, other = (data.labelled(UNEVEN, wanted(fraction=0.1, seed=seed), 7) for seed in (0, 0, 1))
+    first, again, other = (datasets.labelled(UNEVEN, wanted(fraction=0.1, seed=seed), 7) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert len(set(first.tolist()) & set(other.tolist())) < 30
     assert first.tolist()[:6] == [0, 2, 7, 12, 28, 68]
 
 
 def test_all_labels_need_no_seed() -> None:
-    assert torch.equal(data.labelled(UNEVEN, wanted(fraction=1.0, seed=None), 7), torch.arange(750))
+    assert torch.equal(datasets.labelled(UNEVEN, wanted(fraction=1.0, seed=None), 7), torch.arange(750))
 
 
 def test_imagenet_fractions_have_the_official_sizes() -> None:
     labels = torch.arange(1281167) % 1000
     for fraction, count in ((0.01, 12811), (0.1, 128116)):
-        assert len(data.labelled(labels, wanted(fraction=fraction), 1000)) == count
+        assert len(datasets.labelled(labels, wanted(fraction=fraction), 1000)) == count
 
 
 def test_too_small_a_fraction_is_refused() -> None:
     with pytest.raises(DataError, match=r"label_fraction 0\.005 of 750 images is 3, fewer than the 7 classes"):
-        data.labelled(UNEVEN, wanted(fraction=0.005), 7)
+        datasets.labelled(UNEVEN, wanted(fraction=0.005), 7)
 
 
 def test_a_published_list(tmp_path: Path) -> None:
@@ -206,15 +206,15 @@ def test_a_published_list(tmp_path: Path) -> None:
     (lists / "half.txt").write_bytes(text)
     config = wanted(fraction=0.5, sampler="list", list_digest=hashlib.sha256(text).hexdigest(), seed=None)
     labels = torch.tensor([0, 0, 1, 1])
-    assert data.labelled(labels, config, 2, names, [str(tmp_path)]).tolist() == [0, 3]
+    assert datasets.labelled(labels, config, 2, names, [str(tmp_path)]).tolist() == [0, 3]
     with pytest.raises(DataError, match=rf"^{lists}/half.txt:1: 'b_7.JPEG' is no training image; a line is CLASS/FILE"):
-        data.labelled(labels[:3], config, 2, names[:3], [str(tmp_path)])
+        datasets.labelled(labels[:3], config, 2, names[:3], [str(tmp_path)])
     with pytest.raises(
         DataError, match=r"label list of SHA-256 000000000000… not found among folder.txt, half.txt \(looked for \*"
     ):
-        data.labelled(labels, replace(config, list_digest="0" * 64), 2, names, [str(tmp_path)])
+        datasets.labelled(labels, replace(config, list_digest="0" * 64), 2, names, [str(tmp_path)])
     with pytest.raises(DataError, match="a label list names files, and these images are none"):
-        data.labelled(labels, config, 2, None, [str(tmp_path)])
+        datasets.labelled(labels, config, 2, None, [str(tmp_path)])
 
 
 def test_images_of_equal_names_are_told_apart_by_their_class(folder: Path) -> None:
@@ -223,9 +223,9 @@ def test_images_of_equal_names_are_told_apart_by_their_class(folder: Path) -> No
             path.rename(path.with_name(f"{i}.JPEG"))
     text = b"n00000000/1.JPEG\nn00000001/1.JPEG\n2.JPEG\n"
     (folder / "mine.txt").write_bytes(text)
-    images = data.load(TINY, [str(folder)])
+    images = datasets.load(TINY, [str(folder)])
     config = wanted(fraction=0.6, sampler="list", list_digest=hashlib.sha256(text).hexdigest(), seed=None)
-    assert data.labelled(images.train_labels, config, 2, images.train_names, [str(folder)]).tolist() == [1, 2, 4]
+    assert datasets.labelled(images.train_labels, config, 2, images.train_names, [str(folder)]).tolist() == [1, 2, 4]
 
 
 @pytest.mark.parametrize(("which", "count"), [(0, 12811), (1, 128116)])
@@ -235,20 +235,20 @@ def test_the_official_list_is_found_by_its_digest(which: int, count: int, shared
     files = sorted(f"{name.partition('_')[0]}/{name}" for name in names)
     config = wanted(fraction=listed["fraction"], sampler="list", list_digest=listed["list_digest"]["value"], seed=None)
     labels = torch.zeros(len(files), dtype=torch.long)
-    assert len(data.labelled(labels, config, 1000, files, [str(shared / "data")])) == count
+    assert len(datasets.labelled(labels, config, 1000, files, [str(shared / "data")])) == count
 
 
 def test_test_subset_is_balanced() -> None:
-    labels = data.digits().test_labels
-    assert torch.bincount(labels[data.evaluation_samples(labels, 100)]).tolist() == [10] * 10
-    assert torch.equal(data.evaluation_samples(labels, None), torch.arange(360))
+    labels = datasets.digits().test_labels
+    assert torch.bincount(labels[datasets.evaluation_samples(labels, 100)]).tolist() == [10] * 10
+    assert torch.equal(datasets.evaluation_samples(labels, None), torch.arange(360))
 
 
 # ---------------------------------------------------------------- the stream
 
 
 def test_every_epoch_shows_every_example_once() -> None:
-    epochs, places = data.stream(torch.arange(35), 10, seed=4)
+    epochs, places = datasets.stream(torch.arange(35), 10, seed=4)
     assert epochs.tolist() == [p // 10 for p in range(35)]
     orders = places[:30].view(3, 10)
     assert torch.equal(orders.sort(1).values, torch.arange(10).expand(3, 10))
@@ -257,8 +257,8 @@ def test_every_epoch_shows_every_example_once() -> None:
 
 def test_the_stream_does_not_depend_on_how_it_is_cut() -> None:
     """By train step, by rank, or from the middle on: resuming needs nothing but the position."""
-    whole = data.stream(torch.arange(64), 10, seed=4)[1]
-    parts = [data.stream(part, 10, seed=4)[1] for part in torch.split(torch.arange(64), 8)]
+    whole = datasets.stream(torch.arange(64), 10, seed=4)[1]
+    parts = [datasets.stream(part, 10, seed=4)[1] for part in torch.split(torch.arange(64), 8)]
     assert torch.equal(torch.cat(parts), whole)
-    assert not torch.equal(data.stream(torch.arange(64), 10, seed=5)[1], whole)
+    assert not torch.equal(datasets.stream(torch.arange(64), 10, seed=5)[1], whole)
     assert whole[:10].tolist() == [2, 5, 7, 9, 1, 8, 6, 3, 4, 0]

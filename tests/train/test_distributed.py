@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from simclr_spec.store import RunFolder, Store, read_json
+from simclr_spec.core.files import read_json
+from simclr_spec.store.layout import RunFolder, Store
 from tests.steps import prepare
 
 STRONG: dict[str, Any] = {

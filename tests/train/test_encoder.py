@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from simclr_spec.errors import UsageError
-from simclr_spec.plan.network import encoder as closed_form
-from simclr_spec.train.encoder import Encoder, SelectiveKernel, average_pool, max_pool
+from simclr_spec.core.errors import UsageError
+from simclr_spec.stages.network import encoder as closed_form
+from simclr_spec.train.model.encoder import Encoder, SelectiveKernel, average_pool, max_pool
 from tests.train.golden_fill import encoder_params, fill, tensor_name, to_torch
 
 GOLDEN = Path(__file__).parents[1] / "golden"

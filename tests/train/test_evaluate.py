@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from simclr_spec import params
-from simclr_spec.train import data
-from simclr_spec.train.data import digits
+from simclr_spec.core.fields import build
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.train.data import datasets
+from simclr_spec.train.data.datasets import digits
 from simclr_spec.train.evaluate import Neighbours, count_correct, evaluate, percentages
-from simclr_spec.train.loop import STAGES
-from simclr_spec.train.stage import Stage
+from simclr_spec.train.loop.fit import STAGES
+from simclr_spec.train.stages.stage import Stage
 from tests.steps import step
 from tests.train.augment_config import digit_images, official
 
@@ -67,19 +68,19 @@ def test_knn_of_raw_digits_is_good() -> None:
     assert (votes.argmax(1) == images.test_labels).double().mean() > 0.95
 
 
-KINDS: list[tuple[str, dict[str, Any]]] = [("supervised", {}), ("pretrain", {"linear_head": True, "memory__enabled": True})]
+CASES: list[tuple[str, dict[str, Any]]] = [("supervised", {}), ("pretrain", {"linear_head": True, "memory__enabled": True})]
 
 
-def disturbed(kind: str, overrides: dict[str, Any]) -> tuple[Stage[Any], data.Images]:
+def disturbed(kind: str, overrides: dict[str, Any]) -> tuple[Stage[Any], datasets.Images]:
     """A stage in training mode but for one module, with BN away from 1 and 0, and its images."""
-    config = params.build(params.KINDS[kind], step(kind, test_images=30, **overrides))
+    config = build(KINDS[kind], step(kind, test_images=30, **overrides))
     torch.manual_seed(0)
     stage = STAGES[kind](config, {}).train()
     stage.get_submodule("encoder.group2").eval()
     for name, tensor in stage.state_dict().items():
         if "norm" in name:
             tensor.copy_(0.5 + torch.rand_like(tensor))
-    return stage, data.load(config.dataset)
+    return stage, datasets.load(config.dataset)
 
 
 def test_an_images_outputs_do_not_depend_on_its_batch() -> None:
@@ -92,7 +93,7 @@ def test_an_images_outputs_do_not_depend_on_its_batch() -> None:
         torch.testing.assert_close(whole, stage.eval()(digit_images()[1][:12].float() / 255))
 
 
-@pytest.mark.parametrize(("kind", "overrides"), KINDS)
+@pytest.mark.parametrize(("kind", "overrides"), CASES)
 def test_evaluation_moves_nothing_and_leaves_every_module_in_its_mode(kind: str, overrides: dict[str, Any]) -> None:
     stage, images = disturbed(kind, overrides)
     before = {name: tensor.clone() for name, tensor in stage.state_dict().items()}

@@ -17,14 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from simclr_spec import params
-from simclr_spec.store import Store
-from simclr_spec.train import data, execute
-from simclr_spec.train.loop import STAGES
-from simclr_spec.train.run import Run
+from simclr_spec.core.fields import build
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.store.layout import Store
+from simclr_spec.train import execute
+from simclr_spec.train.data import datasets
+from simclr_spec.train.loop.fit import STAGES
+from simclr_spec.train.loop.trainer import Run
 from tests.steps import prepare, step
 
-KINDS: list[tuple[str, dict[str, Any]]] = [
+CASES: list[tuple[str, dict[str, Any]]] = [
     ("pretrain", {"linear_head": True}),
     ("pretrain", {"memory__enabled": True}),
     ("supervised", {}),
@@ -32,9 +34,9 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
 
 
 def started(kind: str, device: str = "cpu", **overrides: Any) -> Run:
-    config = params.build(params.KINDS[kind], step(kind, **overrides))
+    config = build(KINDS[kind], step(kind, **overrides))
     torch.manual_seed(0)
-    return Run(config, STAGES[kind](config, {}), data.load(config.dataset).to(device), torch.device(device))
+    return Run(config, STAGES[kind](config, {}), datasets.load(config.dataset).to(device), torch.device(device))
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="torch.compile needs a C++ compiler")
@@ -119,7 +121,7 @@ def test_encoders_are_compiled_where_the_step_asks_for_it(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize(("kind", "overrides"), KINDS)
+@pytest.mark.parametrize(("kind", "overrides"), CASES)
 @pytest.mark.parametrize("optimizer", ["lars", "sgd"])
 def test_a_train_step_never_waits_for_the_device(kind: str, overrides: dict[str, Any], optimizer: str) -> None:
     run = started(kind, "cuda", optimizer=optimizer, **overrides)

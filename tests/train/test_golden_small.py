@@ -11,14 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from simclr_spec import params
-from simclr_spec.store import Store
-from simclr_spec.train import colour, crop, losses
-from simclr_spec.train.encoder import ConvNorm
-from simclr_spec.train.finetune import Finetune
+from simclr_spec.core.fields import build
+from simclr_spec.stages.finetune import FinetuneConfig
+from simclr_spec.stages.pretrain import PretrainConfig
+from simclr_spec.store.layout import Store
+from simclr_spec.train import losses
 from simclr_spec.train.losses import nt_xent
-from simclr_spec.train.pretrain import Pretrain
-from simclr_spec.train.stage import Stage, named
+from simclr_spec.train.model.encoder import ConvNorm
+from simclr_spec.train.stages.finetune import Finetune
+from simclr_spec.train.stages.pretrain import Pretrain
+from simclr_spec.train.stages.stage import Stage, named
+from simclr_spec.train.views import colour, crop
 from tests.steps import finished, step
 from tests.train.golden_fill import encoder_params, fill, tensor_name, to_torch
 from tests.train.ranks import Counter, in_processes
@@ -128,10 +131,10 @@ def pretrain(facts: dict[str, Any]) -> Pretrain:
 
 
 def finetune(facts: dict[str, Any], folder: Path) -> Finetune:
-    source = Pretrain(params.build(params.Pretrain, step("pretrain", **OFFICIAL)), {})
+    source = Pretrain(build(PretrainConfig, step("pretrain", **OFFICIAL)), {})
     parent = finished(Store(folder), "pretrain", named(encoder=source.encoder, head=source.head), **OFFICIAL)
     values = step("finetune", **OFFICIAL, from_layer=facts["flags"]["ft_proj_selector"])
-    return Finetune(params.build(params.Finetune, values), {"from": parent})
+    return Finetune(build(FinetuneConfig, values), {"from": parent})
 
 
 @pytest.mark.parametrize("key", ["pretrain_with_linear_eval", "finetune"])

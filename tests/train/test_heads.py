@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from simclr_spec import params
-from simclr_spec.train.heads import Classifier, ProjectionHead
+from simclr_spec.stages.common import HeadConfig
+from simclr_spec.train.model.heads import Classifier, ProjectionHead
 from tests.train.golden_fill import encoder_params, fill, tensor_name
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -21,7 +21,7 @@ BN = encoder_params(50)
 def test_official_heads(layers: int) -> None:
     facts = next(f for f in json.loads((GOLDEN / "projection_head.json").read_text()) if f["num_proj_layers"] == layers)
     arrays = np.load(GOLDEN / "projection_head.npz")
-    config = params.Head(layers=layers, width=1, out_dim=facts["proj_out_dim"], last_beta=False)
+    config = HeadConfig(layers=layers, width=1, out_dim=facts["proj_out_dim"], last_beta=False)
     head = ProjectionHead(64, config, BN).double()
     fill({"head": head}, facts["variables"], facts["seed"])
     x = torch.tensor(arrays["x"]).double()
@@ -46,19 +46,19 @@ def test_parameter_counts_of_the_published_heads() -> None:
     for row in rows:
         with torch.device("meta"):
             head = ProjectionHead(
-                row["input_dim"], params.Head(layers=row["num_proj_layers"], width=1, out_dim=128, last_beta=False), BN
+                row["input_dim"], HeadConfig(layers=row["num_proj_layers"], width=1, out_dim=128, last_beta=False), BN
             )
         assert sum(p.numel() for p in head.parameters()) == row["trainable"]
         assert sum(b.numel() for b in head.buffers()) == row["non_trainable"]
 
 
 def test_width_multiplies_hidden_layers_only() -> None:
-    head = ProjectionHead(6, params.Head(layers=3, width=2, out_dim=4, last_beta=False), BN)
+    head = ProjectionHead(6, HeadConfig(layers=3, width=2, out_dim=4, last_beta=False), BN)
     assert [out.shape[1] for out in head(torch.rand(5, 6))] == [6, 12, 12, 4]
 
 
 def test_inputs_of_layers_are_left_as_they_are() -> None:
-    head = ProjectionHead(6, params.Head(layers=2, width=1, out_dim=4, last_beta=False), BN)
+    head = ProjectionHead(6, HeadConfig(layers=2, width=1, out_dim=4, last_beta=False), BN)
     h = torch.randn(5, 6)
     before = h.clone()
     outputs = head(h)

@@ -20,16 +20,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from simclr_spec.errors import TrainingError, UsageError
-from simclr_spec.show.live import describe
-from simclr_spec.store import RunFolder, Store, read_json
+from simclr_spec.cli.show.live import describe
+from simclr_spec.core.errors import TrainingError, UsageError
+from simclr_spec.core.files import read_json
+from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.train import execute
-from simclr_spec.train import pretrain as module
 from simclr_spec.train.__main__ import main
 from simclr_spec.train.checkpoint import checkpoints
 from simclr_spec.train.evaluate import Neighbours
-from simclr_spec.train.run import Run
-from simclr_spec.train.stage import classification
+from simclr_spec.train.loop.trainer import Run
+from simclr_spec.train.stages import pretrain as module
+from simclr_spec.train.stages.stage import classification
 from tests.steps import prepare
 
 
@@ -146,7 +147,7 @@ def test_a_failure_in_the_evaluation_costs_no_training(store: Store, tmp_path: P
     monkeypatch.setenv("SIMCLR_SPEC_CHECKPOINT_SECONDS", "0")
     folder = prepare(store, "pretrain", train_steps=3)
     with monkeypatch.context() as patch:
-        patch.setattr("simclr_spec.train.pretrain.BANK_NUMBERS", 0)
+        patch.setattr("simclr_spec.train.stages.pretrain.BANK_NUMBERS", 0)
         with pytest.raises(RuntimeError, match="split_size"):
             execute(folder.path)
     text = folder.attempts()[0].log.read_text()
@@ -173,7 +174,7 @@ def test_test_images_bound_the_bank_of_the_nearest_neighbours(store: Store, monk
     whole = done(prepare(store, "pretrain", train_steps=3, test_images=20))
     assert seen == [200]
     assert classes[0].tolist() == [20] * 10
-    monkeypatch.setattr("simclr_spec.train.pretrain.BANK_NUMBERS", 16 * 150)
+    monkeypatch.setattr("simclr_spec.train.stages.pretrain.BANK_NUMBERS", 16 * 150)
     parts = done(prepare(Store(store.path / "parts"), "pretrain", train_steps=3, test_images=20))
     assert seen[1:] == [150, 50]
     assert read_json(parts.result)["metrics"] == read_json(whole.result)["metrics"]
@@ -207,7 +208,7 @@ def test_an_exhausted_device_is_told_in_a_sentence_and_its_log_keeps_where(
     def exhausted(*_: object) -> None:
         raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB")
 
-    monkeypatch.setattr("simclr_spec.train.run.Run.advance", exhausted)
+    monkeypatch.setattr("simclr_spec.train.loop.trainer.Run.advance", exhausted)
     folder = prepare(store, "pretrain", train_steps=3)
     with pytest.raises(TrainingError, match="ran out of memory: use more devices, or set micro_batch"):
         execute(folder.path)

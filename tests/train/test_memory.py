@@ -10,16 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from simclr_spec import params
+from simclr_spec.core.fields import build
+from simclr_spec.stages.pretrain import PretrainConfig
+from simclr_spec.train.loop.trainer import train_step
 from simclr_spec.train.optim import optimizer
-from simclr_spec.train.pretrain import Pretrain
-from simclr_spec.train.run import train_step
-from simclr_spec.train.stage import Batch
+from simclr_spec.train.stages.pretrain import Pretrain
+from simclr_spec.train.stages.stage import Batch
 from tests.steps import step
 
 
 def pretrain(**overrides: Any) -> Pretrain:
-    config: params.Pretrain = params.build(params.Pretrain, step("pretrain", memory__enabled=True, **overrides))
+    config: PretrainConfig = build(PretrainConfig, step("pretrain", memory__enabled=True, **overrides))
     torch.manual_seed(3)
     return Pretrain(config, {}).double()
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from simclr_spec import params
-from simclr_spec.train.norm import GlobalBatchNorm
+from simclr_spec.stages.common import EncoderConfig
+from simclr_spec.train.model.norm import GlobalBatchNorm
 from tests.train.golden_fill import encoder_params
 
 
 def layer(channels: int, variance: str = "biased", **flags: Any) -> GlobalBatchNorm:
-    bn = params.Encoder(**{**vars(encoder_params(18)), "bn_variance": variance, "bn_decay": 0.8})
+    bn = EncoderConfig(**{**vars(encoder_params(18)), "bn_variance": variance, "bn_decay": 0.8})
     made = GlobalBatchNorm(channels, bn, **flags).double()
     for p in made.parameters():
         nn.init.normal_(p)

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from simclr_spec import params
+from simclr_spec.stages.common import HeadConfig
 from simclr_spec.train import optim
-from simclr_spec.train.encoder import Encoder
-from simclr_spec.train.heads import Classifier, ProjectionHead
+from simclr_spec.train.model.encoder import Encoder
+from simclr_spec.train.model.heads import Classifier, ProjectionHead
 from tests.train.golden_fill import encoder_params
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -75,7 +75,7 @@ def test_every_parameter_of_a_network_moves_by_its_rule(memory_format: Any) -> N
     network = (
         nn.ModuleDict({"encoder": Encoder(bn), "classifier": Classifier(256, 10)}).double().to(memory_format=memory_format)
     )
-    network["head"] = ProjectionHead(256, params.Head(layers=2, width=1, out_dim=16, last_beta=False), bn).double()
+    network["head"] = ProjectionHead(256, HeadConfig(layers=2, width=1, out_dim=16, last_beta=False), bn).double()
     for p in network.parameters():
         nn.init.normal_(p)
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
@@ -105,7 +105,7 @@ def test_nesterov_sgd_is_kerass_and_spares_bn_from_decay() -> None:
     bn = encoder_params(18)
     network = nn.ModuleDict(
         {
-            "head": ProjectionHead(6, params.Head(layers=2, width=1, out_dim=4, last_beta=False), bn),
+            "head": ProjectionHead(6, HeadConfig(layers=2, width=1, out_dim=4, last_beta=False), bn),
             "classifier": Classifier(6, 3),
         }
     ).double()

@@ -11,24 +11,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as torchvision
 
-from simclr_spec import params
-from simclr_spec.plan import network
-from simclr_spec.plan.cost import cost, read_machine
-from simclr_spec.train import colour
-from simclr_spec.train.data import load
-from simclr_spec.train.encoder import Block, Encoder, SelectiveKernel
-from simclr_spec.train.heads import ProjectionHead
+from simclr_spec.core.fields import build
+from simclr_spec.language.machine import read_machine
+from simclr_spec.plan.cost import cost
+from simclr_spec.stages import network
+from simclr_spec.stages.common import HeadConfig
+from simclr_spec.stages.pretrain import PretrainConfig
+from simclr_spec.train.data.datasets import load
+from simclr_spec.train.loop.trainer import train_step
+from simclr_spec.train.model.encoder import Block, Encoder, SelectiveKernel
+from simclr_spec.train.model.heads import ProjectionHead
 from simclr_spec.train.optim import optimizer
-from simclr_spec.train.pretrain import Pretrain
-from simclr_spec.train.run import train_step
-from simclr_spec.train.stage import Batch
+from simclr_spec.train.stages.pretrain import Pretrain
+from simclr_spec.train.stages.stage import Batch
+from simclr_spec.train.views import colour
 from tests.steps import step
 from tests.train.golden_fill import encoder_params
 
 
 def pretrain(**overrides: Any) -> Pretrain:
     torch.manual_seed(3)
-    return Pretrain(params.build(params.Pretrain, step("pretrain", **overrides)), {}).double()
+    return Pretrain(build(PretrainConfig, step("pretrain", **overrides)), {}).double()
 
 
 def batch(n: int) -> Batch:
@@ -79,7 +82,7 @@ def test_a_shortcut_without_stride_may_do_without_pooling() -> None:
 
 def test_the_last_layer_of_the_head_may_have_a_beta() -> None:
     """Row 19."""
-    config = params.Head(layers=3, width=1, out_dim=5, last_beta=True)
+    config = HeadConfig(layers=3, width=1, out_dim=5, last_beta=True)
     head = ProjectionHead(8, config, encoder_params(18))
     counted = network.head(8, vars(config))
     assert sum(p.numel() for p in head.parameters()) == counted.trainable == 2 * (64 + 16) + 40 + 10
@@ -159,7 +162,7 @@ def test_the_linear_head_may_read_a_layer_of_the_head(layer: int) -> None:
     """Row 21: beside pretraining the official one reads the layer that is set for fine-tuning. No gradient passes it."""
     values = step("pretrain", linear_head=True, linear_layer=layer, head__width=2)
     torch.manual_seed(3)
-    stage = Pretrain(params.build(params.Pretrain, values), {})
+    stage = Pretrain(build(PretrainConfig, values), {})
     shown = Batch(tuple(view.float() for view in batch(6).views), torch.arange(6))
 
     def read(x: Tensor) -> Tensor:

@@ -16,13 +16,16 @@ import pytest
 import torch
 from torch import nn
 
-from simclr_spec import params
-from simclr_spec.store import RunFolder, Store
-from simclr_spec.train import data
-from simclr_spec.train.finetune import Finetune
-from simclr_spec.train.loop import STAGES
-from simclr_spec.train.pretrain import Pretrain
-from simclr_spec.train.run import Run, train_step
+from simclr_spec.core.fields import build
+from simclr_spec.stages.finetune import FinetuneConfig
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.stages.pretrain import PretrainConfig
+from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.train.data import datasets
+from simclr_spec.train.loop.fit import STAGES
+from simclr_spec.train.loop.trainer import Run, train_step
+from simclr_spec.train.stages.finetune import Finetune
+from simclr_spec.train.stages.pretrain import Pretrain
 from tests.steps import finished, step
 
 FILE = Path(__file__).parents[1] / "golden" / "own_trajectories.json"
@@ -49,18 +52,18 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def revision(kind: str) -> int:
-    return int(get_args(get_type_hints(params.KINDS[kind])["revision"])[-1])
+    return int(get_args(get_type_hints(KINDS[kind])["revision"])[-1])
 
 
 def _parents(store: Store) -> dict[str, RunFolder]:
     """A pretrained and a fine-tuned network, as if: random weights and statistics."""
     torch.manual_seed(5)
-    first = Pretrain(params.build(params.Pretrain, step("pretrain")), {})
+    first = Pretrain(build(PretrainConfig, step("pretrain")), {})
     for name, tensor in first.state_dict().items():
         if "norm" in name:
             tensor.copy_(0.5 + torch.rand_like(tensor))
     pretrained = finished(store, "pretrain", first.handed_on())
-    tuned = Finetune(params.build(params.Finetune, step("finetune")), {"from": pretrained})
+    tuned = Finetune(build(FinetuneConfig, step("finetune")), {"from": pretrained})
     nn.init.normal_(tuned.classifier.weight)
     return {"from": pretrained, "teacher": finished(store, "finetune", tuned.handed_on(), {"from": pretrained})}
 
@@ -68,14 +71,14 @@ def _parents(store: Store) -> dict[str, RunFolder]:
 def trajectory(case: str, folder: Path) -> dict[str, Any]:
     """The losses of the first train steps, and the norm of every tensor that they leave."""
     kind, overrides = CASES[case]
-    config = params.build(params.KINDS[kind], step(kind, batch=16, train_steps=TRAIN_STEPS, **overrides))
+    config = build(KINDS[kind], step(kind, batch=16, train_steps=TRAIN_STEPS, **overrides))
     parents = _parents(Store(folder))
     torch.manual_seed(config.seed)
     stage = STAGES[kind](config, parents).double()
     for name, module in stage.named_modules():
         if name.rpartition(".")[2] == "encoder":
             module.register_forward_pre_hook(lambda _m, x: (x[0].double(),))  # images come as float32
-    run = Run(config, stage, data.load(config.dataset), torch.device("cpu"))
+    run = Run(config, stage, datasets.load(config.dataset), torch.device("cpu"))
     losses = []
     for t in range(TRAIN_STEPS):
         losses.append(float(train_step(stage, run.optimizer, run.make_batch(t), run.rate())[0]))
@@ -91,7 +94,7 @@ def test_a_trajectory_moves_with_its_revision_only(case: str, tmp_path: Path) ->
     assert stored["revision"] == revision(kind), f"{kind} has a new revision: write its trajectory with {again}"
     found = trajectory(case, tmp_path)
     assert found["norms"].keys() == stored["norms"].keys()
-    moved = f"the arithmetic of {kind} has moved: if that is meant, raise its revision in simclr_spec/params.py, then {again}"
+    moved = f"the arithmetic of {kind} has moved: if that is meant, raise its revision in simclr_spec/stages/, then {again}"
     # Augmentation is float32: the order of its sums may differ between kinds of CPU.
     assert found["losses"] == pytest.approx(stored["losses"], rel=1e-5), moved
     assert found["norms"] == pytest.approx(stored["norms"], rel=3e-4, abs=1e-8), moved

@@ -20,12 +20,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from simclr_spec.cores import cores
-from simclr_spec.errors import DataError
-from simclr_spec.store import Store
-from simclr_spec.train import execute, photos
-from simclr_spec.train.augment import training_views
+from simclr_spec.core.cores import cores
+from simclr_spec.core.errors import DataError
+from simclr_spec.store.layout import Store
+from simclr_spec.train import execute
+from simclr_spec.train.data import photos
 from simclr_spec.train.evaluate import outputs
+from simclr_spec.train.views.augment import training_views
 from tests.steps import prepare
 from tests.train.augment_config import official
 
@@ -301,7 +302,8 @@ def test_evaluation_has_the_same_numbers_however_it_is_cut(files: photos.Files, 
 GROWTH = """
 import sys, torch
 from pathlib import Path
-from simclr_spec.train import evaluate, photos
+from simclr_spec.train import evaluate
+from simclr_spec.train.data import photos
 from tests.train.augment_config import official
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from simclr_spec import params
+from simclr_spec.stages.common import EncoderConfig, HeadConfig
 from simclr_spec.train import losses as module
-from simclr_spec.train.encoder import Encoder
-from simclr_spec.train.heads import ProjectionHead
 from simclr_spec.train.losses import nt_xent, nt_xent_memory
-from simclr_spec.train.norm import GlobalBatchNorm
+from simclr_spec.train.model.encoder import Encoder
+from simclr_spec.train.model.heads import ProjectionHead
+from simclr_spec.train.model.norm import GlobalBatchNorm
 from tests.train.golden_fill import encoder_params
 from tests.train.ranks import Counter, in_processes
 
@@ -72,7 +72,7 @@ def norm(rows: slice, variance: str, dims: int, counter: Counter | None = None) 
     shape = (10, 5, 3, 4)[:dims]
     x, target = (torch.randn(shape, dtype=torch.float64, generator=generator)[rows] for _ in range(2))
     x = (100 + 3 * x).requires_grad_()
-    layer = GlobalBatchNorm(5, params.Encoder(**{**vars(encoder_params(18)), "bn_variance": variance})).double()
+    layer = GlobalBatchNorm(5, EncoderConfig(**{**vars(encoder_params(18)), "bn_variance": variance})).double()
     nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(3))  # type: ignore[arg-type]
     y = layer(x)
     forward = counter.take() if counter else 0
@@ -130,7 +130,7 @@ def network(images: slice) -> dict[str, Any]:
     bn = encoder_params(50, base_width=2, sk=True, stem="cifar")
     encoder = Encoder(bn)
     model = nn.Sequential(
-        encoder, ProjectionHead(encoder.features, params.Head(layers=2, width=1, out_dim=6, last_beta=False), bn)
+        encoder, ProjectionHead(encoder.features, HeadConfig(layers=2, width=1, out_dim=6, last_beta=False), bn)
     ).double()
     for p in model.parameters():
         nn.init.normal_(p, std=0.5)

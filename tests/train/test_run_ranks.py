@@ -10,14 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from simclr_spec import params
-from simclr_spec.store import Attempt, RunFolder, Store, read_json
-from simclr_spec.train import data
-from simclr_spec.train.attempt import Record, Stop
+from simclr_spec.core.fields import build
+from simclr_spec.core.files import read_json
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.stages.supervised import SupervisedConfig
+from simclr_spec.store.layout import Attempt, RunFolder, Store
 from simclr_spec.train.checkpoint import Checkpoint, write_checkpoint
-from simclr_spec.train.loop import STAGES, Work
-from simclr_spec.train.loop import _resume as resume
-from simclr_spec.train.run import Run, train_step
+from simclr_spec.train.data import datasets
+from simclr_spec.train.loop.attempt import Record, Stop
+from simclr_spec.train.loop.fit import STAGES, Work
+from simclr_spec.train.loop.fit import _resume as resume
+from simclr_spec.train.loop.trainer import Run, train_step
 from tests.steps import prepare, step
 from tests.train.ranks import Counter, in_processes
 
@@ -36,13 +39,13 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def trained(case: str, world: int = 1, device: str = "cpu") -> dict[str, Any]:
     """What the first train steps of a Step show and leave behind."""
     kind, overrides = CASES[case]
-    config = params.build(params.KINDS[kind], step(kind, batch=24, train_steps=TRAIN_STEPS, **STRONG, **overrides))
+    config = build(KINDS[kind], step(kind, batch=24, train_steps=TRAIN_STEPS, **STRONG, **overrides))
     torch.manual_seed(config.seed)
     stage = STAGES[kind](config, {}).double()
     for name, module in stage.named_modules():
         if name.rpartition(".")[2] == "encoder":
             module.register_forward_pre_hook(lambda _m, x: (x[0].double(),))  # images come as float32
-    run = Run(config, stage, data.load(config.dataset).to(device), torch.device(device))
+    run = Run(config, stage, datasets.load(config.dataset).to(device), torch.device(device))
     found: dict[str, Any] = {"images": [], "losses": [], "gradients": []}
     for t in range(TRAIN_STEPS):
         shown = run.make_batch(t)
@@ -117,9 +120,9 @@ def _resumed(folder: RunFolder, rank: int, _world: int, _counter: Counter) -> tu
 
 
 def _run() -> Run:
-    config = params.build(params.Supervised, step("supervised", batch=24, train_steps=9))
+    config = build(SupervisedConfig, step("supervised", batch=24, train_steps=9))
     torch.manual_seed(config.seed)
-    return Run(config, STAGES["supervised"](config, {}), data.load(config.dataset), torch.device("cpu"))
+    return Run(config, STAGES["supervised"](config, {}), datasets.load(config.dataset), torch.device("cpu"))
 
 
 def test_ranks_go_on_from_the_newest_checkpoint_that_all_can_read(tmp_path: Path) -> None:

@@ -16,15 +16,18 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from simclr_spec import params
-from simclr_spec.store import Store
-from simclr_spec.train.distill import Distill
-from simclr_spec.train.norm import GlobalBatchNorm
+from simclr_spec.core.fields import build
+from simclr_spec.stages.distill import DistillConfig
+from simclr_spec.stages.pretrain import PretrainConfig
+from simclr_spec.stages.supervised import SupervisedConfig
+from simclr_spec.store.layout import Store
+from simclr_spec.train.loop.trainer import train_step
+from simclr_spec.train.model.norm import GlobalBatchNorm
 from simclr_spec.train.optim import optimizer
-from simclr_spec.train.pretrain import Pretrain
-from simclr_spec.train.run import train_step
-from simclr_spec.train.stage import Batch, named
-from simclr_spec.train.supervised import Supervised
+from simclr_spec.train.stages.distill import Distill
+from simclr_spec.train.stages.pretrain import Pretrain
+from simclr_spec.train.stages.stage import Batch, named
+from simclr_spec.train.stages.supervised import Supervised
 from tests.steps import finished, step
 
 RATES = [0.1, 0.3, 0.0, 0.2]
@@ -86,7 +89,7 @@ def alike(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], prefix: s
 # ---------------------------------------------------------------- distillation
 
 
-def soft_targets(student: Tensor, teacher: Tensor, labels: Tensor, c: params.Distill) -> Tensor:
+def soft_targets(student: Tensor, teacher: Tensor, labels: Tensor, c: DistillConfig) -> Tensor:
     """Eq. 3 (Eq. 2 at alpha 1), one image at a time."""
     losses = []
     for s, t, label in zip(student, teacher, labels.tolist(), strict=True):
@@ -100,12 +103,12 @@ def soft_targets(student: Tensor, teacher: Tensor, labels: Tensor, c: params.Dis
 @pytest.mark.parametrize(("alpha", "temperature"), [(1.0, 1.0), (0.3, 2.0)])
 def test_a_student_moves_as_its_slow_reference(alpha: float, temperature: float, tmp_path: Path) -> None:
     torch.manual_seed(7)
-    first = Supervised(params.build(params.Supervised, step("supervised")), {})
+    first = Supervised(build(SupervisedConfig, step("supervised")), {})
     disturb(first)
     first.classifier.weight.data.normal_()
     source = finished(Store(tmp_path), "distill", named(encoder=first.encoder, classifier=first.classifier))
     values = step("distill", alpha=alpha, temperature=temperature, weight_decay=WEIGHT_DECAY, encoder__base_width=4)
-    stage = Distill(params.build(params.Distill, values), {"teacher": source}).double().train()
+    stage = Distill(build(DistillConfig, values), {"teacher": source}).double().train()
     disturb(stage.encoder)
     slow, teacher = Network(encoder=stage.encoder, classifier=stage.classifier), first.double().eval()
     optimiser = optimizer(stage, stage.config)
@@ -148,7 +151,7 @@ def test_pretraining_with_a_memory_moves_as_its_slow_reference(in_batch: str, en
     options |= {"enabled": True, "keys": size, "decay": decay}
     values = step("pretrain", weight_decay=WEIGHT_DECAY, **{f"memory__{name}": value for name, value in options.items()})
     torch.manual_seed(3)
-    stage = Pretrain(params.build(params.Pretrain, values), {}).double().train()
+    stage = Pretrain(build(PretrainConfig, values), {}).double().train()
     disturb(stage)
     assert stage.memory is not None
     slow, follower = (

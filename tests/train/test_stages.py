@@ -11,27 +11,29 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from simclr_spec import params
-from simclr_spec.errors import WeightsError
-from simclr_spec.store import RunFolder, Store
+from simclr_spec.core.errors import WeightsError
+from simclr_spec.core.fields import build
+from simclr_spec.stages.distill import DistillConfig
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.train.checkpoint import read_weights
-from simclr_spec.train.distill import Distill
-from simclr_spec.train.encoder import Encoder
-from simclr_spec.train.finetune import Finetune
-from simclr_spec.train.linear_eval import LinearEval
-from simclr_spec.train.norm import GlobalBatchNorm
+from simclr_spec.train.loop.trainer import train_step
+from simclr_spec.train.model.encoder import Encoder
+from simclr_spec.train.model.norm import GlobalBatchNorm
 from simclr_spec.train.optim import optimizer
-from simclr_spec.train.pretrain import Pretrain
-from simclr_spec.train.run import train_step
-from simclr_spec.train.stage import Batch
-from simclr_spec.train.supervised import Supervised
+from simclr_spec.train.stages.distill import Distill
+from simclr_spec.train.stages.finetune import Finetune
+from simclr_spec.train.stages.linear_eval import LinearEval
+from simclr_spec.train.stages.pretrain import Pretrain
+from simclr_spec.train.stages.stage import Batch
+from simclr_spec.train.stages.supervised import Supervised
 from tests.steps import finished, step
 
 RATES = [0.1, 0.3, 0.2]
 
 
 def config(kind: str, **overrides: Any) -> Any:
-    return params.build(params.KINDS[kind], step(kind, **overrides))
+    return build(KINDS[kind], step(kind, **overrides))
 
 
 def batch(n: int, seed: int, labels: Tensor | None = None) -> Batch:
@@ -143,7 +145,7 @@ def test_linear_evaluation_may_move_bn_statistics(pretrained: RunFolder) -> None
     assert moved <= set(stage.state())
 
 
-def slow_distillation(student: Tensor, teacher: Tensor, labels: Tensor, c: params.Distill) -> float:
+def slow_distillation(student: Tensor, teacher: Tensor, labels: Tensor, c: DistillConfig) -> float:
     """Eq. 3 (Eq. 2 at alpha 1), sums over the batch divided by its size."""
     total = 0.0
     for s, t, label in zip(student.tolist(), teacher.tolist(), labels.tolist(), strict=True):

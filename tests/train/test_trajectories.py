@@ -14,13 +14,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from simclr_spec import params
-from simclr_spec.store import Store
-from simclr_spec.train.finetune import Finetune
+from simclr_spec.core.fields import build
+from simclr_spec.stages.finetune import FinetuneConfig
+from simclr_spec.stages.pretrain import PretrainConfig
+from simclr_spec.store.layout import Store
+from simclr_spec.train.loop.trainer import train_step
 from simclr_spec.train.optim import optimizer
-from simclr_spec.train.pretrain import Pretrain
-from simclr_spec.train.run import train_step
-from simclr_spec.train.stage import Batch, Stage, named
+from simclr_spec.train.stages.finetune import Finetune
+from simclr_spec.train.stages.pretrain import Pretrain
+from simclr_spec.train.stages.stage import Batch, Stage, named
 from tests.steps import finished, step
 from tests.train.golden_fill import fill, tensor_name, to_torch
 
@@ -81,9 +83,9 @@ def compare(facts: dict[str, Any], arrays: Any, found: tuple[list[float], dict[s
     assert len(facts["per_variable"]) == len(tensors) == len(facts["variables"])
 
 
-def pretrain_config(facts: dict[str, Any], *, linear_head: bool) -> params.Pretrain:
+def pretrain_config(facts: dict[str, Any], *, linear_head: bool) -> PretrainConfig:
     values = step("pretrain", **OFFICIAL, temperature=facts["flags"]["temperature"], linear_head=linear_head)
-    config: params.Pretrain = params.build(params.Pretrain, values)
+    config: PretrainConfig = build(PretrainConfig, values)
     return config
 
 
@@ -102,9 +104,9 @@ def test_fine_tuning_follows_the_official_run(tmp_path: Path) -> None:
     """Also above the selector, where only BN statistics move."""
     facts, arrays = load(GOLDEN, "finetune")
     values = step("finetune", **OFFICIAL, from_layer=facts["flags"]["ft_proj_selector"])
-    source = Pretrain(params.build(params.Pretrain, step("pretrain", **OFFICIAL)), {})
+    source = Pretrain(build(PretrainConfig, step("pretrain", **OFFICIAL)), {})
     parent = finished(Store(tmp_path), "pretrain", named(encoder=source.encoder, head=source.head), **OFFICIAL)
-    stage = Finetune(params.build(params.Finetune, values), {"from": parent}).double()
+    stage = Finetune(build(FinetuneConfig, values), {"from": parent}).double()
     fill({"encoder": stage.encoder, "head": stage.head, "classifier": stage.classifier}, facts["variables"], facts["seed"])
     before = {name: tensor.clone() for name, tensor in stage.state_dict().items()}
     losses, tensors, momentum = run(stage, arrays)

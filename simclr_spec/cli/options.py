@@ -1,0 +1,225 @@
+"""What the commands share: how errors are told, and arguments and options that are alike on several of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simclr_spec.core.errors import SimclrSpecError, SpecError, UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from simclr_spec.language.coordinates import Selector
+    from simclr_spec.language.declared import Kind
+
+Command = Callable[..., Any]
+Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
+
+
+class Cli(click.Group):
+    """Prints every error of ours as its sentences, without a traceback; exit codes as in `errors`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SimclrSpecError as error:
+            for line in str(error).splitlines():
+                click.echo(line, err=True)
+            if isinstance(error, SpecError):
+                from simclr_spec.core.words import counted
+
+                click.echo(f"{counted(len(error.faults), 'fault')}, nothing planned.", err=True)
+            ctx.exit(2 if isinstance(error, (SpecError, UsageError)) else 1)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except OSError as error:
+            what = "go on" if error.filename is None else f"use {os.fsdecode(error.filename)}"
+            click.echo(f"cannot {what}: {error.strerror or error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            ctx.exit(130)
+
+
+def columns() -> int:
+    """Width of help. Asking the terminal ourselves spares click the import of shutil, a tenth of `--help`."""
+    try:
+        return min(110, os.get_terminal_size().columns)
+    except OSError:
+        return 80
+
+
+def completed(kind: Kind, *more: str) -> Complete:
+    """Completes names of declared files, `more` words, and paths."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from simclr_spec.language import declared
+
+        return _completions(incomplete, [*declared.names(kind), *more])
+
+    return complete
+
+
+def _completions(incomplete: str, words: Sequence[str]) -> list[CompletionItem]:
+    """The shell's own paths first: click's script for bash drops what stands before them."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file"), *(CompletionItem(word) for word in words if word.startswith(incomplete))]
+
+
+def scaled(command: Command) -> Command:
+    """--scale and --set, alike on plan, run, explain and report."""
+    sets = click.option(
+        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a value: epochs=2, pretrain.encoder.width=8."
+    )
+    scale = click.option(
+        "--scale",
+        metavar="NAME",
+        shell_complete=completed("scale", "paper"),
+        help="Another scale; 'paper' is the recipe as it stands.",
+    )
+    return scale(sets(command))
+
+
+def stored(command: Command, *, there: bool = False) -> Command:
+    """--store, alike on everything that reads or writes run folders."""
+
+    def named(ctx: click.Context, param: click.Parameter, folder: str) -> str:
+        if not folder:
+            raise UsageError("--store wants the name of a folder")
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise UsageError(f"cannot use {os.path.abspath(folder)}: it is a file, and --store wants the name of a folder")
+        typed = ctx.get_parameter_source(str(param.name)) is click.core.ParameterSource.COMMANDLINE
+        if there and typed and not os.path.exists(folder):
+            raise UsageError(f"there is nothing at {os.path.abspath(folder)}: --store names the folder in which Steps were run")
+        return folder
+
+    option = click.option(
+        "--store",
+        envvar="SIMCLR_SPEC_STORE",
+        default="runs",
+        show_default=True,
+        callback=named,
+        help="Folder of the run folders.",
+    )
+    return option(command)
+
+
+def stored_there(command: Command) -> Command:
+    """--store of a command that shows what was run: one that is typed must be there."""
+    return stored(command, there=True)
+
+
+def rehash_option(command: Command) -> Command:
+    """--rehash, alike on everything that looks at images itself."""
+    text = "Read every image again, whatever its size, time and inode say."
+    return click.option("--rehash", is_flag=True, help=text)(command)
+
+
+def words_of(kind: Kind) -> Callable[[Command], Command]:
+    """Names or paths of files of this kind, and selectors."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from simclr_spec.language import coordinates, declared
+
+        keys = [f"{key}=" for key in (*coordinates.KEYS, "state")]
+        return _completions(incomplete, [*declared.names(kind), *keys, *(f"+{key}" for key in keys)])
+
+    return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=complete)
+
+
+words_argument = words_of("spec")
+
+
+def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Selector | None]:
+    """Names of specs, and the selector. Raises UsageError when `specs` are needed and none is named."""
+    from simclr_spec.language.coordinates import parse
+
+    names = [word for word in words if ("=" not in word and word != "+") or _is_file(word)]
+    if specs and not names:
+        from simclr_spec.language import declared
+
+        raise UsageError(f"name a spec: {', '.join(declared.names('spec'))}, or the path of yours (.toml or .json)")
+    return names, parse([word for word in words if word not in names])
+
+
+def keyed(words: Sequence[str]) -> tuple[list[str], Selector | None, list[str]]:
+    """As `divided`, and the words that name parameters: neither paths nor declared specs. Raises UsageError at others."""
+    from simclr_spec.cli.show.explain import is_parameter, unknown
+    from simclr_spec.language import declared
+
+    names, selector = divided(words)
+    specs = [name for name in names if declared.is_path(name) or name in declared.names("spec")]
+    keys = [name for name in names if name not in specs]
+    for key in keys:
+        if not is_parameter(key):
+            raise UsageError(unknown(key))
+    if not specs:
+        divided([word for word in words if word not in keys])
+    return specs, selector, keys
+
+
+def _is_file(word: str) -> bool:
+    from simclr_spec.language.declared import is_path
+
+    return is_path(word) and os.path.isfile(word)
+
+
+def budget(command: Command) -> Command:
+    """--max-gpu-hours, alike on plan and run."""
+
+    def number(_ctx: click.Context, _param: click.Parameter, hours: float | None) -> float | None:
+        if hours is not None and not hours >= 0:
+            raise UsageError(f"--max-gpu-hours wants a number of hours, not {hours:g}")
+        return hours
+
+    option = click.option(
+        "--max-gpu-hours", type=float, metavar="HOURS", callback=number, help="Refuse a plan that costs more."
+    )
+    return option(command)
+
+
+def runner_option(command: Command) -> Command:
+    """--runner, alike on run and retry."""
+    option = click.option(
+        "--runner", default="local", show_default=True, metavar="NAME", shell_complete=completed("runner"), help="Where to run."
+    )
+    return option(command)
+
+
+def data_root_option(command: Command) -> Command:
+    """--data-root, alike on everything that looks for images."""
+    return _data_root()(command)
+
+
+def located(command: Command) -> Command:
+    """--data-root on what compiles a spec only: a data-set file of one's own may leave the counts to its folder."""
+    return _data_root(expose_value=False)(command)
+
+
+def _data_root(**more: Any) -> Callable[[Command], Command]:
+    """While the command runs, the environment says the same: compiling asks it, and so do workers."""
+
+    def told(ctx: click.Context, _param: click.Parameter, roots: tuple[str, ...]) -> tuple[str, ...]:
+        if roots:
+            from simclr_spec.data.roots import divided, saying
+
+            if any(not folder.strip() or "\n" in folder for _, folder in map(divided, roots)):
+                raise UsageError("--data-root wants the name of a folder, on one line; NAME=DIR for one data set only")
+            ctx.with_resource(saying(roots))
+        return roots
+
+    return click.option(
+        "--data-root",
+        "data_root",
+        multiple=True,
+        metavar="DIR",
+        callback=told,
+        help="Where data sets lie; NAME=DIR for one of them.",
+        **more,
+    )

@@ -1,0 +1,75 @@
+"""All declared files, or given ones, looked through for faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from simclr_spec.core.errors import Fault, SpecError, UsageError
+from simclr_spec.core.words import counted
+from simclr_spec.language import declared, runner
+from simclr_spec.language.declared import Kind
+from simclr_spec.language.document import load, parse
+from simclr_spec.language.document.accept import accepts
+from simclr_spec.language.document.kinds import kind_of
+from simclr_spec.language.schemas import SCHEMAS
+from simclr_spec.language.settings import read_dataset, read_overlay
+from simclr_spec.plan import compile
+
+
+def check_files(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[str]:
+    """One line per file without fault. Raises SpecError with the faults of all."""
+    faults: list[Fault] = []
+    for name in names:
+        try:
+            kind = _kind(name)
+            if kind == "spec":
+                yield f"{name}: {counted(len(compile([name], scale=scale, sets=sets).steps), 'Step')}, no faults"
+            elif scale or sets:
+                raise UsageError(f"{name} is a {kind}: --scale and --set change specs")
+            else:
+                _check(kind, name)
+                yield f"{name}: a {kind}, no faults"
+        except SpecError as error:
+            faults += error.faults
+    if faults:
+        raise SpecError(faults)
+
+
+def check_all() -> Iterator[str]:
+    """Every declared file: against its schema, and specs compiled too."""
+    faults: list[Fault] = []
+    for kind in declared.FOLDERS:
+        for name in declared.names(kind):
+            try:
+                _check(kind, name)
+            except SpecError as error:
+                faults += error.faults
+            else:
+                yield f"{kind} {name}: no faults"
+    if faults:
+        raise SpecError(faults)
+
+
+def _kind(name: str) -> Kind:
+    """What a file is, told by its keys; a declared name is a spec's. What is no valid recipe is a scale."""
+    if not declared.is_path(name):
+        return "spec"
+    data = parse(declared.read("spec", name)).data
+    kind = kind_of(data) or "spec"
+    return "recipe" if kind == "scale" and accepts(SCHEMAS["recipe"](), data) else kind
+
+
+def _check(kind: Kind, name: str) -> None:
+    load(kind, name, SCHEMAS[kind])
+    if kind == "spec":
+        compile([name])
+    if kind in ("recipe", "scale"):
+        read_overlay(kind, name, None)
+    if kind == "dataset":
+        read_dataset(name, None)
+    if kind == "runner":
+        runner.read(name)
+    if kind == "report":
+        from simclr_spec.report.cells import check
+
+        check(name)

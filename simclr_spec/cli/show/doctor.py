@@ -1,0 +1,115 @@
+"""What `doctor` prints: versions, devices, data roots, schedulers, the store. Loads none of the packages that it names."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from simclr_spec import __version__
+from simclr_spec.core.cores import cores
+from simclr_spec.core.errors import DataError, UsageError
+from simclr_spec.core.words import size
+from simclr_spec.data import digests
+from simclr_spec.data.roots import data_roots, label_list
+from simclr_spec.dispatch.slots import nvidia_smi, slots
+from simclr_spec.language import declared
+from simclr_spec.language.document import parse
+from simclr_spec.language.runner import Local
+from simclr_spec.language.settings import read_dataset
+from simclr_spec.stages.common import DatasetConfig
+from simclr_spec.store import first_look
+from simclr_spec.store.layout import Store
+from simclr_spec.store.probe import nearest, probe
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "safetensors",
+    "submitit",
+    "pandas",
+    "scikit-learn",
+    "jsonschema",
+    "click",
+    "rich",
+    "matplotlib",
+)
+
+
+def doctor(store: str, roots: Sequence[str], rehash: bool = False) -> Iterator[str]:
+    """Lines; one that begins with ✗ needs attention."""
+    yield f"simclr-spec {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield "packages    " + ", ".join(_package(name) for name in PACKAGES)
+    yield from _devices()
+    yield from _data(Store(Path(store)), roots, rehash)
+    yield from _schedulers()
+    yield _store(Path(store))
+
+
+def _package(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"✗ {name} is missing"
+
+
+def _devices() -> Iterator[str]:
+    yield f"devices     {cores()} CPU cores of {os.cpu_count()}"
+    for line in nvidia_smi("--query-gpu=index,name,memory.total,driver_version", "--format=csv,noheader").splitlines():
+        yield f"            GPU {line}"
+    if (told := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        yield f"            CUDA_VISIBLE_DEVICES is {told!r}"
+    yield f"slots       {', '.join(map(str, slots(Local())))} (runner local)"
+
+
+def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
+    found = data_roots(roots)
+    yield f"data roots  {', '.join(os.path.abspath(root) if '=' not in root else root for root in found)}"
+    for name in declared.names("dataset"):
+        data = parse(declared.read("dataset", name)).data
+        _, facts = read_dataset(name, None)
+        dataset = DatasetConfig(**{key.removeprefix("dataset."): setting.value for key, setting in facts.items()})
+        try:
+            seen = first_look.look(dataset, roots, facts["dataset.train_images"].origin, store)
+            yield f"            {name}: {seen.folder or 'comes with scikit-learn'}"
+            yield from (f"              {note}" for note in seen.notes)
+            yield from (f"            ✗ {fault}" for fault in first_look.told(seen.faults))
+            if seen.folder and dataset.loader == "image_folder" and not seen.faults:
+                yield f"            {name}'s images: {_digest(seen.folder, store, rehash)}"
+        except DataError as error:
+            yield f"            {name}: not here ({str(error).partition(': say')[0]})"
+        for listed in data.get("label_lists", ()):
+            which = f"{name}'s label list at {100 * listed['fraction']:g} %"
+            try:
+                yield f"            {which}: {label_list(listed['list_digest']['value'], found)}"
+            except DataError as error:
+                yield f"            {which}: not here ({str(error).partition(', or say')[0]})"
+
+
+def _digest(folder: Path, store: Store, rehash: bool) -> str:
+    """Of a folder that was looked at before, or if told to: the first look may read for hours."""
+    cache = store.hashes_of(folder)
+    if digests.last_look(cache) is None and not rehash:
+        return "not read yet (the first run does; --rehash reads them now)"
+    return f"digest {digests.today(folder, cache, rehash=rehash)}"
+
+
+def _schedulers() -> Iterator[str]:
+    sbatch = shutil.which("sbatch")
+    if sbatch is None:
+        yield "schedulers  none but this machine (no sbatch on the PATH)"
+        return
+    told = subprocess.run([sbatch, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    yield f"schedulers  {told.stdout.strip() or 'Slurm'} ({sbatch})"
+
+
+def _store(path: Path) -> str:
+    try:
+        probe(path)
+    except UsageError as error:
+        return f"store       ✗ {path.absolute()}: {str(error).removesuffix('. Nothing started')}"
+    return f"store       {path.absolute()}, {size(shutil.disk_usage(nearest(path)).free)} free"

@@ -1,0 +1,153 @@
+"""Where every value of a plan comes from: value, source, status, origin; deviations and assumptions last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from simclr_spec.cli.show.plan import Note, assumptions, deviations
+from simclr_spec.core.errors import UsageError, did_you_mean
+from simclr_spec.core.words import counted
+from simclr_spec.language import declared, schema
+from simclr_spec.language.coordinates import show as show_coordinates
+from simclr_spec.language.settings import Setting
+from simclr_spec.plan import Step
+from simclr_spec.stages.kinds import KINDS
+
+_AXES = (
+    "seed",
+    "labels.seed",
+    "labels.fraction",
+    "labels.per_class",
+    "encoder.depth",
+    "encoder.width",
+    "encoder.sk",
+    "revision",
+)
+
+_WIDEST = 40
+"""Characters that a column takes at most; longer cells push the next ones."""
+
+
+def is_parameter(word: str) -> bool:
+    """Whether it names a parameter, or a table of them; a stage or a kind may stand before: pretrain.memory."""
+    return any(_covers(part, name) for part in (word, word.partition(".")[2]) for name in schema.common_fields())
+
+
+def unknown(word: str) -> str:
+    """The sentence for what is neither a spec nor a parameter."""
+    if word in KINDS:
+        return f"{word!r} is no parameter; for a kind of training write kind={word}"
+    names = list(schema.common_fields())
+    hint = did_you_mean(word, [*declared.names("spec"), *names, *(f"{kind}.{name}" for kind in KINDS for name in names)])
+    like_spec = not hint or any(f"{spec!r}?" in hint for spec in declared.names("spec"))
+    return declared.unknown("spec", word) if like_spec else f"no spec and no parameter is named {word!r}{hint}"
+
+
+def _covers(word: str, name: str) -> bool:
+    """`memory` covers memory.keys."""
+    return bool(word) and (name == word or name.startswith(f"{word}."))
+
+
+def only(keys: Sequence[str], steps: Sequence[Step]) -> Sequence[Step]:
+    """The Steps that have the parameters `keys`, with those alone; all, whole, without keys. Raises UsageError."""
+    if not keys:
+        return steps
+    told: dict[tuple[Any, ...], Mapping[str, Setting]] = {}
+    found, used = [], set()
+
+    def kept(step: Step, settings: Mapping[str, Setting]) -> Mapping[str, Setting]:
+        """Settings that Steps share stay shared."""
+        place = (id(settings), step.stages)
+        if place not in told:
+            told[place] = {name: one for name, one in settings.items() if any(_asks(key, step, name) for key in keys)}
+        return told[place]
+
+    for step in steps:
+        narrow = replace(step, shared=kept(step, step.shared), own=kept(step, step.own))
+        if narrow.origins:
+            found.append(narrow)
+            used |= {key for key in keys for name in narrow.origins if _asks(key, step, name)}
+    for key in keys:
+        if key not in used:
+            stages = dict.fromkeys(word for step in steps for word in (*step.stages, step.kind))
+            raise UsageError(f"no Step that is selected has {key!r} (they are of {', '.join(stages)})")
+    return found
+
+
+def _asks(key: str, step: Step, name: str) -> bool:
+    target, _, rest = key.partition(".")
+    return _covers(key, name) or (target in (*step.stages, step.kind) and _covers(rest, name))
+
+
+def explain_step(step: Step) -> str:
+    """Every resolved value of one Step, one per line, then its deviations and assumptions."""
+    lines = [f"{step.id} · {show_coordinates(step.coordinates)}", f"fingerprint {step.fingerprint}"]
+    lines += [f"needs {role} {fingerprint}" for role, fingerprint in step.needs.items()]
+    lines += _table([_line(name, [step.origins[name]]) for name in sorted(step.origins)])
+    return "\n".join([*lines, "", *notes([step])])
+
+
+def explain_steps(steps: Sequence[Step], *, axes: bool = False) -> str:
+    """Every hyper-parameter by stage, then deviations and assumptions. Where a rule makes values differ, each has its line.
+
+    Values of `axes`, such as depth, are left out unless asked for."""
+    lines: list[str] = []
+    stages: dict[tuple[str, str], list[Step]] = {}
+    for step in steps:
+        stages.setdefault((step.stage, step.kind), []).append(step)
+    for (stage, kind), members in stages.items():
+        lines += [f"[stages.{stage}] · {kind} · {counted(len(members), 'Step')}"]
+        rows = []
+        for name in sorted(members[0].origins):
+            if axes or name not in _AXES:
+                distinct = {(str(s.value), s.document, s.path): s for s in (step.origins[name] for step in members)}
+                rows += [_line(name, [setting]) for setting in distinct.values()]
+        lines += [*_table(rows), ""]
+    return "\n".join([*lines, *notes(steps)])
+
+
+def notes(steps: Sequence[Step]) -> Iterator[str]:
+    """What differs from the recipe, and what the recipe had to assume."""
+    for title, found in (("Deviations", deviations(steps)), ("Assumptions", assumptions(steps))):
+        yield f"{title}: {len(found)}"
+        yield from _table([_note(note) for note in found])
+
+
+def _note(note: Note) -> list[str]:
+    setting = note.setting
+    told = show(setting.value) if setting.recipe is None else f"{show(setting.value)} instead of {show(setting.recipe.value)}"
+    return [note.name, told, ", ".join(note.stages), setting.source, setting.origin]
+
+
+def _line(name: str, settings: Sequence[Setting]) -> list[str]:
+    setting = settings[0]
+    rule = f"when {setting.rule}" if setting.rule else ""
+    told = show(setting.value)
+    if setting.recipe is not None:
+        told += f" (recipe: {show(setting.recipe.value)})"
+    return [name, told, setting.status or setting.layer, " · ".join(filter(None, (setting.source, rule))), setting.origin]
+
+
+def show(value: Any) -> str:
+    """As it would be written in TOML."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return (
+        repr(value)
+        if isinstance(value, str)
+        else f"{value:g}"
+        if isinstance(value, float) and value == float(f"{value:g}")
+        else str(value)
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    if not rows:
+        return
+    widths = [min(_WIDEST, max(len(cell) for cell in column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield ("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))).rstrip()

@@ -1,0 +1,344 @@
+"""A plan as a table, as JSON (docs/plan-json.md) and as a graph for Graphviz."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from simclr_spec.core.errors import UsageError
+from simclr_spec.core.files import write_output
+from simclr_spec.core.states import STATES, State
+from simclr_spec.core.words import counted, size
+from simclr_spec.dispatch.room import crowded
+from simclr_spec.language.coordinates import show
+from simclr_spec.language.declared import is_path
+from simclr_spec.language.settings import Setting
+from simclr_spec.plan import Plan, Step
+from simclr_spec.plan.compiler import UNSCALED_TITLE
+from simclr_spec.plan.cost import costs, likeness
+from simclr_spec.store.forecast import Forecast
+from simclr_spec.store.staleness import advice
+
+T = TypeVar("T")
+
+_REASONS = 12
+"""Reasons that the table shows; --format json has all."""
+_ENCODERS = 16
+"""Encoders that it shows."""
+
+
+def as_table(forecast: Forecast) -> str:
+    """Steps by stage, what each encoder costs, what is known of the Steps, and what the whole costs."""
+    plan, unit = forecast.plan, forecast.machine.unit
+    scale = plan.scale_title or UNSCALED_TITLE
+    encoders = {_encoder(step) for step in forecast.steps}
+    lines = [
+        f"{' + '.join(plan.titles)} · {counted(len(forecast.steps), 'Step')} · {counted(len(encoders), 'encoder')} · {scale}"
+    ]
+    states = _states(forecast)
+    head = ["stage", "steps", *states, "ready", "waits", f"{unit}-hours"]
+    stages = _grouped(forecast.steps, lambda step: step.stage)
+    stages |= _grouped(forecast.needed, lambda step: f"needed: {step.stage}")
+    rows = [_row(forecast, stage, members, states) for stage, members in stages.items()]
+    if len(stages) > 1:
+        rows.append(_row(forecast, "total", [*forecast.steps, *forecast.needed], states))
+    lines += _aligned([[*head, *_fit_head(forecast)], *rows])
+    lines += _encoders(forecast)
+    lines += _bill(forecast)
+    lines += _reasons(forecast)
+    lines += stale(forecast)
+    return "\n".join([*lines, *(f"✗ {told}" for told in [crowded(forecast)] if told)])
+
+
+def as_list(forecast: Forecast) -> str:
+    """Every selected Step, and those that it needs: state, hours, the coordinates that tell it from the others."""
+    shown = {step.fingerprint for step in (*forecast.steps, *forecast.needed)}
+    steps = [step for step in forecast.plan.steps if step.fingerprint in shown]
+    keys = _telling(forecast.plan)
+    rows = [["state", f"{forecast.machine.unit}-hours"]]
+    rows += [[forecast.decisions[step.fingerprint].state, number(forecast.hours([step]))] for step in steps]
+    told = (show({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps)
+    return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *told], strict=True))
+
+
+def _telling(plan: Plan) -> dict[str, list[str]]:
+    """Stage -> the coordinates that tell its Steps from each other, itself first: what selects one Step of the plan."""
+    stages = _grouped((where for step in plan.steps for where in (step.coordinates, *step.also)), lambda where: where["stage"])
+    found = {}
+    for stage, members in stages.items():
+        keys = dict.fromkeys(key for where in members for key in where)
+        found[stage] = ["stage", *(key for key in keys if len({where.get(key) for where in members}) > 1)]
+    return found
+
+
+def _grouped(items: Iterable[T], name: Callable[[T], str]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for item in items:
+        found.setdefault(name(item), []).append(item)
+    return found
+
+
+def _encoder(step: Step) -> str:
+    """`50 1×`, `152 3× SK`."""
+    where = step.coordinates
+    return f"{where['depth']} {where['width']}×{' SK' * where['sk']}"
+
+
+def _encoders(forecast: Forecast) -> Iterator[str]:
+    """What each of several encoders costs: hours, and the memory that its largest Step needs."""
+    encoders = _grouped([*forecast.steps, *forecast.needed], _encoder)
+    if len(encoders) == 1:
+        return
+    rows = [["encoder", "steps", f"{forecast.machine.unit}-hours", "memory", *_fit_head(forecast)]]
+    for name, steps in [*encoders.items()][:_ENCODERS]:
+        memory = max(forecast.costs[step.fingerprint].memory for step in steps)
+        rows.append([name, str(len(steps)), number(forecast.hours(steps)), size(memory), *_fit(forecast, steps)])
+    yield from _aligned(rows)
+    if len(encoders) > _ENCODERS:
+        yield f"  ... and {len(encoders) - _ENCODERS:,} more (--format json shows all)"
+
+
+def _states(forecast: Forecast) -> list[State]:
+    """Those that have a column: of some Step, and done; what is new is either ready or waits for another Step."""
+    found = {"done", *(forecast.decisions[step.fingerprint].state for step in (*forecast.steps, *forecast.needed))}
+    return [state for state in STATES if state in found and state != "new"]
+
+
+def _row(forecast: Forecast, name: str, steps: Sequence[Step], states: Sequence[State]) -> list[str]:
+    counts = Counter[str](forecast.decisions[step.fingerprint].state for step in steps)
+    waits = sum(
+        forecast.decisions[step.fingerprint].state == "new" and any(forecast.decisions[one].runs for one in step.needs.values())
+        for step in steps
+    )
+    in_states = [_some(count) for count in (*(counts[state] for state in states), counts["new"] - waits, waits)]
+    return [name, str(len(steps)), *in_states, number(forecast.hours(steps)), *_fit(forecast, steps)]
+
+
+def _fit_head(forecast: Forecast) -> list[str]:
+    """Cores share the memory of their machine: how many hold a batch means nothing."""
+    return ["GPUs for a batch"] if forecast.machine.unit == "GPU" else []
+
+
+def _fit(forecast: Forecast, steps: Sequence[Step]) -> list[str]:
+    machines = [forecast.costs[step.fingerprint].machines for step in steps]
+    few, many = min(machines), max(machines)
+    return [f"{few}" if few == many else f"{few}–{many}"] if forecast.machine.unit == "GPU" else []
+
+
+def _some(count: int) -> str:
+    return str(count) if count else "–"
+
+
+def number(value: float) -> str:
+    """Three digits that matter, thousands apart: 4,299, 66.8, 0.52, 0."""
+    if value == 0:
+        return "0"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append(("  " + "  ".join([f"{row[0]:<{widths[0]}}", *cells])).rstrip())
+    return lines
+
+
+def _bill(forecast: Forecast) -> Iterator[str]:
+    running = forecast.running
+    flops = sum(forecast.costs[step.fingerprint].flops for step in running)
+    kept = sum(forecast.costs[step.fingerprint].disk for step in running)
+    unit = forecast.machine.unit
+    if running:
+        hours = f"{number(forecast.hours(running))} {unit}-hours ({forecast.machine.title})"
+        yield f"{counted(len(running), 'Step')} will run: {hours}, {flops:.3g} FLOP, {size(kept)} of weights"
+        yield from _assumed_rates(forecast)
+        yield from _sharing(forecast)
+    else:
+        yield "Nothing will run." if forecast.stale else "Everything is done: nothing will run."
+    assumed, deviating = assumptions(forecast.plan.steps), deviations(forecast.plan.steps)
+    told = f"{counted(len(assumed), 'assumption')}, {counted(len(deviating), 'deviation')}"
+    yield f"{told} (simclr-spec explain {forecast.plan.arguments})"
+
+
+def _assumed_rates(forecast: Forecast) -> Iterator[str]:
+    """Precisions whose rates are a guess that no finished Step has corrected; and what bf16 costs where that is much less."""
+    unsure = {step.params["precision"] for step in forecast.running if likeness(step) not in forecast.measured}
+    for precision in sorted(one for one in unsure if forecast.machine.rates[one].status == "assumed"):
+        yield f"{precision} is priced by assumption ({forecast.machine.rates[precision].source})"
+    if "bf16" not in unsure and forecast.machine.unit == "GPU":
+        priced = costs(forecast.plan, forecast.machine, "bf16")
+        everything = forecast.plan.ancestors(step.fingerprint for step in forecast.steps)
+        hours = sum(priced[one].seconds for one in everything) / 3600
+        if hours < forecast.hours(forecast.running):
+            yield f"--set precision=bf16, a deviation, costs {number(hours)} {forecast.machine.unit}-hours"
+
+
+def _sharing(forecast: Forecast) -> Iterator[str]:
+    """What is saved because cells share what they need, where that is much."""
+    alone = _one_by_one(forecast)
+    together = sum(forecast.seconds[one] for one in forecast.plan.ancestors(step.fingerprint for step in forecast.steps))
+    saved = number((alone - together) / 3600)
+    if alone > 1.05 * together and saved != "0.00":
+        told = f"run one by one, the cells cost {alone / together:.1f} times as much"
+        yield f"sharing saves {saved} {forecast.machine.unit}-hours: {told}"
+
+
+def _one_by_one(forecast: Forecast) -> float:
+    """Seconds if every selected Step, pretrainings for others apart, were run alone with everything it needs."""
+    cells = [step for step in forecast.steps if step.kind != "pretrain"] or forecast.steps
+    return sum(forecast.seconds[one] for step in cells for one in forecast.plan.ancestors([step.fingerprint]))
+
+
+def _reasons(forecast: Forecast) -> Iterator[str]:
+    """Why Steps run that are more than new: failed, interrupted, changed; the others are counted."""
+    told = [
+        (step, forecast.decisions[step.fingerprint])
+        for step in forecast.plan.steps
+        if forecast.decisions[step.fingerprint].runs
+    ]
+    special = [(step, decision) for step, decision in told if decision.state != "new" or decision.changes]
+    for step, decision in special[:_REASONS]:
+        yield f"  {step.id}: {decision.why}"
+    if len(special) > _REASONS:
+        yield f"  ... and {len(special) - _REASONS} more (--format json shows all)"
+
+
+def stale(forecast: Forecast) -> Iterator[str]:
+    """What a person is told of Steps that saw other images."""
+    if forecast.stale:
+        yield f"✗ {counted(len(forecast.stale), 'Step')} stale: {forecast.images.told(forecast.stale)} have changed since;"
+        yield f"  {advice(forecast.stale, forecast.images.store)}"
+
+
+@dataclass(frozen=True)
+class Note:
+    """One deviation or assumption, and the stages that have it."""
+
+    name: str
+    stages: tuple[str, ...]
+    setting: Setting
+
+
+def deviations(steps: Iterable[Step]) -> list[Note]:
+    """Values that differ from the recipe, each once with the stages that have it."""
+    return _notes(steps, deviating=True)
+
+
+def assumptions(steps: Iterable[Step]) -> list[Note]:
+    """Values that paper and code leave open."""
+    return _notes(steps, deviating=False)
+
+
+def _notes(steps: Iterable[Step], deviating: bool) -> list[Note]:
+    found: dict[tuple[Any, ...], tuple[Setting, dict[str, None]]] = {}
+    seen: set[tuple[Any, ...]] = set()
+    for step in steps:
+        same = (
+            step.stages,
+            id(step.shared),
+            *((name, id(setting)) for name, setting in step.own.items() if setting.layer != "axis" or setting.recipe),
+        )
+        if same in seen:
+            continue
+        seen.add(same)
+        for name, setting in step.origins.items():
+            if setting.recipe is None and setting.status != "assumed":
+                continue  # nearly all
+            if setting.is_deviation if deviating else setting.is_assumption:
+                before = setting.recipe.value if setting.recipe else None
+                key = (name, str(setting.value), str(before), setting.document, setting.path)
+                found.setdefault(key, (setting, {}))[1].update(dict.fromkeys(step.stages))
+    return [Note(key[0], tuple(stages), setting) for key, (setting, stages) in found.items()]
+
+
+def as_json(forecast: Forecast) -> str:
+    """The contract of docs/plan-json.md."""
+    steps = []
+    for step in forecast.steps:
+        decision, price = forecast.decisions[step.fingerprint], forecast.costs[step.fingerprint]
+        steps.append(
+            {
+                "id": step.id,
+                "fingerprint": step.fingerprint,
+                "stage": step.stage,
+                "kind": step.kind,
+                "label": step.label,
+                "coordinates": dict(step.coordinates),
+                "needs": dict(step.needs),
+                "state": decision.state,
+                "runs": decision.runs,
+                "why": decision.why,
+                "params": step.params,
+                "cost": {**dataclasses.asdict(price), "seconds": round(forecast.seconds[step.fingerprint], 3)},
+            }
+        )
+    running = forecast.running
+    totals = {
+        "steps": len(forecast.steps),
+        "asked": forecast.plan.asked,
+        "runs": len(running),
+        "flops": sum(forecast.costs[step.fingerprint].flops for step in running),
+        "hours": round(forecast.hours(running), 6),
+        "machine": forecast.machine.title,
+        "disk": sum(forecast.costs[step.fingerprint].disk for step in running),
+        "hours_one_by_one": round(_one_by_one(forecast) / 3600, 6),
+        "assumptions": len(assumptions(forecast.plan.steps)),
+        "deviations": len(deviations(forecast.plan.steps)),
+    }
+    plan = forecast.plan
+    head = {"format": 1, "specs": plan.specs, "scale": plan.scale, "asked_scale": plan.asked_scale, "sets": plan.sets}
+    return json.dumps(
+        {**head, "digest": forecast.digest, "steps": steps, "totals": totals}, indent=1, ensure_ascii=False, allow_nan=False
+    )
+
+
+def as_dot(forecast: Forecast) -> str:
+    """For `dot -Tsvg`: one node per selected Step, an edge from each parent."""
+    shown = {step.fingerprint for step in forecast.steps}
+    lines = ["digraph plan {", "  rankdir=LR; node [shape=box, style=rounded];"]
+    for step in forecast.steps:
+        style = ', style="rounded,filled", fillcolor=grey90' if forecast.decisions[step.fingerprint].state == "done" else ""
+        lines.append(f'  "{step.id}" [label="{step.stage}\\n{step.label}"{style}];')
+        parents = [forecast.plan.by_fingerprint[parent] for parent in step.needs.values() if parent in shown]
+        lines += [f'  "{parent.id}" -> "{step.id}";' for parent in parents]
+    return "\n".join([*lines, "}"])
+
+
+def expected(text: str) -> str:
+    """The digest that --expect means: itself, or that of the file which `plan -o` wrote."""
+    if re.fullmatch("[0-9a-f]{64}", text):
+        return text
+    try:
+        plan = json.loads(Path(text).read_bytes())
+        if plan["format"] == 1:
+            return str(plan["digest"])
+    except FileNotFoundError:
+        raise UsageError(f"--expect {text}: neither a digest nor a file; `simclr-spec plan SPEC -o FILE` writes one") from None
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise UsageError(f"--expect {text}: no plan; `simclr-spec plan SPEC -o FILE` writes one")
+
+
+def write(forecast: Forecast, file: str) -> None:
+    """The plan as JSON; `run --expect` compares its digest."""
+    if Path(file).resolve() in {Path(one).resolve() for one in _made_from(forecast) if is_path(one)}:
+        raise UsageError(f"{file} is one of the files that this plan is made from: name another for the plan")
+    write_output(file, as_json(forecast) + "\n")
+
+
+def _made_from(forecast: Forecast) -> set[str]:
+    """Specs, scales, recipes and data sets, by name or path."""
+    layers = {id(step.shared): step.shared for step in forecast.plan.steps}.values()
+    files = {setting.document.file for layer in layers for setting in layer.values() if setting.document}
+    return files.union(forecast.plan.specs, [forecast.plan.asked_scale] if forecast.plan.asked_scale else [])

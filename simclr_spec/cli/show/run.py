@@ -1,0 +1,50 @@
+"""A run on the command line: the last looks before anything starts, the run as it goes, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simclr_spec import dispatch
+from simclr_spec.cli.show.live import ending, watcher
+from simclr_spec.cli.show.plan import stale
+from simclr_spec.data import roots as data_roots
+from simclr_spec.language.runner import Runner
+from simclr_spec.store import history
+from simclr_spec.store.forecast import Forecast, check_data
+from simclr_spec.store.probe import probe
+
+Tell = Callable[[str], object]
+
+
+def look(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
+    """At images, label lists and store, before anything starts; a dry run does not keep it. Raises DataError, UsageError."""
+    images = forecast.images
+    for note in check_data(forecast, keep=keep):
+        tell(note)
+    forecast.refuse_stale()
+    if forecast.running:
+        probe(images.store.path)
+        if keep:
+            images.store.make()
+        images.check((step.params["dataset"] for step in forecast.running), declared=not keep)
+
+
+def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
+    """Train the running Steps of a survey; the exit code. `command` is what goes on where this run stops.
+
+    Raises DataError, UsageError before anything starts."""
+    images, store = forecast.images, forecast.images.store
+    asked = {step.fingerprint for step in (*forecast.steps, *forecast.running)} - {step.fingerprint for step in forecast.stale}
+    look(forecast, tell, keep=True)
+    roots = data_roots.data_roots(images.roots)
+    plan, counts = forecast.plan, history.counts_of(forecast.plan.steps)
+    history.record_plan(store, plan.specs, plan.asked_scale, plan.sets, forecast.selector, roots, counts)
+    steps = [step for step in forecast.plan.steps if step.fingerprint in asked]
+    with watcher() as screen:
+        outcome = dispatch.run(plan, steps, store, runner, screen, seconds=forecast.seconds, data_roots=images.roots)
+    if steps:
+        print(ending(outcome, command), flush=True)
+    found = forecast.after()
+    for line in stale(found):
+        print(line, flush=True)
+    return 130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run or found.stale))

@@ -1,0 +1,143 @@
+"""What `status`, `logs` and `gc` print."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from simclr_spec.cli.show.live import describe
+from simclr_spec.core.files import read_json
+from simclr_spec.core.states import STATES, State
+from simclr_spec.core.words import size
+from simclr_spec.dispatch.board import last_error
+from simclr_spec.store.layout import Attempt
+from simclr_spec.store.selection import Entry, Waste
+
+LOOK_SECONDS = 0.5
+"""Between looks at logs that are followed."""
+QUIET_SECONDS = 30.0
+"""Of a followed log, until a line of the curve stands in for it."""
+
+
+def status(entries: Sequence[Entry]) -> str:
+    """Counts by stage and state, a line per running Step, each failure with its last line and log."""
+    stages = dict.fromkeys(entry.stage for entry in entries)
+    shown = [state for state in STATES if any(entry.state == state for entry in entries)]
+    rows = [["stage", "steps", *shown]]
+    for stage in stages:
+        of_stage = [entry for entry in entries if entry.stage == stage]
+        rows.append([stage, *_counts(of_stage, shown)])
+    if len(stages) > 1:
+        rows.append(["total", *_counts(entries, shown)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]) for row in rows
+    ]
+    return "\n".join([*lines, *_running(entries), *_failures(entries), *_stale(entries)])
+
+
+def _counts(entries: Sequence[Entry], shown: Sequence[State]) -> list[str]:
+    counts = [sum(entry.state == state for entry in entries) for state in shown]
+    return [str(len(entries)), *(str(count) if count else "–" for count in counts)]
+
+
+def _running(entries: Sequence[Entry]) -> Iterator[str]:
+    for entry in entries:
+        attempts = entry.folder.attempts() if entry.state == "running" else []
+        if attempts:
+            record = read_json(attempts[-1].record) or {}
+            place = f"process {record.get('pid')} on {record.get('host')}"
+            yield "  ".join(filter(None, ["▸ " + entry.name, *describe(attempts[-1].last_metrics()), place]))
+
+
+def _failures(entries: Sequence[Entry]) -> Iterator[str]:
+    for entry in entries:
+        attempts = entry.folder.attempts() if entry.state == "failed" else []
+        if attempts:
+            yield f"✗ {entry.name}: {last_error(attempts[-1])}"
+            yield f"    {attempts[-1].log}"
+
+
+def _stale(entries: Sequence[Entry]) -> Iterator[str]:
+    names = sorted({entry.dataset["name"] for entry in entries if entry.state == "stale"})
+    if names:
+        yield f"✗ stale: the images of {', '.join(names)} have changed since; put them back, or see simclr-spec pin --help"
+
+
+def logs(entries: Sequence[Entry], lines: int, sizes: Mapping[Path, int] = MappingProxyType({})) -> Iterator[str]:
+    """The end of the newest attempt's log of every Step that has one; `lines` = 0 means the whole. `sizes`: bytes to read."""
+    for entry in entries:
+        for attempt in entry.folder.attempts()[-1:]:
+            yield f"{entry.name} ({entry.state}): {attempt.log}"
+            text = attempt.log.read_bytes()[: sizes.get(attempt.log)] if attempt.log.exists() else b"(no log)"
+            yield from (f"  {line}" for line in text.decode(errors="replace").splitlines()[-lines:])
+
+
+def follow(look: Callable[[], Sequence[Entry]], busy: Callable[[], bool], lines: int) -> Iterator[str]:
+    """What `logs` prints, then each new line as it comes, until none of these Steps runs, nor can any in a run under way.
+
+    `look` finds the Steps anew, `busy` tells of a run under way. A Step that was seen once is followed to its end.
+    """
+    known = {entry.fingerprint: _Followed(entry) for entry in look()}
+    yield from logs([one.entry for one in known.values()], lines, {one.log: one.told for one in known.values() if one.log})
+    goes_on = True
+    while goes_on:
+        for entry in look():
+            known.setdefault(entry.fingerprint, _Followed(entry, new=True))
+        states = {key: one.entry.folder.state() for key, one in known.items()}  # before reading, so that no last line is lost
+        goes_on = "running" in states.values() or (busy() and set(states.values()) != {"done"})
+        for key, one in known.items():
+            yield from one.news(states[key], f"{one.entry.name}: " if len(known) > 1 else "  ")
+        if goes_on:
+            time.sleep(LOOK_SECONDS)
+
+
+class _Followed:
+    """A Step whose newest log is read on; where that is silent, its curve speaks now and then."""
+
+    def __init__(self, entry: Entry, new: bool = False) -> None:
+        self.entry, self.log = entry, None if new else _newest_log(entry)
+        self.told = self.log.stat().st_size if self.log else 0
+        self.heard = time.monotonic()
+
+    def news(self, state: State, prefix: str) -> Iterator[str]:
+        log = _newest_log(self.entry)
+        if log is None:
+            return
+        if log != self.log:
+            self.log, self.told = log, 0
+            yield f"{self.entry.name} ({state}): {log}"
+        text = _since(log, self.told)
+        self.told += len(text)
+        new = text.decode(errors="replace").splitlines()
+        if not new and state == "running" and time.monotonic() - self.heard >= QUIET_SECONDS:
+            new = [", ".join(filter(None, describe(Attempt(log.parent).last_metrics())))]
+        if new:
+            self.heard = time.monotonic()
+        yield from (prefix + line for line in new)
+
+
+def _newest_log(entry: Entry) -> Path | None:
+    return next((attempt.log for attempt in entry.folder.attempts()[-1:] if attempt.log.exists()), None)
+
+
+def _since(log: Path, offset: int) -> bytes:
+    """The whole lines that were written after the first `offset` bytes."""
+    with log.open("rb") as file:
+        file.seek(offset)
+        text = file.read()
+    return text[: text.rfind(b"\n") + 1]
+
+
+def garbage(found: Sequence[Waste], deleted: bool) -> Iterator[str]:
+    for one in found:
+        yield f"{one.path}: {one.why}, {size(one.size)}"
+    total = size(sum(one.size for one in found))
+    if not found:
+        yield "Nothing to delete: a spec needs every run folder."
+    elif deleted:
+        yield f"{len(found)} folders deleted, {total} freed."
+    else:
+        yield f"{len(found)} folders, {total}; nothing deleted. simclr-spec gc --delete deletes them."

@@ -1,0 +1,156 @@
+"""Where data sets lie, and whether they are there: asked before anything starts, so nothing here loads torch.
+
+A root is a folder, or NAME=FOLDER for one data set only: `--data-root`, else the environment variable SIMCLR_SPEC_DATA
+(separated as PATH is, or by line ends), else ./data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from simclr_spec.core.errors import MissingDataError
+
+ENVIRONMENT = "SIMCLR_SPEC_DATA"
+HINT = f"say where it is with --data-root or {ENVIRONMENT}"
+Counts = tuple[int, int | None, int | None]
+"""Training images, test images, classes; None and None for images without labels."""
+_SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "eval")
+"""What people call the two folders, in any case."""
+LISTS = "imagenet_subsets"
+"""Folder of the published label lists under a root."""
+CIFAR10_FOLDER = "cifar-10-batches-py"
+CIFAR10_FILES = {
+    "data_batch_1": 31_035_704,
+    "data_batch_2": 31_035_320,
+    "data_batch_3": 31_035_999,
+    "data_batch_4": 31_035_696,
+    "data_batch_5": 31_035_623,
+    "test_batch": 31_035_526,
+}
+"""Bytes of each of the original files."""
+
+
+def data_roots(given: Sequence[str] = ()) -> list[str]:
+    """What was given, else what the environment says, else ./data."""
+    return told(given) or ["data"]
+
+
+def told(given: Sequence[str] = ()) -> list[str]:
+    """What was given, else what the environment says."""
+    text = os.environ.get(ENVIRONMENT, "")
+    return list(given) or [root for root in text.split("\n" if "\n" in text else os.pathsep) if root]
+
+
+def as_environment(roots: Sequence[str]) -> dict[str, str]:
+    """The variable that says the same; none without roots."""
+    return {ENVIRONMENT: "".join(f"{root}\n" for root in roots)} if roots else {}
+
+
+@contextlib.contextmanager
+def saying(roots: Sequence[str]) -> Iterator[None]:
+    """Meanwhile the environment says so, where any are given: compiling a spec asks it, wherever it is compiled."""
+    before = {key: value for key, value in os.environ.items() if key == ENVIRONMENT}
+    os.environ.update(as_environment(roots))
+    try:
+        yield
+    finally:
+        os.environ.pop(ENVIRONMENT, None)
+        os.environ.update(before)
+
+
+def absolute(root: str) -> str:
+    """The same root from any working directory."""
+    name, folder = divided(root)
+    return (f"{name}=" if name else "") + os.path.abspath(os.path.expanduser(folder))
+
+
+def folders(name: str, roots: Sequence[str]) -> list[Path]:
+    """Folders in which data set `name` may lie: each root, and its subfolder of that name."""
+    bases = [Path(os.path.expanduser(folder)) for owner, folder in map(divided, roots) if owner in (None, name)]
+    return [folder for base in bases for folder in (base / name, base)]
+
+
+def list_folders(roots: Sequence[str]) -> list[Path]:
+    """Folders in which label lists may lie: of every root, whichever data set it is for, since a digest names the list."""
+    return folders(LISTS, [folder for _, folder in map(divided, roots)])
+
+
+def divided(root: str) -> tuple[str | None, str]:
+    """NAME=FOLDER -> NAME, FOLDER; for all data sets, NAME is None."""
+    name, folder = re.fullmatch(r"(?:([\w.-]+)=)?(.*)", root, re.DOTALL).groups()  # type: ignore[union-attr]
+    return name, folder
+
+
+def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True) -> Path | None:
+    """The folder that a loader reads; None for a loader that needs none. Raises DataError where it is not, or not whole.
+
+    Images that are not `labelled` need no folder val.
+    """
+    if loader == "digits":
+        return None
+    places = folders(name, roots)
+    if loader == "cifar10":
+        found = next((place / CIFAR10_FOLDER for place in places if (place / CIFAR10_FOLDER).is_dir()), None)
+        if found is None:
+            raise missing(f"data set '{name}' (folder {CIFAR10_FOLDER})", places, _others(name, roots))
+        for file in CIFAR10_FILES:
+            if not (found / file).is_file():
+                raise MissingDataError(f"{found / file} is missing: {HINT}")
+        return found
+    splits, what = (
+        (("train", "val"), "folders train and val, one subfolder a class") if labelled else (("train",), "folder train")
+    )
+    found = next((place for place in places if all((place / split).is_dir() for split in splits)), None)
+    if found is None:
+        raise missing(f"data set '{name}' ({what})", places, _misnamed(splits, places) or _others(name, roots))
+    return found
+
+
+def _misnamed(splits: Sequence[str], places: Sequence[Path]) -> str:
+    """`data/pets has test and train, but …` where folders of other names may be the splits."""
+    for place in places:
+        names = sorted(path.name for path in place.iterdir() if path.name.lower() in _SPLITS) if place.is_dir() else []
+        if names:
+            wanted = " and ".join(splits)
+            return f"{place} has {' and '.join(names)}, but needs folders named {wanted}; if it is another, "
+    return ""
+
+
+def _others(name: str, roots: Sequence[str]) -> str:
+    """Which data sets the roots are for that are not for this one: its name may be misspelt, or a folder's name hold a `=`."""
+    owners = [f"'{owner}'" for owner, _ in map(divided, roots) if owner not in (None, name)]
+    return f"NAME=DIR was given for {', '.join(dict.fromkeys(owners))}; " if owners else ""
+
+
+def label_list(digest: str, roots: Sequence[str]) -> Path:
+    """The list of labelled images with this SHA-256: NAME.txt under a root or in its folder imagenet_subsets."""
+    places = list_folders(roots)
+    files = [path for place in places for path in sorted(place.glob("*.txt"))]
+    found = next((path for path in files if _sha256(path) == digest), None)
+    if found is None:
+        others = f" among {', '.join(path.name for path in files[:5])}" if files else ""
+        looked = ", ".join(str(place.absolute()) for place in places)
+        raise MissingDataError(
+            f"the label list of SHA-256 {digest[:12]}… not found{others} (looked for *.txt in {looked}): "
+            f"`simclr-spec fetch-lists` gets published ones, or {HINT}"
+        )
+    return found
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's bytes; nothing of what cannot be read, which may be anybody's."""
+    from hashlib import sha256
+
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def missing(what: str, places: Sequence[Path], near: str = "") -> MissingDataError:
+    looked = ", ".join(dict.fromkeys(str(place.absolute()) for place in places)) or "no root for this data set"
+    return MissingDataError(f"{what} not found (looked in {looked}): {near}{HINT}")

@@ -1,0 +1,1 @@
+"""What a declared file may say."""

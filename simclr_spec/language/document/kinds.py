@@ -1,0 +1,43 @@
+"""Which kind of declared file a table of data is, told by its keys; and the sentence for one that is taken for another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from simclr_spec.language import declared
+from simclr_spec.language.declared import Kind
+from simclr_spec.stages.kinds import KINDS
+
+_TELLING: dict[str, Kind] = {
+    **dict.fromkeys(("stages", "encoders", "recipe"), "spec"),
+    **dict.fromkeys(("rows", "columns"), "report"),
+    **dict.fromkeys(("loader", "classes", "image_size"), "dataset"),
+    **dict.fromkeys(("device", "memory_gib"), "machine"),
+    **dict.fromkeys(("kind", "slots"), "runner"),
+    **dict.fromkeys(("common", *KINDS, "machine"), "scale"),
+}
+"""Top-level keys that tell a kind of file, the surest first; recipes and scales look alike."""
+
+
+def kind_of(data: Mapping[str, Any]) -> Kind | None:
+    """None where no key tells it; a recipe is told as a scale."""
+    return next((kind for key, kind in _TELLING.items() if key in data), None)
+
+
+def mistaken(name: str, data: Mapping[str, Any], wanted: Kind) -> str | None:
+    """The sentence for a file of another kind; None where a key of the `wanted` kind stands in it, or nothing that tells."""
+    looked_for: Kind = "scale" if wanted == "recipe" else wanted
+    found = kind_of(data)
+    if found is None or any(_TELLING.get(key) == looked_for for key in data):
+        return None
+    if found == "scale" and all(map(_sourced, data.values())):
+        found = "recipe"
+    return declared.another_kind(name, found, wanted)
+
+
+def _sourced(value: Any) -> bool:
+    """Whether every value of a table has its status, as in recipes; titles and lists of rules do not matter."""
+    if not isinstance(value, Mapping):
+        return True
+    return "status" in value or all(isinstance(one, (Mapping, list)) and _sourced(one) for one in value.values())

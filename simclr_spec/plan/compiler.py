@@ -1,0 +1,76 @@
+"""The plan: which Steps specs mean, each once, with every value's origin. Pure arithmetic: no store, no tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from simclr_spec.core.errors import Fault, SpecError
+from simclr_spec.language.document import MOST_FAULTS
+from simclr_spec.language.settings import Overlay
+from simclr_spec.language.spec import Spec, read_spec
+from simclr_spec.plan.expand import expand
+from simclr_spec.plan.resolve import UNSCALED, Resolver, concerns
+from simclr_spec.plan.step import Plan, Step
+
+MACHINE = "h200"
+"""On which costs are told when the scale names no machine."""
+
+UNSCALED_TITLE = "the recipe's own scale"
+
+
+def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[str] = ()) -> Plan:
+    """Specs (declared names or paths) -> one Plan in topological order, equal Steps merged.
+
+    `scale` is a name or path; None = the spec's own default; "paper" = the recipe as it stands.
+    `sets` are the texts of --set: KEY=VALUE, STAGE.KEY=VALUE or KIND.KEY=VALUE.
+    Raises SpecError with every fault found, UsageError where a name or option cannot be obeyed.
+    """
+    merged: dict[str, Step] = {}
+    faults: list[Fault] = []
+    titles, asked, may_rehearse = [], 0, True
+    specs: list[Spec] = []
+    scales: list[Overlay | None] = []
+    for name in names:
+        try:
+            specs.append(read_spec(name))
+        except SpecError as error:
+            faults += error.faults
+    for spec in specs:
+        found = [*spec.faults]
+        mine = [text for text in sets if concerns(text, spec) or not any(concerns(text, other) for other in specs)]
+        try:
+            resolver = Resolver(spec, scale, mine)
+            titles.append(spec.title)
+            scales.append(resolver.scale)
+            may_rehearse &= resolver.may_rehearse
+            for step in expand(spec, resolver):
+                asked += 1
+                merged[step.fingerprint] = _merge(merged.get(step.fingerprint), step)
+        except SpecError as error:
+            found += error.faults
+        faults += sorted(set(found))[:MOST_FAULTS]
+    if faults:
+        raise SpecError(faults)
+    steps = tuple(merged.values())
+    machines = tuple(dict.fromkeys((one and one.machine) or MACHINE for one in scales))
+    return Plan(steps, tuple(names), tuple(titles), scale, *_named(scales), machines, tuple(sets), asked, may_rehearse)
+
+
+def _named(scales: Sequence[Overlay | None]) -> tuple[str | None, str | None]:
+    """Names and titles of the scales, each once; None and None where all Steps are at the recipe's own."""
+    if not any(scales):
+        return None, None
+    told = [(one.document.name, one.title) if one else (UNSCALED, UNSCALED_TITLE) for one in scales]
+    names, titles = (" + ".join(dict.fromkeys(words)) for words in zip(*told, strict=True))
+    return names, titles
+
+
+def _merge(first: Step | None, step: Step) -> Step:
+    """The same Step under the names of both stages."""
+    if first is None:
+        return step
+    stages = tuple(dict.fromkeys(first.stages + step.stages))
+    known = [dict(first.coordinates), *map(dict, first.also)]
+    also = first.also if dict(step.coordinates) in known else (*first.also, step.coordinates)
+    return replace(first, stages=stages, also=also)

@@ -1,0 +1,1 @@
+"""The kinds of stage: a torch-free file for each."""

@@ -1,0 +1,156 @@
+"""What the parameters of several kinds of Step have in common.
+
+There are no defaults: every value is declared in a recipe, with its source. A Step's fingerprint covers every field here.
+"""
+
+# No `from __future__ import annotations`: the schemas are made from the annotations, and real ones need no evaluation.
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from simclr_spec.core.fields import POSITIVE, SHARE, described
+from simclr_spec.data.roots import Counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """Facts of a data set, from specs/datasets/; the digest identifies its images and labels."""
+
+    name: str = described("name of the data-set file")
+    loader: Literal["digits", "cifar10", "image_folder"] = described("how the images are read")
+    digest: str = described("SHA-256 of the manifest: every image and label, in order; empty = not verified")
+    classes: int | None = described(
+        "number of classes; none = images without labels, which pretraining alone can use", minimum=2
+    )
+    train_images: int = described("images in the training split", minimum=1)
+    test_images: int | None = described("images in the evaluation split; none where there are no classes", minimum=1)
+    image_size: int = described("side of the square network input, in pixels", minimum=1)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether its images have classes."""
+        return self.classes is not None
+
+    def miscounted(self, found: Counts, folder: Path | None, origin: str = "") -> str:
+        """What is wrong with the number of training images, test images and classes that were found, or the empty string."""
+        declared = (self.train_images, self.test_images, self.classes)
+        if found == declared:
+            return ""
+        numbers, others = (["no" if count is None else f"{count:,}" for count in counts] for counts in (declared, found))
+        told = "data set '{}' is declared with {} training and {} test images of {} classes".format(self.name, *numbers)
+        splits = [folder / split for split in ("train", "val")[: 2 if self.classes else 1]] if folder else []
+        where = f" in {' and '.join(map(str, splits))}" if self.loader == "image_folder" else ""
+        return f"{told}{origin and f' ({origin})'}; found {others[0]}, {others[1]} and {others[2]}{where}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """A ResNet up to its final average pooling."""
+
+    depth: Literal[18, 34, 50, 101, 152, 200] = described("ResNet depth")
+    width: int = described("width multiplier", minimum=1)
+    sk: bool = described("selective kernels, which bring ResNet-D")
+    base_width: int = described("channels of the first group at width 1", minimum=2)
+    stem: Literal["imagenet", "cifar"] = described("7x7 (or 3x3 thrice with SK) stride 2 and max-pool, or one 3x3 stride 1")
+    sk_ratio: float = described("squeeze ratio of selective kernels", POSITIVE, maximum=1000)
+    sk_min_width: int = described("least squeeze width of selective kernels", minimum=1)
+    bn_decay: float = described("decay of BN's moving statistics per train step", SHARE)
+    bn_epsilon: float = described("added to BN's variance", POSITIVE)
+    bn_variance: Literal["biased", "unbiased"] = described("which batch variance moves the moving variance")
+    max_pool: Literal["tensorflow", "torchvision"] = described("padding of the stem's max-pool: at the end, or on both sides")
+    stride: Literal["3x3", "1x1"] = described("convolution of a bottleneck that strides")
+    sk_dilation: int = described("dilation of the second stream of selective kernels", minimum=1, maximum=8)
+    shortcut_pool: Literal["all", "strided"] = described(
+        "shortcuts that ResNet-D's mean pooling precedes: all, or those with a stride"
+    )
+    init: Literal["tensorflow", "he"] = described("truncated normal of variance 1/fan_in, or He's normal of variance 2/fan_out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """The projection head: layers - 1 hidden layers as wide as their input, then the output layer; BN in every layer."""
+
+    layers: int = described("fully connected layers, the output included", minimum=1, maximum=8)
+    width: int = described("multiplier of the hidden layers' width", minimum=1)
+    out_dim: int = described("size of the output", minimum=2)
+    last_beta: bool = described("β in the last layer's BN")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Random augmentation of training images, and the crop of evaluation images."""
+
+    orientation: Literal["stored", "exif"] = described("photos as their pixels are stored, or turned as their EXIF says")
+    crop: Literal["tensorflow", "torchvision"] = described("law of the random crop")
+    crop_area_min: float = described("least area of a crop, share of the image", SHARE)
+    crop_area_max: float = described("largest area of a crop, share of the image", SHARE)
+    crop_aspect_min: float = described("least aspect ratio of a crop", POSITIVE)
+    crop_aspect_max: float = described("largest aspect ratio of a crop", POSITIVE)
+    crop_min_covered: float = described("crops of less area than this are rejected (tensorflow's law)", SHARE)
+    resize: Literal["tensorflow", "antialias"] = described(
+        "bicubic without antialias as the official code does, or torch's antialiased"
+    )
+    flip: float = described("probability of a horizontal flip", SHARE)
+    colour: Literal["simclrv2", "simclr", "torchvision"] = described(
+        "colour operations: clipped after each, per-channel contrast; with SimCLR's additive brightness; or torchvision's"
+    )
+    colour_probability: float = described("probability of colour distortion", SHARE)
+    colour_strength: float = described("brightness, contrast, saturation 0.8 and hue 0.2 times this", minimum=0)
+    greyscale: float = described("probability of greyscale", SHARE)
+    blur: float = described("probability of Gaussian blur", SHARE)
+    blur_sigma_min: float = described("least sigma of the blur, in pixels", POSITIVE)
+    blur_sigma_max: float = described("largest sigma of the blur, in pixels", POSITIVE)
+    blur_sigma: Literal["per_view", "per_sample"] = described("one sigma per view and train step, or one per image")
+    blur_kernel: float = described("blur kernel as a share of the image side", SHARE)
+    blur_border: Literal["zero", "reflect"] = described("what the blur sees beyond the border: black, or the image mirrored")
+    autoaugment: bool = described("AutoAugment's ImageNet policy after crop and flip (library code)")
+    test_crop: float = described(
+        "central share of the shorter side at evaluation; 1 = the whole image", exclusiveMinimum=0, maximum=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsConfig:
+    """Which training images have labels. Exactly one of `fraction`, `per_class` is set; `list` pins a published list."""
+
+    fraction: float | None = described("share of the training images", exclusiveMinimum=0, maximum=1)
+    per_class: int | None = described("labelled images per class", minimum=1)
+    sampler: Literal["balanced", "list"] = described(
+        "class-balanced nested sampler (revision 1), or a published list of file names"
+    )
+    list_digest: str = described("SHA-256 of the list when sampler is list, else empty")
+    seed: int | None = described("seed of the sampler; null when every image is labelled or a list is used", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """What every kind of training declares."""
+
+    seed: int = described("seed of initial weights, order of images and augmentation", minimum=0)
+    dataset: DatasetConfig
+    encoder: EncoderConfig
+    augment: AugmentConfig
+    epochs: float = described("passes over the training images", POSITIVE, maximum=10**9)
+    train_steps: int | None = described("stop after this many train steps instead of by epochs (schedule included)", minimum=1)
+    batch: int = described("images per train step, over all devices", minimum=2)
+    batch_at_most_examples: bool = described("with fewer training examples than `batch`, use them all in every train step")
+    micro_batch: int | None = described("images per forward pass, over all devices; BN then sees only these", minimum=2)
+    optimizer: Literal["lars", "sgd"] = described("LARS in Google's form, or SGD")
+    nesterov: bool = described("Nesterov momentum")
+    learning_rate: float = described("coefficient of the peak learning rate", POSITIVE)
+    learning_rate_scaling: Literal["sqrt", "linear", "none"] = described(
+        "peak = coefficient x sqrt(batch), x batch/256, or as it is"
+    )
+    warmup: float = described("share of the epochs (of `train_steps`, where set) with a linear warm-up from 0", SHARE)
+    decay: Literal["cosine"] = described("decay of the learning rate after the warm-up")
+    momentum: float = described("momentum", SHARE)
+    weight_decay: float = described("weight decay", minimum=0)
+    trust_coefficient: float = described("LARS's eta", POSITIVE)
+    lars_scope: Literal["kernels", "all"] = described(
+        "what LARS adapts and decays: kernels but the classifier's, or everything"
+    )
+    decay_classifier: bool = described("weight decay reaches the classifier's kernel (and, with SGD, its bias)")
+    precision: Literal["fp32", "bf16"] = described("arithmetic of the forward pass: float32, or bfloat16 autocast")
+    channels_last: bool = described("channels_last memory format")
+    compile: bool = described("torch.compile the network")
+    test_images: int | None = described("evaluate on this many class-balanced test images; none = all", minimum=1)

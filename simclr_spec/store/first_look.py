@@ -1,0 +1,286 @@
+"""The first look: all that Steps will read is looked at before any of them begins, so nothing here loads torch.
+
+Names and numbers are looked at every time. That images can be read is remembered, in <store>/.data/look-*.json, for as long as
+no file changes its size or time; nothing else is ever skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from simclr_spec.core.errors import DataError, MissingDataError
+from simclr_spec.core.fields import build
+from simclr_spec.core.files import read_json, write_json
+from simclr_spec.core.words import alike, shown
+from simclr_spec.data import label_lists, listing, pictures
+from simclr_spec.data.listing import Listing
+from simclr_spec.data.roots import CIFAR10_FILES, data_roots, find, label_list
+from simclr_spec.plan import Step
+from simclr_spec.stages.common import DatasetConfig
+from simclr_spec.store.layout import Store
+
+MOST_HEADERS = 20_000
+"""Images of a folder whose headers are all read; of more, about so many evenly among them, and the first of each class."""
+MOST_FAULTS = 20
+"""Faults that are told."""
+_THREADS = 16
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""That are looked for in files whose names are no image's. A folder's icon (ICO) is nobody's image."""
+_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
+"""What stands at the end of a file that is whole. One without, or of another format, is decoded, which decides."""
+_LARGE = 2**23
+_ONE_LARGE = Lock()
+"""Images of so many pixels are decoded one after another, or they would fill the memory."""
+_TAIL = 4096
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a data set."""
+
+    folder: Path | None
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """CLASS/FILE of the training images, where images are files"""
+    name: str = ""
+
+
+def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None = None, *, keep: bool = False) -> list[str]:
+    """What a person should know of the Steps' data, a line each; `keep` remembers in the store what was seen.
+
+    Raises DataError with the faults of every data set and label list; MissingDataError where any of them is not there.
+    """
+    faults: list[str] = []
+    missing: list[str] = []
+    notes: list[str] = []
+    looks: dict[DatasetConfig, Look] = {}
+    lists: set[tuple[str, str, str]] = set()
+    for step in steps:
+        dataset = build(DatasetConfig, step.params["dataset"])
+        if dataset not in looks:
+            try:
+                looks[dataset] = look(dataset, roots, step.origins["dataset.train_images"].origin, store, keep=keep)
+            except MissingDataError as error:
+                looks[dataset] = Look(None)
+                missing.append(str(error))
+            faults += looks[dataset].faults
+            notes += looks[dataset].notes
+        if digest := _list_digest(step.params):
+            asked, *wanted = _asked(step.params["labels"], dataset)
+            if (digest, dataset.name, asked) in lists:
+                continue
+            lists.add((digest, dataset.name, asked))
+            try:
+                path, files = label_list(digest, data_roots(roots)), looks[dataset].files
+                faults += _list_faults(path, files) or _list_size(path, files, asked, *wanted)
+            except MissingDataError as error:
+                missing.append(str(error))
+    notes += _shared(looks.values())
+    if faults or missing:
+        raise (MissingDataError if missing else DataError)("\n".join([*told(faults), *dict.fromkeys(missing)]))
+    return notes
+
+
+def _shared(looks: Iterable[Look]) -> Iterator[str]:
+    """Meant, perhaps; perhaps a root that is a data set itself, in which each one is found."""
+    names: dict[Path, dict[str, None]] = {}
+    for one in looks:
+        if one.folder:
+            names.setdefault(one.folder.resolve(), {})[one.name] = None
+    for folder, told in names.items():
+        if len(told) > 1:
+            yield f"{' and '.join(told)} are read from one folder, {shown(folder)}: --data-root NAME=DIR tells them apart"
+
+
+def told(faults: Sequence[str]) -> list[str]:
+    """Each once; not more of them than help."""
+    faults = list(dict.fromkeys(faults))
+    more = len(faults) - MOST_FAULTS
+    return faults if more <= 0 else [*faults[:MOST_FAULTS], f"and {more:,} more faults of the data"]
+
+
+def look(dataset: DatasetConfig, roots: Sequence[str], origin: str, store: Store | None = None, *, keep: bool = False) -> Look:
+    """A data set looked at; `origin` is where its numbers are declared. Raises DataError where it is not found."""
+    folder = find(dataset.loader, dataset.name, data_roots(roots), labelled=dataset.labelled)
+    if folder is None:
+        return Look(None)
+    if dataset.loader == "cifar10":
+        return Look(folder, tuple(_other_sizes(folder)))
+    memory = _Memory(store, folder, dataset.labelled) if store else None
+    return _images(dataset, folder, origin, memory, keep)
+
+
+def _other_sizes(folder: Path) -> Iterator[str]:
+    for name, size in CIFAR10_FILES.items():
+        if (found := (folder / name).stat().st_size) != size:
+            yield f"{shown(folder / name)} is not the original file: it has {found:,} bytes, not {size:,}"
+
+
+def _images(dataset: DatasetConfig, folder: Path, origin: str, memory: _Memory | None, keep: bool) -> Look:
+    found = listing.scan(folder, labelled=dataset.labelled)
+    images = [*found.train.paths(), *found.test.paths()]
+    others = [str(path) for path in found.ignored if path.is_file()]
+    facts = dict(zip([*images, *others], listing.facts([*images, *others]), strict=True))
+    faults = [
+        *_one_split(folder),
+        *found.faults,
+        *(f"{shown(path)} is empty: it has 0 bytes" for path in images if not facts[path][0]),
+    ]
+    if sentence := dataset.miscounted(found.counts, folder, origin):
+        faults.append(sentence + _fewest(found))
+    sample = _sample(found)
+    notes = [f"{dataset.name}: ignored, being no images: {listing.listed(found.ignored)}"] if found.ignored else []
+    notes += [f"{dataset.name}: {pair} are two classes, whose names differ in case only" for pair in _alike(found.classes)]
+    if len(sample) < len(images):
+        notes.append(f"{dataset.name}: of {len(images):,} images the headers of {len(sample):,} are looked at, evenly chosen")
+    signature = _signature(folder, facts)
+    if memory is None or memory.signature() != signature:
+        faults += _unreadable([path for path in sample if facts[path][0]], others[:MOST_HEADERS])
+        if memory is not None and keep and not faults:
+            memory.write(signature)
+    return Look(folder, tuple(faults), tuple(notes), found.train.files, dataset.name)
+
+
+def _one_split(folder: Path) -> Iterator[str]:
+    train, val = folder / "train", folder / "val"
+    if val.is_dir() and train.is_dir() and val.samefile(train):
+        yield f"{shown(val)} is {shown(train)}: what is learned would be tested on itself"
+
+
+def _alike(classes: Sequence[str]) -> Iterator[str]:
+    first: dict[str, str] = {}
+    for name in classes:
+        if (other := first.setdefault(alike(name), name)) != name:
+            yield f"'{shown(other)}' and '{shown(name)}'"
+
+
+def _fewest(found: Listing) -> str:
+    """`; in train 5 (ant) to 6 (bee) a class`, where classes differ."""
+    counts = Counter(dict.fromkeys(range(len(found.classes)), 0))
+    counts.update(found.train.labels)
+    few, many = (choose(counts, key=counts.__getitem__, default=0) for choose in (min, max))
+    if counts[few] == counts[many]:  # among them images without labels
+        return ""
+    return (
+        f"; in train {counts[few]:,} ({shown(found.classes[few])}) to {counts[many]:,} ({shown(found.classes[many])}) a class"
+    )
+
+
+def _signature(folder: Path, facts: Mapping[str, tuple[int, int, int]]) -> str:
+    """Of names, sizes and times below the folder."""
+    sha, above = sha256(), len(os.fsencode(folder))
+    for path, (size, time, _) in facts.items():
+        sha.update(b"%b\0%d %d\n" % (os.fsencode(path)[above:], size, time))
+    return sha.hexdigest()
+
+
+def _sample(found: Listing) -> list[str]:
+    """All images, or every so-manieth of a large folder and the first of each class: always the same ones."""
+    every = -(-(len(found.train.files) + len(found.test.files)) // MOST_HEADERS)
+    chosen = []
+    for split in (found.train, found.test):
+        before = (None, *split.labels)
+        chosen += [path for i, path in enumerate(split.paths()) if i % every == 0 or before[i] != split.labels[i]]
+    return chosen
+
+
+def _unreadable(images: Sequence[str], others: Sequence[str]) -> Iterator[str]:
+    """Faults of images that cannot be read, and of images that are not named as such."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of large images and odd tags
+        with ThreadPoolExecutor(_THREADS) as pool:
+            yield from filter(None, pool.map(_header, images))
+            yield from filter(None, pool.map(_misnamed, others))
+
+
+def _header(path: str) -> str:
+    """What keeps the image from being read, or the empty string. Its pixels are not read where its end is there."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            tail = file.read()
+        with pictures.opened(path) as image:
+            if _ENDS.get(str(image.format), tail + b".") not in tail:
+                with _ONE_LARGE if image.width * image.height > _LARGE else nullcontext():
+                    image.load()
+    except UnidentifiedImageError:
+        return f"{shown(path)} is no image that can be read: damaged, or something else under an image's name"
+    except Exception as error:  # Pillow's readers raise whatever they come upon
+        return f"cannot read the image {shown(path)}: {getattr(error, 'strerror', None) or error}"
+    return ""
+
+
+def _misnamed(path: str) -> str:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            told = f"{shown(path)} is an image ({image.format}) that would not be used"
+            return f"{told}: let its name end in {', '.join(listing.IMAGES[:3])} or the like"
+    except Exception:  # no image: ignored, which is told
+        return ""
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What is remembered of a folder in whose images nothing was wrong."""
+
+    store: Store
+    folder: Path
+    labelled: bool
+
+    def signature(self) -> str | None:
+        return (read_json(self.store.look_of(self.folder, labelled=self.labelled)) or {}).get("signature")
+
+    def write(self, signature: str) -> None:
+        file = self.store.look_of(self.folder, labelled=self.labelled)
+        self.store.make()
+        file.parent.mkdir(exist_ok=True)
+        write_json(file, {"folder": shown(self.folder.absolute()), "signature": signature})
+
+
+def _list_faults(path: Path, files: Sequence[str]) -> list[str]:
+    """Of a list of labelled images, held against the training images CLASS/FILE, where they were found."""
+    try:
+        if files:
+            label_lists.resolve(path, files)
+    except DataError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _asked(labels: Mapping[str, Any], dataset: DatasetConfig) -> tuple[str, float, float]:
+    """What the Step says of its labelled images: in words, as their number, and how far off it may be.
+
+    A share may be rounded in each class; beyond that, tables would name one amount and show the result of another."""
+    if labels["per_class"] is not None:
+        return f"labels_per_class {labels['per_class']}", labels["per_class"] * dataset.classes, 0
+    return f"label_fraction {labels['fraction']:g}", labels["fraction"] * dataset.train_images, dataset.classes or 0
+
+
+def _list_size(path: Path, files: Sequence[str], asked: str, wanted: float, tolerance: float) -> list[str]:
+    count = len(label_lists.resolve(path, files)) if files else wanted
+    if abs(count - wanted) <= tolerance:
+        return []
+    told = f"names {count:,} of {len(files):,} training images, but {asked} is {round(wanted):,}"
+    return [f"{path}: {told}; say label_fraction = {count / len(files):.7g}, or name another list"]
+
+
+def _list_digest(step: Mapping[str, Any]) -> str:
+    """Of the list that the Step reads, or empty. A distillation by Eq. 2 on all images reads none."""
+    labels = step.get("labels", {})
+    unread = step.get("alpha") == 1 and step.get("images") == "all"
+    return "" if unread or labels.get("sampler") != "list" else str(labels["list_digest"])

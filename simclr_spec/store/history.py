@@ -1,0 +1,163 @@
+"""The plans that were run in a store, <store>/.plans: `report` shows the last one of its spec, `gc` keeps what they need.
+
+What a person typed is what is remembered, so that a spec keeps its own scale; only paths are made absolute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from simclr_spec.core.errors import SimclrSpecError
+from simclr_spec.core.files import read_json, write_json
+from simclr_spec.data import roots as data_roots
+from simclr_spec.language.coordinates import Selector
+from simclr_spec.language.declared import absolute, is_path
+from simclr_spec.language.settings import COUNTED, counted
+from simclr_spec.plan import Step
+from simclr_spec.plan.resolve import written_value
+from simclr_spec.store.layout import Store
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was compiled: the arguments of `run`, and when; and where its images lay."""
+
+    specs: tuple[str, ...]
+    scale: str | None
+    sets: tuple[str, ...]
+    selector: Selector | None
+    time: str
+    data_roots: tuple[str, ...] = ()
+    """absolute; empty in what an older version recorded"""
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """of data-set files that leave out numbers, by absolute path"""
+
+
+def record(store: Store) -> Path:
+    """The file with every plan, one a line."""
+    return store.path / ".plans" / "all.jsonl"
+
+
+def _absolute_set(text: str) -> str:
+    """--set dataset=FILE and --set STAGE.dataset=FILE are the only ones that can name a file."""
+    key, _, written = text.partition("=")
+    value = written_value(written.strip())
+    if key.strip().rpartition(".")[2] != "dataset" or not is_path(str(value)):
+        return text
+    return f"{key.strip()}={json.dumps(absolute(value), ensure_ascii=False)}"
+
+
+def _file(store: Store, spec: str) -> Path:
+    """A declared `mine`, a/mine.toml and b/mine.toml are three specs."""
+    spec = absolute(spec)
+    name = f"{Path(spec).name}-{sha256(spec.encode()).hexdigest()[:8]}" if is_path(spec) else spec
+    return store.path / ".plans" / f"{name}.json"
+
+
+def record_plan(
+    store: Store,
+    specs: Sequence[str],
+    scale: str | None,
+    sets: Sequence[str],
+    selector: Selector | None = None,
+    roots: Sequence[str] = (),
+    counts: Mapping[str, Mapping[str, int]] | None = None,
+) -> None:
+    """Remember, for every spec of it, the plan that is being run; `scale` None = each spec's own."""
+    store.make()
+    (store.path / ".plans").mkdir(exist_ok=True)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    names, changes = tuple(map(absolute, specs)), tuple(map(_absolute_set, sets))
+    places = tuple(dict.fromkeys(map(data_roots.absolute, roots)))
+    plan = Recorded(names, scale and absolute(scale), changes, selector, now, places, counts or {})
+    with record(store).open("a+b") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        torn = file.read() not in (b"", b"\n")  # by a crash: it stays a line of its own
+        file.write(b"\n" * torn + json.dumps(asdict(plan)).encode() + b"\n")
+    for spec in specs:
+        write_json(_file(store, spec), asdict(plan))
+
+
+def last_plan(store: Store, spec: str) -> Recorded | None:
+    """The plan of this spec that was run last in this store."""
+    value = read_json(_file(store, spec), "specs", "scale", "sets", "time")
+    return value and _recorded(value)
+
+
+def last_roots(store: Store, specs: Sequence[str] = ()) -> list[str]:
+    """Where the images of these specs lay, each time when it was run last; without specs those of all specs of the store."""
+    return _roots(_last_plans(store, specs))
+
+
+def _roots(plans: Iterable[Recorded]) -> list[str]:
+    return list(dict.fromkeys(root for plan in plans for root in plan.data_roots))
+
+
+def _last_plans(store: Store, specs: Sequence[str]) -> list[Recorded]:
+    """The newest first."""
+    files = [_file(store, spec) for spec in specs] if specs else sorted((store.path / ".plans").glob("*.json"))
+    plans = [_recorded(value) for file in files if (value := read_json(file, "specs", "scale", "sets", "time"))]
+    return sorted(plans, key=lambda plan: plan.time, reverse=True)
+
+
+def counts_of(steps: Iterable[Step]) -> dict[str, dict[str, int]]:
+    """What was counted for these Steps, by data-set file."""
+    found = {}
+    for shared in {id(step.shared): step.shared for step in steps}.values():
+        if (document := shared["dataset.loader"].document) and (counts := counted(shared)):
+            found[absolute(document.name)] = counts
+    return found
+
+
+def where(store: Store, specs: Sequence[str] = (), given: Sequence[str] = ()) -> list[str]:
+    """Data roots: what was given, else what the environment says, else those of the last run of these specs, and ./data."""
+    return _where(_last_plans(store, specs), given)
+
+
+def _where(plans: Iterable[Recorded], given: Sequence[str] = ()) -> list[str]:
+    return data_roots.told(given) or [*_roots(plans), *data_roots.data_roots()]
+
+
+@contextlib.contextmanager
+def located(store: Store, specs: Sequence[str]) -> Iterator[None]:
+    """While these specs are compiled: images that are counted lie where they did in the last run, unless it is said where.
+
+    Where they are no longer, their numbers are those of that run: its results can still be shown."""
+    plans = _last_plans(store, specs)
+    token = COUNTED.set({name: counts for plan in reversed(plans) for name, counts in plan.counts.items()})
+    try:
+        with data_roots.saying(_where(plans)):
+            yield
+    finally:
+        COUNTED.reset(token)
+
+
+def all_plans(store: Store) -> list[Recorded]:
+    """Every recorded plan, the newest first. Raises SimclrSpecError at a line that a crash tore: gc must not guess."""
+    file = record(store)
+    try:
+        lines = file.read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    plans = []
+    for number, line in enumerate(lines, 1):
+        try:
+            plans.append(_recorded(json.loads(line)))
+        except (ValueError, TypeError, KeyError):
+            raise SimclrSpecError(f"{file}:{number} is damaged: it holds no plan. Delete that line to go on") from None
+    return plans[::-1]
+
+
+def _recorded(value: dict[str, Any]) -> Recorded:
+    specs, scale, sets, time = tuple(value["specs"]), value["scale"], tuple(value["sets"]), value["time"]
+    selector = value.get("selector")
+    roots, counts = tuple(value.get("data_roots", ())), value.get("counts", {})
+    return Recorded(specs, scale, sets, selector and Selector(**selector), time, roots, counts)

@@ -1,0 +1,186 @@
+"""Which Steps of a plan will run, and why: one engine for `plan` and `run`.
+
+A Step runs when it is asked for and not done, or when such a Step needs it and it is not done. Nothing else runs:
+a done Step, stale or not, is never run again and never causes a parent to run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simclr_spec.core.files import read_json
+from simclr_spec.core.states import FINISHED, State
+from simclr_spec.core.words import counted
+from simclr_spec.plan import Plan, Step
+from simclr_spec.plan.resolve import COORDINATE_FIELDS
+from simclr_spec.store.layout import RESULT, Store
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value, or a parent, that differs from that of the Step with the same axes in the store."""
+
+    name: str
+    old: Any
+    new: Any
+    origin: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is known of a Step before anything starts; `why` is one line, empty for a Step that will not run."""
+
+    state: State
+    runs: bool
+    why: str = ""
+    changes: tuple[Change, ...] = ()
+
+
+Mark = Callable[[dict[str, State], Iterable[Step]], None]
+
+
+def decisions_of(
+    plan: Plan, store: Store, selected: Iterable[Step] | None = None, mark_stale: Mark | None = None
+) -> dict[str, Decision]:
+    """Fingerprint -> decision, for every Step of the plan; `selected` are the Steps that are asked for (None = all).
+
+    `mark_stale` knows the images of today: Images.mark_steps."""
+    shelf = _Shelf(store, plan)
+    states = {step.fingerprint: shelf.state(step) for step in plan.steps}
+    if mark_stale is not None:
+        mark_stale(states, plan.steps)
+    asked = {step.fingerprint for step in (plan.steps if selected is None else selected)}
+    runs = _wanted(plan, states, asked)
+    decisions: dict[str, Decision] = {}
+    for step in plan.steps:
+        state = states[step.fingerprint]
+        if step.fingerprint not in runs:
+            decisions[step.fingerprint] = Decision(state, False)
+            continue
+        changes: tuple[Change, ...] = ()
+        reason = _unfinished(shelf, step, state)
+        waits = [parent for parent in step.needs.values() if parent in runs]
+        if state == "new" and (old := shelf.twin(step)) is not None:
+            changes = tuple(_changes(old, step)) or (() if waits else tuple(_other_parents(plan, old, step)))
+            reason = _changed(plan, step, changes) if changes else reason
+        if waits and not changes:
+            parent = plan.by_fingerprint[waits[0]]
+            reason = f"{parent.id} will run" if reason == "new" else f"{reason}; {parent.id} will run"
+        if step.fingerprint not in asked:
+            reason += ", needed by the selection"
+        decisions[step.fingerprint] = Decision(state, True, reason, changes)
+    return decisions
+
+
+def _wanted(plan: Plan, states: Mapping[str, State], asked: set[str]) -> set[str]:
+    """The asked Steps that are not done and, of what they need, what is not done."""
+    runs: set[str] = set()
+    todo = [one for one in asked if states[one] not in FINISHED]
+    while todo:
+        one = todo.pop()
+        if one not in runs:
+            runs.add(one)
+            todo.extend(parent for parent in plan.by_fingerprint[one].needs.values() if states[parent] not in FINISHED)
+    return runs
+
+
+def _unfinished(shelf: _Shelf, step: Step, state: State) -> str:
+    """What happened to the last attempt."""
+    if state in ("new", "done"):
+        return "new"
+    attempts = shelf.store.folder(step.kind, step.label, step.fingerprint).attempts()
+    if state == "running" or not attempts:
+        return "running now" if state == "running" else "interrupted before it began"
+    last = attempts[-1]
+    if state == "failed":
+        record = read_json(last.record) or {}
+        return f"failed in attempt {last.number}: {record.get('error') or 'no message'}"
+    metrics = last.last_metrics()
+    at = f" at train step {metrics['train_step']:,}" if metrics and "train_step" in metrics else ""
+    return f"interrupted in attempt {last.number}{at}"
+
+
+def _changed(plan: Plan, step: Step, changes: tuple[Change, ...]) -> str:
+    """`epochs 800 → 100 (specs/scales/digits.toml:22); 5 Steps follow`."""
+    told = ", ".join(f"{c.name} {_show(c.old)} → {_show(c.new)} ({c.origin})" for c in changes[:3])
+    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+    followers = len(plan.descendants([step.fingerprint])) - 1
+    follow = f"; {counted(followers, 'Step')} follow{'s' * (followers == 1)}" if followers else ""
+    return f"{told}{more}{follow}"
+
+
+def _show(value: Any) -> str:
+    if value is None or value == "":
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _changes(old: Mapping[str, Any], step: Step) -> Iterator[Change]:
+    before = dict(_flat(old["params"]))
+    for name, new in _flat(step.params):
+        if name not in before or before[name] != new:
+            yield Change(name, before.get(name), new, step.origins[name].origin)
+
+
+def _other_parents(plan: Plan, old: Mapping[str, Any], step: Step) -> Iterator[Change]:
+    """Another Step is needed than before."""
+    for role, new in step.needs.items():
+        before = old["needs"][role]["fingerprint"]
+        if before != new:
+            name = "its teacher" if role == "teacher" else "its parent"
+            yield Change(name, before[:8], new[:8], plan.by_fingerprint[new].id)
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _axes(coordinates: Mapping[str, Any]) -> dict[str, Any]:
+    """Less the coordinates that are resolved values, the Step's own or its teacher's: those may have changed."""
+    return {key: value for key, value in coordinates.items() if key.removeprefix("teacher_") not in COORDINATE_FIELDS}
+
+
+class _Shelf:
+    """The store's folders by name, listed once per kind; single files are looked at only where a Step needs it."""
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        self.store = store
+        self._mine = {step.id.partition("/")[2] for step in plan.steps}
+        self._names: dict[str, set[str]] = {}
+        self._by_label: dict[str, dict[str, list[str]]] = {}
+
+    def _folder_names(self, kind: str) -> set[str]:
+        if kind not in self._names:
+            try:
+                self._names[kind] = set(os.listdir(self.store.path / kind))
+            except (FileNotFoundError, NotADirectoryError):
+                self._names[kind] = set()
+        return self._names[kind]
+
+    def state(self, step: Step) -> State:
+        kind, _, name = step.id.partition("/")
+        if name not in self._folder_names(kind):
+            return "new"
+        if os.path.exists(f"{self.store.path}/{step.id}/{RESULT}"):
+            return "done"
+        return self.store.folder(step.kind, step.label, step.fingerprint).state()
+
+    def twin(self, step: Step) -> dict[str, Any] | None:
+        """step.json of a Step in the store with these axes and another fingerprint; the one that differs least."""
+        if step.kind not in self._by_label:
+            labels = self._by_label[step.kind] = {}
+            for name in self._folder_names(step.kind) - self._mine:
+                labels.setdefault(name.rpartition("-")[0], []).append(name)
+        found = []
+        for name in self._by_label[step.kind].get(step.label, ()):
+            old = read_json(self.store.path / step.kind / name / "step.json", "params", "needs", "coordinates")
+            if old is not None and step.matches(_axes(old["coordinates"])):
+                found.append(old)
+        return min(found, key=lambda old: sum(1 for _ in _changes(old, step)), default=None)

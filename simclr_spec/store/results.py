@@ -1,0 +1,48 @@
+"""Run folders -> one row per finished Step.
+
+>>> frame(Store(Path("runs")).folders()).groupby(["stage", "label_fraction"])["top1"].mean()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from simclr_spec.core.errors import SimclrSpecError
+from simclr_spec.core.files import read_json
+from simclr_spec.store.layout import RunFolder
+
+PROVENANCE = ("seconds", "train_steps", "images_per_second", "parameters", "finished", "data_digest")
+"""Keys of result.json beside its metrics and environment."""
+
+
+def frame(folders: Iterable[RunFolder]) -> pd.DataFrame:
+    """One row per finished Step, indexed by fingerprint.
+
+    Columns: kind, label, folder · the Step's coordinates (depth, width, ..., stage as the first spec named it) · its metrics
+    (top1 and top5 in percent, ...) · provenance: seconds of training, parameters, finished, environment (torch, device, ...),
+    data_digest (of the images, where nothing declared it: rows that differ in it saw other images).
+    """
+    rows = [row for folder in folders if (row := _row(folder))]
+    return pd.DataFrame(rows).set_index("fingerprint") if rows else pd.DataFrame(index=pd.Index([], name="fingerprint"))
+
+
+def _row(folder: RunFolder) -> dict[str, Any] | None:
+    result = read_json(folder.result, "fingerprint", "metrics", "environment")
+    step = read_json(folder.step, "kind", "label", "coordinates")
+    if result is None or step is None:
+        return None
+    if not all(isinstance(number, (int, float)) for number in result["metrics"].values()):
+        raise SimclrSpecError(f"{folder.result} is damaged: not all of its metrics are numbers. Delete it, and run its spec")
+    return {
+        "fingerprint": result["fingerprint"],
+        **step["coordinates"],
+        "kind": step["kind"],
+        "label": step["label"],
+        "folder": str(folder.path),
+        **result["metrics"],
+        **{key: result.get(key) for key in PROVENANCE},
+        **result["environment"],
+    }

@@ -1,0 +1,1 @@
+"""From step.json to result.json."""

@@ -1,0 +1,123 @@
+"""What an attempt leaves for people and for the runner: record.json, log, and the wish to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from simclr_spec.core.errors import SimclrSpecError, TrainingError
+from simclr_spec.core.files import write_json
+from simclr_spec.store.layout import Attempt, RunFolder
+from simclr_spec.train import Interrupted, distributed
+
+LOOK_SECONDS = 0.5
+"""Between looks at the mark that `simclr-spec cancel` leaves in the run folder."""
+
+
+class Stop:
+    """Whether the process was asked to stop, or its Step was cancelled since this began."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder, self.began = folder, time.time()
+        self.looked = time.monotonic()
+        self.asked = False
+
+    def __call__(self, *_: object) -> None:
+        self.asked = True
+
+    def requested(self) -> bool:
+        if not self.asked and time.monotonic() - self.looked > LOOK_SECONDS:
+            self.asked = self.folder.cancelled_since(self.began)
+            self.looked = time.monotonic()
+        return self.asked
+
+
+@contextlib.contextmanager
+def stopping(folder: RunFolder) -> Iterator[Stop]:
+    """SIGTERM and SIGUSR2 count while a Step runs; handlers can be set in the main thread only."""
+    stop = Stop(folder)
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGUSR2)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Record:
+    """The attempt's record.json and log; only rank 0 writes."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.writes = distributed.rank() == 0
+        self.values: dict[str, Any] = {
+            "state": "running",
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": now(),
+            "ended": None,
+            "error": None,
+            "job": os.environ.get("SIMCLR_SPEC_JOB") or os.environ.get("SLURM_JOB_ID"),
+            "resumed_from": None,
+        }
+
+    def set(self, **values: Any) -> None:
+        self.values |= values
+        if self.writes:
+            write_json(self.attempt.record, self.values)
+
+    def log(self, text: str) -> None:
+        if self.writes:
+            with self.attempt.log.open("a") as file:
+                file.write(f"{now()} {text.rstrip()}\n")
+
+
+@contextlib.contextmanager
+def recorded(attempt: Attempt) -> Iterator[Record]:
+    """Keeps record.json true, whatever happens inside short of SIGKILL."""
+    record = Record(attempt)
+    record.set()
+    record.log(f"started, process {os.getpid()} on {socket.gethostname()}")
+    try:
+        yield record
+    except (Interrupted, KeyboardInterrupt):
+        record.log("interrupted")
+        record.set(state="interrupted", ended=now())
+        raise
+    except Exception as error:
+        told = _told(error)
+        sentence = str(told) if isinstance(told, SimclrSpecError) else f"{type(told).__name__}: {told}"
+        ours = told is error and isinstance(error, SimclrSpecError)
+        record.log(f"failed: {sentence}" + ("" if ours else f"\n{traceback.format_exc()}"))  # what we say ourselves says it all
+        record.set(state="failed", ended=now(), error=sentence.splitlines()[0])
+        if told is error:
+            raise
+        raise told from error
+    record.log("done")
+    record.set(state="done", ended=now())
+
+
+def _told(error: Exception) -> Exception:
+    """The error as the user should hear it."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return TrainingError(
+            "the device ran out of memory: use more devices, or set micro_batch (BN then sees only a micro-batch)"
+        )
+    return error

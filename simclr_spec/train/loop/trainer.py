@@ -1,0 +1,183 @@
+"""A Step's training as an object: batches, train steps, and all the state there is.
+
+Nothing here carries random state: the batch of train step t is a function of (seed, t), so a Step that is killed at any instant
+goes on from its newest checkpoint and ends with the weights it would have had. To the bit on a CPU, with as many threads and
+processes; on GPUs to the bit where the runner is `deterministic`, else up to the order of sums, which they choose anew.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from simclr_spec.core.errors import TrainingError, UsageError
+from simclr_spec.stages.common import TrainingConfig
+from simclr_spec.train import distributed, optim
+from simclr_spec.train.checkpoint import Checkpoint
+from simclr_spec.train.data import datasets
+from simclr_spec.train.data.device import sent
+from simclr_spec.train.data.photos import parts
+from simclr_spec.train.stages.stage import Batch, Stage
+from simclr_spec.train.views import augment
+
+WINDOW = 100
+"""Train steps whose measures stay on the device; the result's training measures are means over the last so many."""
+
+
+class Clock:
+    """Seconds since the last lap."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def now(self) -> float:
+        return time.monotonic() - self.last
+
+    def lap(self) -> float:
+        seconds = self.now()
+        self.last += seconds
+        return seconds
+
+
+def train_step(
+    stage: Stage[Any], optimizer: optim.Optimizer, batch: Batch, rate: float, micro_batch: int | None = None
+) -> Tensor:
+    """One update from this rank's share of the batch -> (len(stage.measures),), means over the whole batch. No host sync.
+
+    With micro-batches (here: of this rank's images) the gradients are means of theirs: BN and contrastive losses then see one
+    micro-batch of all ranks only.
+    """
+    optimizer.zero_grad()
+    parts = []
+    for part in batch.split(micro_batch):
+        measured = stage.measure(part) * (len(part) / len(batch))
+        measured[0].backward()  # type: ignore[no-untyped-call]
+        parts.append(measured.detach())
+    total = torch.stack(parts).sum(0)
+    if distributed.world_size() > 1:
+        distributed.average([p.grad for p in stage.parameters() if p.grad is not None] + [total])
+    optimizer.step(rate)
+    stage.after_step()
+    return total
+
+
+class Run:
+    """A Step's training: what it has come to (`done` train steps of `train_steps`) and how it goes on."""
+
+    def __init__(self, config: TrainingConfig, stage: Stage[Any], images: datasets.Images, device: torch.device) -> None:
+        self.config, self.images, self.stage = config, images, stage.to(device)
+        if config.channels_last:
+            stage.to(memory_format=torch.channels_last)
+        self.examples = stage.examples(images)
+        self.labels = stage.labels(images)
+        self.batch = min(config.batch, len(self.examples)) if config.batch_at_most_examples else config.batch
+        self.micro_batch = min(config.micro_batch or self.batch, self.batch)
+        if self.batch % self.micro_batch:
+            raise UsageError(f"micro_batch {self.micro_batch} does not divide the batch of {self.batch} images")
+        if self.micro_batch % (world := distributed.world_size()):
+            what = "batch" if self.micro_batch == self.batch else "micro_batch"
+            raise UsageError(f"a {what} of {self.micro_batch} cannot be shared equally by {world} processes")
+        self.train_steps = config.train_steps or optim.train_steps(len(self.examples), config.epochs, self.batch)
+        self.optimizer = optim.optimizer(stage, config)
+        self.done = 0
+        self.seconds = 0.0
+        self.clock = Clock()
+        self.history = torch.zeros(WINDOW, len(stage.measures), device=device)
+        self.inspected = 0
+        self._ahead: Future[Batch] | None = None
+        self._reader = None if isinstance(images.train, Tensor) else ThreadPoolExecutor(1)
+
+    @property
+    def epoch(self) -> float:
+        return self.done * self.batch / len(self.examples)
+
+    def rate(self) -> float:
+        """Learning rate of the next train step."""
+        return optim.learning_rate(
+            self.done, self.config, examples=len(self.examples), batch=self.batch, total=self.train_steps
+        )
+
+    def make_batch(self, train_step: int) -> Batch:
+        """This rank's share of every micro-batch of train step 0, 1, ...: a pure function."""
+        config = self.config
+        positions = torch.arange(train_step * self.batch, (train_step + 1) * self.batch).view(-1, self.micro_batch)
+        positions = positions[:, distributed.share(self.micro_batch)].flatten()
+        epochs, places = datasets.stream(positions, len(self.examples), seed=config.seed)
+        samples = self.examples[places]
+        views = augment.training_views(
+            parts(self.images.train, samples),
+            config.augment,
+            config.dataset.image_size,
+            seed=config.seed,
+            train_step=train_step,
+            samples=samples,
+            epochs=epochs,
+            views=self.stage.views,
+        )
+        if config.channels_last:
+            views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
+        return Batch(views, self.labels[sent(samples, self.labels.device)])
+
+    def advance(self) -> None:
+        """One train step. Batches from files are read one train step ahead."""
+        batch = self._ahead.result() if self._ahead else self.make_batch(self.done)
+        if self._reader and self.done + 1 < self.train_steps:
+            self._ahead = self._reader.submit(self.make_batch, self.done + 1)
+        micro_batch = self.micro_batch // distributed.world_size()
+        measured = train_step(self.stage, self.optimizer, batch, self.rate(), micro_batch)
+        self.history[self.done % WINDOW] = measured
+        self.done += 1
+
+    def monitor(self) -> dict[str, float]:
+        """The stage's metrics when an epoch, other than the last, has just ended."""
+        before = (self.done - 1) * self.batch // len(self.examples)
+        if (epochs := int(self.epoch)) == before or self.done >= self.train_steps - 1:
+            return {}
+        self.count()
+        found = self.stage.monitor(self.images, epochs)
+        self.clock.lap()
+        return found
+
+    def inspect(self) -> dict[str, float]:
+        """The last train step's measures; a loss that is not finite ends the Step. Call at least every WINDOW train steps."""
+        history = self.history.tolist()
+        for train_step in range(self.inspected, self.done):
+            if not math.isfinite(loss := history[train_step % WINDOW][0]):
+                raise TrainingError(f"the loss became {loss} at train step {train_step + 1} of {self.train_steps}")
+        self.inspected = self.done
+        return dict(zip(self.stage.measures, history[(self.done - 1) % WINDOW], strict=True))
+
+    def means(self) -> dict[str, float]:
+        """The measures' means over the last WINDOW train steps."""
+        means = self.history[: min(self.done, WINDOW)].double().mean(0).tolist()
+        return dict(zip(self.stage.measures, means, strict=True))
+
+    def count(self) -> None:
+        """Add the time since the last lap to the training time."""
+        self.seconds += self.clock.lap()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that training has changed."""
+        network = {f"network.{name}": tensor for name, tensor in self.stage.state().items()}
+        momentum = {f"momentum.{name}": tensor for name, tensor in self.optimizer.state_tensors().items()}
+        return network | momentum | {"history": self.history}
+
+    def read(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
+        """Its tensors; raises ValueError when it holds others than this Step has."""
+        found = checkpoint.tensors()
+        if {name: t.shape for name, t in found.items()} != {name: t.shape for name, t in self.state().items()}:
+            raise ValueError("it holds other tensors")
+        return found
+
+    def restore(self, checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from there, with what was read from it."""
+        for name, tensor in self.state().items():
+            tensor.copy_(tensors[name])
+        self.done = self.inspected = checkpoint.train_step
+        self.seconds = checkpoint.seconds

@@ -1,0 +1,109 @@
+"""Batch normalisation over the whole batch of a train step, however many processes hold it.
+
+torch's SyncBatchNorm refuses the CPU and moves the running variance by the unbiased estimate; the official code uses the biased
+one. Here: one packed all-reduce forward and one backward when a process group is up, torch's native kernels otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from simclr_spec.stages.common import EncoderConfig
+
+
+class GlobalBatchNorm(nn.Module):
+    """(B, C) or (B, C, H, W) -> same shape, normalised over all dimensions but C.
+
+    `scale` and `center` say whether there is a weight (gamma) and a bias (beta); `zero_gamma` starts the weight at zero.
+    running_mean and running_var: new = decay * old + (1 - decay) * batch, the variance biased or not as `bn.bn_variance` says.
+    Training statistics cover every process of the default group.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self, channels: int, bn: EncoderConfig, *, scale: bool = True, center: bool = True, zero_gamma: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels) if zero_gamma else torch.ones(channels)) if scale else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if center else None
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.step = 1 - bn.bn_decay
+        self.epsilon = bn.bn_epsilon
+        self.biased = bn.bn_variance == "biased"
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return self._native(x, self.running_var, training=False)
+        if dist.is_initialized() and dist.get_world_size() > 1:
+            return self._over_processes(x)
+        if not self.biased:
+            return self._native(x, self.running_var, training=True)
+        # torch adds step * var * n / (n - 1): scaled by that factor before and unscaled after, the sum is what it should be.
+        n = x.numel() // x.shape[1]
+        variance = self.running_var * (n / (n - 1))
+        y = self._native(x, variance, training=True)
+        torch.mul(variance, (n - 1) / n, out=self.running_var)
+        return y
+
+    def _native(self, x: Tensor, variance: Tensor, training: bool) -> Tensor:
+        return torch.batch_norm(x, self.weight, self.bias, self.running_mean, variance, training, self.step, self.epsilon, True)
+
+    def _over_processes(self, x: Tensor) -> Tensor:
+        y, mean, variance, count = _Synchronised.apply(x, self.weight, self.bias, self.running_mean, self.epsilon)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.step)
+            self.running_var.lerp_(variance if self.biased else variance * (count / (count - 1)), self.step)
+        return y  # type: ignore[no-any-return]
+
+
+class _Synchronised(torch.autograd.Function):
+    """Normalise with the statistics of all processes; `shift` (C,), equal on all of them, keeps the sums well conditioned.
+
+    Gradients of weight and bias are this process's share: the sum over processes is the whole gradient.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, shift: Tensor, epsilon: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        n = x.numel() // x.shape[1]
+        variance, mean = torch.var_mean(x.to(shift.dtype), dim=[d for d in range(x.dim()) if d != 1], correction=0)
+        mean = mean - shift
+        packed = torch.cat([mean, variance + mean * mean, mean.new_ones(1)]).mul_(n)
+        dist.all_reduce(packed)
+        count = packed[-1]
+        mean, square = (packed[:-1] / count).chunk(2)
+        variance = (square - mean * mean).clamp_(min=0)
+        mean = mean + shift
+        ctx.save_for_backward(x, weight, mean, variance, count)
+        ctx.epsilon = epsilon
+        ctx.mark_non_differentiable(mean, variance, count)
+        y = torch.batch_norm(x, weight, bias, mean, variance, False, 0.0, epsilon, True)
+        return y, mean, variance, count
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, variance, count = ctx.saved_tensors
+        inverse = torch.rsqrt(variance + ctx.epsilon)
+        ones = weight if weight is not None else torch.ones_like(mean)
+        # The native backward's sums of dy * x_hat and dy; CUDA wants mean and inverse deviation twice.
+        _, along, plain = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, ones, mean, variance, mean, inverse, False, ctx.epsilon, [False, True, True]
+        )
+        packed = torch.cat([plain, along])
+        dist.all_reduce(packed)
+        all_plain, all_along = (packed / count).chunk(2)
+        gain = ones * inverse
+        slope = gain * inverse * all_along
+        offset = slope * mean - gain * all_plain
+        # dx = gain dy - slope x + offset, summed in the precision of the statistics and rounded once: the terms may be large.
+        gain, slope, offset = (t.view([1, -1] + [1] * (x.dim() - 2)) for t in (gain, slope, offset))
+        dx = torch.addcmul(offset, gradient, gain).addcmul_(x, slope, value=-1).to(x.dtype)
+        return dx, along if ctx.needs_input_grad[1] else None, plain if ctx.needs_input_grad[2] else None, None, None

@@ -1,0 +1,1 @@
+"""One training file for each kind of stage."""

@@ -1,0 +1,105 @@
+"""Distillation: a student without projection head learns a teacher's predictions on the same crops, Eq. 2 and Eq. 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from simclr_spec.core.errors import WeightsError
+from simclr_spec.core.fields import build
+from simclr_spec.core.files import read_json
+from simclr_spec.stages.distill import DistillConfig
+from simclr_spec.stages.finetune import FinetuneConfig
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.store.layout import RunFolder
+from simclr_spec.train.checkpoint import load_part, read_weights
+from simclr_spec.train.data.datasets import Images
+from simclr_spec.train.losses import distillation
+from simclr_spec.train.model.encoder import Encoder
+from simclr_spec.train.model.heads import Classifier, ProjectionHead
+from simclr_spec.train.stages.stage import Batch, Stage, named, top1, wide
+
+
+class Teacher(nn.Module):
+    """A fine-tuned network with its kept head layers, or a distilled one: fixed, and always in eval mode."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__()
+        weights, step = read_weights(folder), read_json(folder.step, "kind", "params")
+        config: Any = build(KINDS[step["kind"]], step["params"])
+        self.encoder = Encoder(config.encoder)
+        width = self.encoder.features
+        self.head: ProjectionHead | None = None
+        if isinstance(config, FinetuneConfig) and config.from_layer:
+            self.head = ProjectionHead(width, config.head, config.encoder)
+            del self.head.layers[config.from_layer :]
+            width *= config.head.width
+        self.classifier = Classifier(width, config.dataset.classes)
+        for name, module in self.named_children():
+            load_part(module, weights, name, folder.path)
+        self.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> Teacher:  # noqa: ARG002
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, S, S) -> logits (B, classes)."""
+        h = self.encoder(x)
+        logits: Tensor = self.classifier(h if self.head is None else self.head(h)[-1])
+        return logits
+
+
+class Distill(Stage[DistillConfig]):
+    """Hands on the student: encoder and classifier."""
+
+    measures = ("loss", "teacher_agreement")
+    loaded = ("teacher",)
+
+    def __init__(self, config: DistillConfig, parents: Mapping[str, RunFolder]) -> None:
+        super().__init__(config, parents)
+        self.encoder = Encoder(config.encoder)
+        self.classifier = Classifier(self.encoder.features, config.dataset.classes)
+        self.teacher = Teacher(parents["teacher"])
+        if (classes := self.teacher.classifier.out_features) != config.dataset.classes:
+            raise WeightsError(
+                f"the teacher in {parents['teacher'].path} knows {classes} classes, this data set has {config.dataset.classes}"
+            )
+
+    def examples(self, images: Images) -> Tensor:
+        everything = torch.arange(len(images.train_labels))
+        return everything if self.config.images == "all" else self.labelled(images, self.config.labels)
+
+    def labels(self, images: Images) -> Tensor:
+        """Only Eq. 3 knows labels, and only those of the labelled images."""
+        known = torch.full_like(images.train_labels, -1)
+        if self.config.alpha < 1:
+            samples = self.labelled(images, self.config.labels).to(known.device)
+            known[samples] = images.train_labels[samples]
+        return known
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, S, S) -> the student's logits (B, classes)."""
+        logits: Tensor = self.classifier(self.encoder(x))
+        return logits
+
+    def measure(self, batch: Batch) -> Tensor:
+        x, config = batch.views[0], self.config
+        with self.arithmetic():
+            student, teacher = wide(self(x)), wide(self.teacher(x))
+        loss = distillation(
+            student,
+            teacher,
+            config.temperature,
+            labels=batch.labels,
+            alpha=config.alpha,
+            temperature_squared=config.temperature_squared,
+        )
+        return torch.stack([loss, top1(student, teacher.argmax(1))])
+
+    def handed_on(self) -> dict[str, Tensor]:
+        return named(encoder=self.encoder, classifier=self.classifier)

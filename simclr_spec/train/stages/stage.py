@@ -1,0 +1,168 @@
+"""What every kind of training has in common: a network, the measures of a train step, an evaluation, weights to hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from simclr_spec.stages.common import LabelsConfig, TrainingConfig
+from simclr_spec.stages.finetune import FinetuneConfig
+from simclr_spec.stages.linear_eval import LinearEvalConfig
+from simclr_spec.stages.supervised import SupervisedConfig
+from simclr_spec.store.layout import RunFolder
+from simclr_spec.train import distributed, evaluate
+from simclr_spec.train.data.datasets import Images, evaluation_samples, labelled
+from simclr_spec.train.data.photos import Files
+from simclr_spec.train.model.encoder import Encoder
+
+Config = TypeVar("Config", bound=TrainingConfig)
+Learner = TypeVar("Learner", FinetuneConfig, LinearEvalConfig, SupervisedConfig)
+EVALUATION_PIXELS = 2**23
+"""Pixels of an evaluation batch, at most; and at most EVALUATION_BATCH images."""
+EVALUATION_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one train step (or one rank's share of it) learns from."""
+
+    views: tuple[Tensor, ...]  # each (B, 3, S, S) in [0, 1]
+    labels: Tensor  # (B,) int64, -1 where the Step must not know the label
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def split(self, size: int | None) -> Iterator[Batch]:
+        """Micro-batches of `size` images, the last perhaps smaller; None = the batch itself."""
+        for start in range(0, len(self), size or len(self)):
+            rows = slice(start, start + (size or len(self)))
+            yield Batch(tuple(view[rows] for view in self.views), self.labels[rows])
+
+
+class Stage(nn.Module, Generic[Config]):
+    """Subclasses make their modules in __init__: on the CPU, in float32, from the generator that the loop has seeded.
+
+    All that training changes is a parameter or a buffer.
+    """
+
+    measures: tuple[str, ...] = ("loss", "train_top1")  # the first is minimised; shares are percent
+    views: ClassVar[int] = 1  # random views of each image
+    loaded: tuple[str, ...] = ()  # modules that never change: their tensors are the parent's and stay out of checkpoints
+
+    def __init__(self, config: Config, parents: Mapping[str, RunFolder]) -> None:
+        super().__init__()
+        self.config, self.parents = config, parents
+
+    def examples(self, images: Images) -> Tensor:
+        """(n,) sorted int64: the training images of this Step."""
+        raise NotImplementedError
+
+    def labels(self, images: Images) -> Tensor:
+        """(N,) int64: the labels of all training images, -1 where the Step must not know them."""
+        return images.train_labels
+
+    def measure(self, batch: Batch) -> Tensor:
+        """One forward pass -> (len(measures),): means over the batch; the first is differentiated."""
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """What follows the optimizer's update."""
+
+    def monitor(self, images: Images, epochs_done: int) -> dict[str, float]:  # noqa: ARG002
+        """At the end of each epoch: metrics for the curve, where the Step asks for them."""
+        return {}
+
+    def evaluate(self, images: Images) -> dict[str, float]:
+        """Metrics of the finished network; shares are percent."""
+        return self.test(self, images)
+
+    def handed_on(self) -> dict[str, Tensor]:
+        """The tensors of weights.safetensors."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors that training changes, by name."""
+        return {name: tensor for name, tensor in self.state_dict().items() if name.partition(".")[0] not in self.loaded}
+
+    def compile_encoders(self) -> None:
+        for module in self.modules():
+            if isinstance(module, Encoder):
+                module.compile()
+
+    def arithmetic(self) -> torch.autocast:
+        """The precision of the forward pass in training; losses are computed outside of it, by `wide` outputs."""
+        return torch.autocast(self._device().type, torch.bfloat16, enabled=self.config.precision == "bf16")
+
+    def _device(self) -> torch.device:
+        device: torch.device = next(self.parameters()).device
+        return device
+
+    def labelled(self, images: Images, labels: LabelsConfig) -> Tensor:
+        """(n,) sorted int64: the training images whose labels are known."""
+        classes = cast(int, self.config.dataset.classes)  # without any, only a pretraining is planned
+        return labelled(images.train_labels, labels, classes, images.train_names)
+
+    def test_samples(self, images: Images) -> Tensor:
+        return evaluation_samples(images.test_labels, self.config.test_images)
+
+    @torch.no_grad()
+    def outputs(self, network: nn.Module, images: Tensor | Files, samples: Tensor) -> Tensor:
+        """(n, D) float32: the network's outputs, in eval mode, for samples (n,); the ranks share the work."""
+        size = self.config.dataset.image_size
+        world, rank = distributed.world_size(), distributed.rank()
+        share = -(-len(samples) // world)
+        mine = samples[torch.arange(rank * share, (rank + 1) * share).clamp(max=len(samples) - 1)]
+        batch = max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // size**2))
+        modes = {module: module.training for module in self.modules()}
+        self.eval()
+        found = evaluate.outputs(network, images, mine, self.config.augment, size, batch)
+        for module, mode in modes.items():
+            module.training = mode
+        return distributed.gather(found)[: len(samples)]
+
+    def test(self, classifier: nn.Module, images: Images) -> dict[str, float]:
+        """Top-1 and top-5 of the test images, in percent."""
+        samples = self.test_samples(images)
+        logits = self.outputs(classifier, images.test, samples)
+        labels = images.test_labels[samples.to(images.test_labels.device)]
+        return evaluate.percentages(evaluate.count_correct(logits, labels))
+
+
+class LabelledStage(Stage[Learner]):
+    """Learning labels by cross entropy; `forward` maps (B, 3, S, S) to logits (B, classes)."""
+
+    label_smoothing: float = 0.0
+
+    def examples(self, images: Images) -> Tensor:
+        return self.labelled(images, self.config.labels)
+
+    def measure(self, batch: Batch) -> Tensor:
+        with self.arithmetic():
+            logits = self(batch.views[0])
+        return classification(logits, batch.labels, self.label_smoothing)
+
+
+def classification(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """(B, classes), (B,) -> (2,): cross entropy, mean over the batch, and top-1 in percent."""
+    logits = wide(logits)
+    return torch.stack([F.cross_entropy(logits, labels, label_smoothing=smoothing), top1(logits, labels)])
+
+
+def top1(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B, classes), (B,) -> percent of rows whose greatest logit is the label."""
+    return (logits.detach().argmax(1) == labels).to(logits.dtype).mean() * 100
+
+
+def wide(x: Tensor) -> Tensor:
+    """bfloat16 -> float32; anything else as it is."""
+    return x.float() if x.dtype == torch.bfloat16 else x
+
+
+def named(**modules: nn.Module) -> dict[str, Tensor]:
+    """encoder=module -> {"encoder.stem.weight": tensor, ...}."""
+    return {f"{prefix}.{name}": tensor for prefix, module in modules.items() for name, tensor in module.state_dict().items()}

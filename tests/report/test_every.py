@@ -1,0 +1,150 @@
+"""Several reports at once, as typed: on the terminal, into a folder, and what is told of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simclr_spec.language import declared
+from simclr_spec.plan import compile
+from simclr_spec.report.render import FORMATS
+from simclr_spec.report.table import make
+from simclr_spec.store.history import record_plan
+from simclr_spec.store.layout import Store
+from tests.finished import FEW, fail, finish, finish_all
+from tests.reports import SMALL, of
+from tests.typed import run
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _files() -> list[str]:
+    return sorted(str(path) for folder in Path().iterdir() if folder.name != "runs" for path in folder.rglob("*"))
+
+
+def test_without_a_name_every_table_with_a_result_is_printed_and_written(store: Store) -> None:
+    finish(store, of(compile(["table1"]), kind="supervised")[0], {"top1": 76.6})
+    finish(store, of(compile(["quickstart"]), kind="pretrain")[0], {"knn_top1": 50.0})
+    done = run("report")
+    tables = {name: make(name, store) for name in ("quickstart", "table1")}
+    shown = "\n".join(FORMATS["table"](table) for table in tables.values())
+    files = [f"out/{name}{extension}" for name in tables for extension in (".md", ".csv")]
+    assert (done.exit_code, done.output) == (0, f"{shown}\nwritten: {', '.join(files)}\n")
+    assert _files() == sorted(files)
+    for name, table in tables.items():
+        assert Path(f"out/{name}.md").read_text() == FORMATS["markdown"](table)
+        assert Path(f"out/{name}.csv").read_bytes().decode() == FORMATS["csv"](table)
+
+
+def test_each_table_is_that_of_the_plan_that_ran_last(store: Store) -> None:
+    record_plan(store, ["table1"], "digits", ["finetune.epochs=2"])
+    finish_all(store, compile(["table1"], scale="digits", sets=["finetune.epochs=2"]), 33.3)
+    text = run("report").output
+    assert "table1 --scale digits --set finetune.epochs=2, as run 20" in text
+    assert "33.3 (1)" in text
+    assert "Deviations   every stage: " in text
+
+
+def test_a_format_narrows_the_files_and_an_option_names_their_folder(store: Store) -> None:
+    finish_all(store, compile(["quickstart"]), 50)
+    done = run("report", "--format", "json", "-o", "tables/today", "stage=supervised")
+    assert done.output.endswith("\nwritten: tables/today/quickstart.json\n")
+    assert "50.0 ± 0.0 (6)" in done.output
+    assert "fine-tuned" not in done.output
+    assert _files() == ["tables/today", "tables/today/quickstart.json"]
+
+
+@pytest.mark.usefixtures("store")
+def test_without_any_result_a_sentence_says_so_and_nothing_is_written() -> None:
+    told = "No declared report has a result in {}/runs; `simclr-spec list` names them, `simclr-spec run` begins one.\n"
+    done = run("report")
+    assert (done.exit_code, done.output) == (0, told.format(Path.cwd()))
+    assert run("report", "--strict").exit_code == 1
+    assert _files() == []
+
+
+def test_a_table_that_cannot_be_shown_any_more_hides_no_other(store: Store) -> None:
+    Path("big.toml").write_text('title = "Big"\n[pretrain]\nepoch = 3\ntemprature = 1\n')
+    record_plan(store, ["quickstart"], "big.toml", [])
+    finish(store, of(compile(["table1"]), kind="supervised")[0], {"top1": 76.6})
+    done = run("report")
+    assert done.exit_code == 1
+    (told,), shown = done.stderr.splitlines(), done.stdout.splitlines()
+    assert told.startswith(f"quickstart cannot be shown: {Path.cwd()}/big.toml:3:1: unknown key 'epoch'")
+    assert told.endswith(" (and 1 more: simclr-spec report quickstart)")
+    assert shown[0] == make("table1", store).report.title
+    assert shown[-1] == "written: out/table1.md, out/table1.csv"
+    assert run("report", "quickstart").exit_code == 2
+
+
+def test_strict_holds_over_all(store: Store) -> None:
+    finish_all(store, compile(["quickstart"]), 50)
+    assert run("report", "--strict").exit_code == 0
+    finish(store, of(compile(["table1"]), kind="supervised")[0], {"top1": 76.6})
+    assert run("report", "--strict").exit_code == 1
+    assert run("report").exit_code == 0
+
+
+def test_several_names_are_printed_or_written(store: Store) -> None:
+    finish_all(store, compile([FEW]), 50)
+    Path("mine.toml").write_text(SMALL)
+    done = run("report", "mine.toml", "quickstart")
+    assert done.output == "\n".join(FORMATS["table"](make(name, store)) for name in ("mine.toml", "quickstart"))
+    done = run("report", "mine.toml", "quickstart", "-o", "here")
+    assert done.output == "written: here/mine.md, here/mine.csv, here/quickstart.md, here/quickstart.csv\n"
+    assert run("report", "mine.toml", "nope", "-o", "there").exit_code == 2
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("-o", "all.md"), "-o all.md: a file holds one report, so name one of them; or name a folder for all\n"),
+        (("a/mine.json", "b/mine.json", "-o", "x"), "-o x: two of these reports have one name, and so would their tables: "),
+        (("quickstart", "a/mine.json", "-o", "a", "--format", "json"), "a/mine.json is a report itself: name another folder"),
+    ],
+)
+def test_no_table_takes_the_place_of_another_or_of_a_report(options: tuple[str, ...], told: str) -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        Path(folder, "mine.json").write_text("{}")
+    done = run("report", *options)
+    assert (done.exit_code, told in done.output) == (2, True), done.output
+    assert Path("a/mine.json").read_text() == "{}"
+    assert _files() == ["a/mine.json", "b/mine.json"]
+
+
+def test_what_is_written_is_said_and_never_in_the_table_itself(store: Store) -> None:
+    plan = compile(["table1"])
+    finish(store, of(plan, kind="supervised")[0], {"top1": 76.6})
+    fail(store, of(plan, kind="supervised")[1])
+    done = run("report", "table1", "-o", "a/t.md")
+    assert (done.stdout, done.stderr) == ("a/t.md: 1 of 78 cells, 1 of 78 runs\n", "")
+    for command in (("report", "table1", "--format", "csv"), ("plan", "table1")):
+        done = run(*command, "-o", "/dev/null")
+        assert (done.stdout, done.stderr[:13]) == ("", "/dev/null: 1 " if "csv" in command else "/dev/null: 78")
+
+
+def test_whoever_reads_only_the_beginning_has_all_files(store: Store) -> None:
+    """As in `simclr-spec report | head -1`."""
+    for name in ("quickstart", "table1"):
+        finish_all(store, compile([name]), 50)
+    command = [sys.executable, "-u", "-m", "simclr_spec", "report"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert _files() == [f"out/{name}{extension}" for name in ("quickstart", "table1") for extension in (".csv", ".md")]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_selector_may_stand_without_a_name(store: Store) -> None:
+    assert run("report", "stag=finetune").exit_code == 2
+    assert set(declared.names("report")) >= {"quickstart", "table1", "speedrun"}

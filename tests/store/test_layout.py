@@ -1,0 +1,190 @@
+"""Writes: all or nothing. Commits: the first only. Leases."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simclr_spec.core.errors import UsageError
+from simclr_spec.core.files import read_json, write_atomic, write_output
+from simclr_spec.store.layout import RunFolder, Store, place_first
+from tests import runs
+
+TOO_LARGE = """
+import pathlib, resource, sys
+from simclr_spec.core.files import write_atomic
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+try:
+    write_atomic(pathlib.Path(sys.argv[1]), b"x" * 100)
+except OSError as error:
+    print(error.filename, error.strerror)
+"""
+
+
+def test_a_write_that_fails_names_its_file_and_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    done = subprocess.run([sys.executable, "-c", TOO_LARGE, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{path} File too large\n"
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_files_are_as_readable_as_the_user_lets_new_files_be(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / "a", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_a_user_asks_for_goes_where_the_name_leads(tmp_path: Path) -> None:
+    link, target = tmp_path / "link", tmp_path / "new" / "target"
+    link.symlink_to(target)
+    write_output(str(target), "old")
+    write_output(str(link), "±")
+    assert link.is_symlink()
+    assert target.read_text(encoding="utf-8") == "±"
+
+
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        write_output(str(pipe), "a plan")
+        assert reader.communicate()[0] == "a plan"
+    assert pipe.is_fifo()
+    with pytest.raises(UsageError, match=r"cannot write .*: Is a directory"):
+        write_output(str(tmp_path), "a plan")
+
+
+# Commits
+
+
+def attempts_commit(folder: RunFolder) -> list[bool]:
+    return [folder.commit(attempt, {"number": attempt.number}) for attempt in (folder.new_attempt(), folder.new_attempt())]
+
+
+def without_links(monkeypatch: pytest.MonkeyPatch, number: int = errno.EPERM) -> None:
+    def link(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+
+
+@pytest.mark.parametrize("number", [None, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK])
+def test_only_the_first_attempt_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None) -> None:
+    if number is not None:
+        without_links(monkeypatch, number)
+    folder = RunFolder(tmp_path)
+    assert not folder.done
+    assert attempts_commit(folder) == [True, False]
+    assert read_json(folder.result) == {"number": 1, "weights": "attempts/1/weights.safetensors"}
+    assert attempts_commit(folder) == [False, False]
+
+
+@pytest.mark.parametrize("number", [None, errno.EPERM])
+def test_of_two_that_found_nothing_committed_the_first_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    """Both have looked before either commits, so that the operation alone decides."""
+    if number is not None:
+        without_links(monkeypatch, number)
+    won = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text(name)
+        won.append(place_first(tmp_path / name / "result.json", tmp_path / "result.json", tmp_path / "committed"))
+    assert won == [True, False]
+    placed = tmp_path / ("result.json" if number is None else "committed/result.json")
+    assert placed.read_text() == "a"
+
+
+def test_a_file_system_with_links_and_one_without_are_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.commit(folder.new_attempt(), {"by": "link"})
+    without_links(monkeypatch)
+    assert attempts_commit(folder) == [False, False]
+    assert read_json(folder.result)["by"] == "link"
+
+
+def test_another_fault_than_missing_links_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_links(monkeypatch, errno.ENOSPC)
+    folder = RunFolder(tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        folder.commit(folder.new_attempt(), {})
+    assert not folder.done
+
+
+def test_without_links_a_commit_cut_short_is_published_and_nobody_else_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_links(monkeypatch)
+    monkeypatch.setattr(RunFolder, "settle", lambda _: None)  # killed between the rename and what follows
+    folder = RunFolder(tmp_path)
+    assert attempts_commit(folder) == [True, False]
+    assert not folder.done
+    monkeypatch.undo()
+    folder.settle()
+    assert read_json(folder.result)["number"] == 1
+
+
+RACE = """
+import errno, os, pathlib, sys
+from simclr_spec.store.layout import RunFolder
+
+def link(*_):
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+os.link = link
+folder = RunFolder(pathlib.Path(sys.argv[1]))
+attempt = folder.new_attempt()
+while not os.path.exists(sys.argv[2]):
+    pass
+print(folder.commit(attempt, {"number": attempt.number}), attempt.number)
+"""
+
+
+def test_of_processes_that_commit_at_one_moment_without_links_one_wins(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RACE, str(tmp_path), str(tmp_path / "go")]
+    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    runs.wait_for(lambda: len(RunFolder(tmp_path).attempts()) == 4, 60)
+    (tmp_path / "go").touch()
+    said = [racer.communicate(timeout=60)[0].split() for racer in racers]
+    (winner,) = [number for won, number in said if won == "True"]
+    assert read_json(RunFolder(tmp_path).result)["number"] == int(winner)
+
+
+def test_a_run_without_links_ends_done_and_a_second_trains_nothing(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    text = (
+        "import os\ndef link(*a, **k):\n    raise PermissionError(1, 'Operation not permitted', str(a[0]), None, str(a[1]))\n"
+    )
+    (tmp_path / "site" / "sitecustomize.py").write_text(text + "os.link = link\n")
+    command = [*runs.command(tmp_path), "--set", "train_steps=2", "+kind=finetune"]
+    values = runs.environment(PYTHONPATH=str(tmp_path / "site"))
+    for end in (": 2 done.", "all done before: nothing to run."):
+        done = subprocess.run(command, capture_output=True, text=True, env=values, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[-1].endswith(end)
+    folders = list(Store(tmp_path / "runs").folders())
+    assert [(folder.state(), (folder.path / "committed").is_dir()) for folder in folders] == [("done", True)] * 2
+
+
+# Leases
+
+
+def test_who_only_asks_holds_no_lease(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with folder.leased() as mine:
+        assert mine
+        assert folder.is_leased()
+    with folder.lease.open("rb") as another:
+        fcntl.flock(another, fcntl.LOCK_SH)  # `status` asks at this moment
+        assert not folder.is_leased()
