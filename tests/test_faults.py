@@ -11,7 +11,7 @@ from pathlib import Path
 from simclr_spec.core.errors import Fault, SpecError
 from simclr_spec.language import declared, runner
 from simclr_spec.language.document import load
-from simclr_spec.language.schemas import schema_of
+from simclr_spec.language.schemas import SCHEMAS
 from simclr_spec.plan import compile
 from simclr_spec.report import cells
 from tests.faults import WAYS, Seeded, seeded
@@ -49,7 +49,7 @@ def faults_of(fault: Seeded, folder: Path) -> list[Fault]:
         elif fault.kind == "report":
             cells.check(str(file))
         else:
-            load(fault.kind, str(file), lambda: schema_of(fault.kind))
+            load(fault.kind, str(file), SCHEMAS[fault.kind])
     except SpecError as error:
         return list(error.faults)
     return []

@@ -268,12 +268,12 @@ def test_a_file_may_name_its_schema(kind: declared.Kind, tmp_path: Path) -> None
     import tomllib
 
     from simclr_spec.language.document import load
-    from simclr_spec.language.schemas import schema_of
+    from simclr_spec.language.schemas import SCHEMAS
 
     name = declared.names(kind)[0]
     file = tmp_path / "x.json"
     file.write_text(json.dumps({"$schema": "x.schema.json", **tomllib.loads(declared.read(kind, name).text)}))
-    assert load(kind, str(file), lambda: schema_of(kind)).data["$schema"] == "x.schema.json"
+    assert load(kind, str(file), SCHEMAS[kind]).data["$schema"] == "x.schema.json"
     if kind == "runner":
         assert runner.read(str(file)) == runner.read(name)
     if kind == "machine":

@@ -9,8 +9,8 @@ from simclr_spec.core.words import counted
 from simclr_spec.language import declared, runner
 from simclr_spec.language.declared import Kind
 from simclr_spec.language.document import load, parse
-from simclr_spec.language.document.accept import accepts
 from simclr_spec.language.document.kinds import kind_of
+from simclr_spec.language.document.validator import validator
 from simclr_spec.language.schemas import SCHEMAS
 from simclr_spec.language.settings import read_dataset, read_overlay
 from simclr_spec.plan import compile
@@ -56,7 +56,7 @@ def _kind(name: str) -> Kind:
         return "spec"
     data = parse(declared.read("spec", name)).data
     kind = kind_of(data) or "spec"
-    return "recipe" if kind == "scale" and accepts(SCHEMAS["recipe"](), data) else kind
+    return "recipe" if kind == "scale" and validator(SCHEMAS["recipe"]).is_valid(data) else kind
 
 
 def _check(kind: Kind, name: str) -> None:

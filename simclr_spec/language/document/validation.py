@@ -9,16 +9,16 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from simclr_spec.core.errors import Fault, did_you_mean
-from simclr_spec.language.document.accept import accepts, unique_key
+from simclr_spec.language.document.document import Document
+from simclr_spec.language.document.limits import MOST_FAULTS, excess
+from simclr_spec.language.document.reading import toml_value
+from simclr_spec.language.document.validator import draft4, twice
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
-
-    from simclr_spec.language.document import Document
 
 _TYPES = {
     "boolean": "true or false",
@@ -35,26 +35,17 @@ _BOUNDS = {
 }
 
 
-def faults(document: Document, schema: dict[str, Any]) -> list[Fault]:
-    """Every disagreement of the document with the schema, in order of place."""
-    from simclr_spec.language.document import MOST_FAULTS
-
-    told = (fault for error in _validator()(schema).iter_errors(document.data) for fault in _fault(document, error, ()))
-    return sorted(set(itertools.islice(told, MOST_FAULTS)))
+def faults(document: Document, validator: Any) -> list[Fault]:
+    """Every disagreement of the document with the validator's schema, in order of place."""
+    found = (fault for error in validator.iter_errors(document.data) for fault in _fault(document, error, ()))
+    return sorted(set(itertools.islice(found, MOST_FAULTS)))
 
 
-@cache
-def _validator() -> Any:
-    """Draft 4; jsonschema's own uniqueItems compares every pair of a mixed list."""
-    from jsonschema import validators
-    from jsonschema.exceptions import ValidationError
-
-    def unique(_validator: Any, wanted: bool, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-        if not accepts({"uniqueItems": wanted}, instance):
-            yield ValidationError("twice")
-
-    extend: Any = validators.extend  # it has no types
-    return extend(validators.Draft4Validator, {"uniqueItems": unique})
+def value_fault(name: str, value: Any, schema: dict[str, Any]) -> str:
+    """What is wrong with a single value that stands in no file, or the empty string."""
+    document = Document(name, name, "", {name: value}, False)
+    found = excess(document) or faults(document, draft4({"type": "object", "properties": {name: schema}}))
+    return found[0].sentence if found else ""
 
 
 def _fault(document: Document, error: ValidationError, above: tuple[str | int, ...]) -> Iterator[Fault]:
@@ -90,8 +81,7 @@ def _fault(document: Document, error: ValidationError, above: tuple[str | int, .
     elif keyword == "pattern":
         yield document.fault(path, f"{_name(path)} must match {wanted}, not {show(instance)}")
     elif keyword == "uniqueItems":
-        first: dict[Any, int] = {}
-        index = next(i for i, item in enumerate(instance) if first.setdefault(unique_key(item), i) < i)
+        index = cast("int", twice(instance))
         yield document.fault((*path, index), f"{_name(path)} holds {show(instance[index])} twice")
     else:
         yield document.fault(path, f"{_name(path)} must be {describe(schema)}, not {show(instance)}{_hint(instance, schema)}")
@@ -124,12 +114,10 @@ def _choice(document: Document, error: ValidationError, path: tuple[str | int, .
 
 def _hint(value: Any, schema: dict[str, Any]) -> str:
     """For a text: the word that was meant; or no quotes, where what stands in them is right without."""
-    from simclr_spec.language.document import toml_value
-
     if not isinstance(value, str):
         return ""
     with contextlib.suppress(ValueError):
-        if accepts(schema, toml_value(value)):
+        if draft4(schema).is_valid(toml_value(value)):
             return "; drop the quotes"
     return did_you_mean(value, _words([schema]))
 
