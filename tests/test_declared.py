@@ -15,8 +15,8 @@ from simclr_spec.core.fields import build
 from simclr_spec.language import declared
 from simclr_spec.language import report as report_language
 from simclr_spec.language.document import parse
-from simclr_spec.language.schemas import published, schema_of
-from simclr_spec.language.settings import read_overlay
+from simclr_spec.language.overlay import read_overlay
+from simclr_spec.language.schemas import SCHEMAS, published
 from simclr_spec.plan import compile
 from simclr_spec.stages.common import EncoderConfig
 from simclr_spec.stages.kinds import KINDS
@@ -56,7 +56,7 @@ def _key(where: dict[str, Any]) -> tuple[int, int, bool]:
 @pytest.mark.parametrize(("kind", "name"), DECLARED)
 def test_every_declared_file_obeys_its_published_schema(kind: declared.Kind, name: str) -> None:
     document = parse(declared.read(kind, name))
-    for schema in (schema_of(kind), published(kind)):
+    for schema in (SCHEMAS[kind](), published(kind)):
         Draft4Validator.check_schema(schema)
         assert not list(Draft4Validator(schema).iter_errors(document.data))
 
@@ -78,7 +78,7 @@ def test_every_declared_file_names_its_schema_to_editors(kind: declared.Kind, na
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in DECLARED if kind != "recipe"])
 def test_a_key_that_nobody_knows_is_refused_in_every_kind_of_file(kind: declared.Kind, name: str) -> None:
     data = parse(declared.read(kind, name)).data | {"nobody_knows": 1}
-    assert list(Draft4Validator(schema_of(kind)).iter_errors(data))
+    assert list(Draft4Validator(SCHEMAS[kind]()).iter_errors(data))
 
 
 @pytest.mark.parametrize("name", declared.names("recipe"))

@@ -16,7 +16,7 @@ from simclr_spec.cli.main import main
 from simclr_spec.core.errors import DataError, SpecError
 from simclr_spec.core.fields import build
 from simclr_spec.language import declared
-from simclr_spec.language.settings import read_dataset
+from simclr_spec.language.dataset import read_dataset
 from simclr_spec.plan import compile
 from simclr_spec.stages.common import DatasetConfig
 from simclr_spec.store import first_look

@@ -1,49 +1,114 @@
-"""Declared fields: name, type, bounds and a line of documentation, said once; schemas and values are made from them."""
+"""Declared fields: name, type, default, bounds and a line of documentation, said once; schemas and values are made from them.
 
-from dataclasses import field, fields, is_dataclass
+The classes stand in modules without `from __future__ import annotations`: real annotations need no evaluation.
+"""
+
+from collections.abc import Iterable
+from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import Any, Literal, TypeGuard, get_args, get_origin
 
+Schema = dict[str, Any]
 
-def described(doc: str, interval: dict[str, Any] | None = None, **bounds: Any) -> Any:
-    """A field with its one-line documentation and JSON Schema bounds (minimum, maximum, exclusiveMinimum, ...)."""
-    return field(metadata={"doc": doc, "bounds": {**(interval or {}), **bounds}})
+DRAFT = "http://json-schema.org/draft-04/schema#"
+POSITIVE: Schema = {"exclusiveMinimum": True, "minimum": 0}
+SHARE: Schema = {"minimum": 0, "maximum": 1}
+NOT_EMPTY: Schema = {"minLength": 1}
+TEXT: Schema = {"type": "string", "maxLength": 2000}
+NAME: Schema = {"type": "string", "pattern": "^[^\\x00-\\x1f]+$", "maxLength": 500}
+"""of a declared file, or a path"""
 
 
-POSITIVE = {"exclusiveMinimum": 0}
+def described(
+    doc: str,
+    allowed: Schema | None = None,
+    *,
+    choices: Iterable[Any] | None = None,
+    default: Any = MISSING,
+    default_factory: Any = MISSING,
+    **bounds: Any,
+) -> Any:
+    """A field with its documentation and what JSON Schema (Draft 4) says beyond its type: minimum, maximum, items, ...
 
-
-SHARE = {"minimum": 0, "maximum": 1}
+    `choices` are the keys of a registry, where the type is not a Literal."""
+    metadata = {"doc": doc, "choices": choices, "bounds": {**(allowed or {}), **bounds}}
+    return field(default=default, default_factory=default_factory, metadata=metadata)
 
 
 def build(cls: type[Any], values: dict[str, Any]) -> Any:
-    """Nested plain values (as in step.json) -> frozen parameters. Raises TypeError on a missing or unknown field."""
+    """Nested plain values, of step.json or a file -> a frozen instance. Raises TypeError on a missing or unknown field.
+
+    Lists become tuples, and 'none' becomes None where that is allowed."""
     hints = {f.name: f.type for f in fields(cls)}
-    known = {
-        name: build(hint, values[name]) if is_class(hint) else values[name] for name, hint in hints.items() if name in values
-    }
-    if unknown := values.keys() - known.keys():
+    if unknown := values.keys() - hints.keys():
         raise TypeError(f"{cls.__name__} has no field {min(unknown)!r}")
-    return cls(**known)
+    return cls(**{name: _built(hints[name], value) for name, value in values.items()})
+
+
+def _built(hint: Any, value: Any) -> Any:
+    if is_class(hint):
+        return build(hint, value)
+    entry = next((get_args(part)[0] for part in (hint, *get_args(hint)) if get_origin(part) is tuple), None)
+    if entry is not None and isinstance(value, list):
+        return tuple(_built(entry, inner) for inner in value)
+    return None if value == "none" and type(None) in get_args(hint) else value
 
 
 def is_class(hint: Any) -> TypeGuard[type[Any]]:
-    """True for the nested parameter classes."""
+    """True for the nested classes."""
     return is_dataclass(hint)
 
 
-def schema(cls: type[Any]) -> dict[str, Any]:
-    """JSON Schema of one parameter class, nested classes included; nothing is required."""
-    properties = {}
-    for f in fields(cls):
-        properties[f.name] = schema(f.type) if is_class(f.type) else _leaf(f.type, f.metadata)
-    return {"type": "object", "description": cls.__doc__ or "", "properties": properties, "additionalProperties": False}
+def schema(cls: type[Any]) -> Schema:
+    """JSON Schema (Draft 4) of a class, nested classes included; what has no default is required."""
+    return table(properties(cls), required(cls), cls.__doc__ or "")
 
 
-_JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
+def properties(cls: type[Any]) -> dict[str, Schema]:
+    """Of each field by its name."""
+    return {f.name: _leaf(f) for f in fields(cls)}
 
 
-def _leaf(hint: Any, metadata: Any) -> dict[str, Any]:
+def required(cls: type[Any]) -> list[str]:
+    """Names of the fields without a default."""
+    return [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+
+
+def table(properties: dict[str, Schema], required: list[str], description: str = "") -> Schema:
+    """A table of these keys and no others."""
+    about = {"description": description} if description else {}
+    return {"type": "object", **about, "properties": properties, "required": required, "additionalProperties": False}
+
+
+def listed(items: Schema, most: int, description: str) -> Schema:
+    """A list of one entry or more."""
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": most, "description": description}
+
+
+def file_schema(title: str, whole: Schema) -> Schema:
+    """The schema of a file that is such a table, and may name its schema for editors."""
+    properties = {"$schema": TEXT, **whole["properties"]}
+    return {"$schema": DRAFT, "title": title, **whole, "properties": properties}
+
+
+_JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", dict: "object"}
+
+
+def _leaf(f: Field[Any]) -> Schema:
+    """Of a field that is None unless written, only what may be written."""
+    hint = next(part for part in get_args(f.type) if part is not type(None)) if f.default is None else f.type
+    if not f.metadata:
+        return _typed(hint)
+    bounds, choices = f.metadata["bounds"], f.metadata["choices"]
+    typed = {} if "anyOf" in bounds else {"enum": list(choices)} if choices else _typed(hint)
+    return {**typed, "description": f.metadata["doc"], **bounds}
+
+
+def _typed(hint: Any) -> Schema:
+    if is_class(hint):
+        return schema(hint)
     if get_origin(hint) is Literal:
-        return {"enum": list(get_args(hint)), "description": metadata["doc"]}
-    types = [_JSON_TYPES[t] for t in (get_args(hint) or (hint,))]
-    return {"type": types if len(types) > 1 else types[0], "description": metadata["doc"], **metadata["bounds"]}
+        return {"enum": list(get_args(hint))}
+    if get_origin(hint) is tuple:
+        return {"type": "array", "items": _typed(get_args(hint)[0])}
+    types = [_JSON_TYPES[part] for part in (() if get_origin(hint) is dict else get_args(hint)) or (get_origin(hint) or hint,)]
+    return {"type": types if len(types) > 1 else types[0]}

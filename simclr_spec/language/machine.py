@@ -1,74 +1,49 @@
 """The machine language: what one GPU or core reaches in training, for estimates of cost."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: see core/fields.py.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
+from simclr_spec.core import fields
+from simclr_spec.core.fields import build, described
 from simclr_spec.language.document import load
 
-
-def _number(description: str, minimum: float = 0) -> dict[str, Any]:
-    return {"type": "number", "minimum": minimum, "maximum": 1e6, "description": description}
-
-
-_RATES = {
-    "tflops": _number("reached, in training, TFLOP/s", 1e-6),
-    "bytes_per_output": _number("traffic per convolution output, forward and backward"),
-    "saved_bytes_per_output": _number("kept for the backward pass per convolution output"),
-    "status": {"enum": ["measured", "derived", "assumed"], "description": "what is known of these numbers"},
-    "source": {"type": "string", "description": "where they come from"},
-}
-_FIELDS = {
-    "title": {"type": "string", "description": "its name in the bill"},
-    "unit": {"enum": ["GPU", "core"], "description": "what an hour of it is called"},
-    "device": {"type": "string", "minLength": 2, "description": "part of the name that its driver tells; cpu for a core"},
-    "terabytes_per_second": _number("reached bandwidth", 1e-6),
-    "sk_traffic": _number("traffic of selective kernels relative to plain convolutions", 1),
-    "step_milliseconds": _number("overhead of one train step"),
-    "memory_gib": _number("memory of one, in GiB", 1e-3),
-}
-PRECISIONS = ("fp32", "bf16")
+_LARGEST = 1e6
+_FROM_ZERO = {"minimum": 0, "maximum": _LARGEST}
+_ABOVE_ZERO = {"minimum": 1e-6, "maximum": _LARGEST}
 
 
-def schema() -> dict[str, Any]:
-    rates = {"type": "object", "properties": _RATES, "required": list(_RATES), "additionalProperties": False}
-    tables = {name: {**rates, "description": f"arithmetic in {name}"} for name in PRECISIONS}
-    return {
-        "$schema": "http://json-schema.org/draft-04/schema#",
-        "title": "A machine of simclr-spec",
-        "type": "object",
-        "properties": {"$schema": {"type": "string"}, **_FIELDS, **tables},
-        "required": [*_FIELDS, *tables],
-        "additionalProperties": False,
-    }
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rates:
     """What a machine reaches in one precision, in training: not its peak."""
 
-    tflops: float
-    bytes_per_output: float
-    saved_bytes_per_output: float
-    status: str
-    source: str
+    tflops: float = described("reached, in training, TFLOP/s", _ABOVE_ZERO)
+    bytes_per_output: float = described("traffic per convolution output, forward and backward", _FROM_ZERO)
+    saved_bytes_per_output: float = described("kept for the backward pass per convolution output", _FROM_ZERO)
+    status: Literal["measured", "derived", "assumed"] = described("what is known of these numbers")
+    source: str = described("where they come from")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Machine:
-    """One GPU, or one core; `rates` by precision."""
+    """One GPU, or one core."""
 
-    title: str
-    unit: str
-    device: str
-    terabytes_per_second: float
-    sk_traffic: float
-    step_milliseconds: float
-    memory_gib: float
-    rates: Mapping[str, Rates]
+    title: str = described("its name in the bill")
+    unit: Literal["GPU", "core"] = described("what an hour of it is called")
+    device: str = described("part of the name that its driver tells; cpu for a core", minLength=2)
+    terabytes_per_second: float = described("reached bandwidth", _ABOVE_ZERO)
+    sk_traffic: float = described("traffic of selective kernels relative to plain convolutions", minimum=1, maximum=_LARGEST)
+    step_milliseconds: float = described("overhead of one train step", _FROM_ZERO)
+    memory_gib: float = described("memory of one, in GiB", minimum=1e-3, maximum=_LARGEST)
+    fp32: Rates = described("arithmetic in fp32")
+    bf16: Rates = described("arithmetic in bf16")
+
+    @property
+    def rates(self) -> Mapping[str, Rates]:
+        """By precision."""
+        return {"fp32": self.fp32, "bf16": self.bf16}
 
     @property
     def room(self) -> float:
@@ -86,7 +61,12 @@ class Machine:
 
 
 @cache
+def schema() -> dict[str, Any]:
+    return fields.file_schema("A machine of simclr-spec", fields.schema(Machine))
+
+
+@cache
 def read_machine(name: str) -> Machine:
     """A declared machine or a path."""
-    data = load("machine", name, schema).data
-    return Machine(**{key: data[key] for key in _FIELDS}, rates={name: Rates(**data[name]) for name in PRECISIONS})
+    machine: Machine = build(Machine, load("machine", name, schema).content)
+    return machine

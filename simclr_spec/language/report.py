@@ -3,88 +3,68 @@
 A cell selects the Steps that agree with both its row and its column: exactly one per chain of seeds.
 """
 
-from __future__ import annotations
-
-from dataclasses import MISSING, dataclass, field, fields
+# No `from __future__ import annotations`: see core/fields.py.
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from simclr_spec.core import fields
 from simclr_spec.core.errors import Fault, SpecError, did_you_mean
+from simclr_spec.core.fields import NOT_EMPTY, build, described
 from simclr_spec.language import document
 from simclr_spec.language.coordinates import selector_schema
 from simclr_spec.language.document import Document
 
-
-def _f(doc: str, schema: dict[str, Any], **default: Any) -> Any:
-    """A field with its documentation and JSON Schema; required unless it has a default."""
-    return field(metadata={"schema": {"description": doc, **schema}}, **default)
-
-
-_TEXT = {"type": "string", "minLength": 1}
 _WHERE = selector_schema()
-_NUMBERS = {"type": "array", "items": {"anyOf": [{"type": "number"}, {"enum": ["none"]}]}, "minItems": 1}
+_TITLES = {"items": {"type": "string", **NOT_EMPTY}, "minItems": 1}
+_NUMBERS = {"items": {"anyOf": [{"type": "number"}, {"enum": ["none"]}]}, "minItems": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """One column: what its cells have in common."""
 
-    title: str = _f("heading", _TEXT)
-    where: dict[str, Any] = _f("coordinates of the Steps in this column", _WHERE, default_factory=dict)
-    metric: str | None = _f("metric of this column, else the report's", _TEXT, default=None)
+    title: str = described("heading", NOT_EMPTY)
+    where: dict[str, Any] = described("coordinates of the Steps in this column", _WHERE, default_factory=dict)
+    metric: str | None = described("metric of this column, else the report's", NOT_EMPTY, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One row: Steps of the plan, or numbers adopted from a publication."""
 
-    title: str = _f("heading", _TEXT)
-    where: dict[str, Any] | None = _f("coordinates of the Steps in this row", _WHERE, default=None)
-    columns: tuple[str, ...] | None = _f(
-        "titles of the columns in which this row has cells; all unless given",
-        {"type": "array", "items": _TEXT, "minItems": 1},
-        default=None,
+    title: str = described("heading", NOT_EMPTY)
+    where: dict[str, Any] | None = described("coordinates of the Steps in this row", _WHERE, default=None)
+    columns: tuple[str, ...] | None = described(
+        "titles of the columns in which this row has cells; all unless given", _TITLES, default=None
     )
-    paper: tuple[float | None, ...] | None = _f(
+    paper: tuple[float | None, ...] | None = described(
         'the paper\'s values, one per cell of this row; "none" where it has none', _NUMBERS, default=None
     )
-    adopted: tuple[float | None, ...] | None = _f(
+    adopted: tuple[float | None, ...] | None = described(
         "values adopted from a publication, in place of `where`", _NUMBERS, default=None
     )
-    source: str = _f("where adopted values come from", _TEXT, default="")
-    parameters: float | None = _f("the paper's parameters of the encoder, in millions", {"type": "number"}, default=None)
+    source: str = described("where adopted values come from", NOT_EMPTY, default="")
+    parameters: float | None = described("the paper's parameters of the encoder, in millions", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """One table."""
 
-    title: str = _f("title of the table", _TEXT)
-    spec: str = _f("the spec whose plan is shown; a path starts in the report's folder", _TEXT)
-    metric: str = _f("metric of the cells: top1, top5, loss, ...; knn_top1 of a pretraining", _TEXT)
-    source: str = _f("where the paper's values stand", _TEXT, default="")
-    tolerance: float | None = _f(
-        "largest |ours - paper| that matches, in the metric's unit", {"type": "number", "minimum": 0}, default=None
-    )
-    columns: tuple[Column, ...] = _f("columns, from the left", {"type": "array", "minItems": 1, "maxItems": 50})
-    rows: tuple[Row, ...] = _f("rows, from the top", {"type": "array", "minItems": 1, "maxItems": 500})
+    title: str = described("title of the table", NOT_EMPTY)
+    spec: str = described("the spec whose plan is shown; a path starts in the report's folder", NOT_EMPTY)
+    metric: str = described("metric of the cells: top1, top5, loss, ...; knn_top1 of a pretraining", NOT_EMPTY)
+    source: str = described("where the paper's values stand", NOT_EMPTY, default="")
+    tolerance: float | None = described("largest |ours - paper| that matches, in the metric's unit", default=None, minimum=0)
+    columns: tuple[Column, ...] = described("columns, from the left", minItems=1, maxItems=50)
+    rows: tuple[Row, ...] = described("rows, from the top", minItems=1, maxItems=500)
 
 
-def schema(cls: type[Any] = Report) -> dict[str, Any]:
-    """JSON Schema (Draft 4) of a report file, from the classes above."""
-    properties = {f.name: dict(f.metadata["schema"]) for f in fields(cls)}
-    if cls is Report:
-        properties["columns"]["items"] = schema(Column)
-        properties["rows"]["items"] = schema(Row)
-        properties["$schema"] = {"type": "string"}
-    required = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
-    return {
-        "type": "object",
-        "description": cls.__doc__ or "",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
+@cache
+def schema() -> dict[str, Any]:
+    return fields.file_schema("A report of simclr-spec", fields.schema(Report))
 
 
 def load(name: str, folder: Path | None = None) -> tuple[Report, Document]:
@@ -99,14 +79,7 @@ def load(name: str, folder: Path | None = None) -> tuple[Report, Document]:
     ]
     if faults:
         raise SpecError(faults)
-    rows = tuple(Row(**{key: _plain(value) for key, value in row.items()}) for row in data["rows"])
-    columns = tuple(Column(**column) for column in data["columns"])
-    plain = {key: value for key, value in data.items() if key != "$schema"}
-    return Report(**plain | {"spec": document.referred(source, "spec"), "columns": columns, "rows": rows}), source
-
-
-def _plain(value: Any) -> Any:
-    return tuple(None if item == "none" else item for item in value) if isinstance(value, list) else value
+    return build(Report, source.content | {"spec": document.referred(source, "spec")}), source
 
 
 def _repeated(source: Document, key: str, titles: list[str]) -> list[Fault]:

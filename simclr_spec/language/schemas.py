@@ -5,38 +5,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
-from simclr_spec.language import runner, schema
-from simclr_spec.language.machine import schema as machine_schema
-
-Schema = dict[str, Any]
-
-
-def _report() -> Schema:
-    from simclr_spec.language import report as report_language
-
-    return report_language.schema()
-
+from simclr_spec.core.fields import Schema
+from simclr_spec.language import dataset, machine, overlay, report, runner, schema
 
 SCHEMAS: dict[str, Callable[[], Schema]] = {
     "spec": schema.spec,
-    "recipe": schema.recipe,
-    "dataset": schema.dataset,
-    "scale": schema.scale,
+    "recipe": overlay.recipe,
+    "dataset": dataset.schema,
+    "scale": overlay.scale,
     "runner": runner.schema,
-    "machine": machine_schema,
-    "report": _report,
+    "machine": machine.schema,
+    "report": report.schema,
 }
-
-
-def schema_of(kind: str) -> Schema:
-    return {"$schema": schema.DRAFT, **SCHEMAS[kind]()}
 
 
 def published(kind: str) -> Schema:
     """What stands in it more than once stands under `definitions`."""
-    whole = schema_of(kind)
+    whole = SCHEMAS[kind]()
     counts = Counter(map(_text, _parts(whole)))
     names: dict[str, str] = {}
     definitions: Schema = {}

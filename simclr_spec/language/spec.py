@@ -13,7 +13,7 @@ from simclr_spec.core.errors import Fault, SpecError, did_you_mean
 from simclr_spec.language import schema
 from simclr_spec.language.coordinates import matches
 from simclr_spec.language.document import Document, Path, load
-from simclr_spec.language.settings import Setting, leaves
+from simclr_spec.language.setting import Setting, leaves
 
 __all__ = ["MOST_ENCODERS", "Encoder", "Reference", "Spec", "Stage", "read_spec"]
 

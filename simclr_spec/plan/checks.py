@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from simclr_spec.core.errors import Fault
 from simclr_spec.core.words import counted
-from simclr_spec.language.settings import Setting, fault_at
+from simclr_spec.language.setting import Setting, fault_at
 from simclr_spec.language.spec import Stage
 
 Settings = Mapping[str, Setting]

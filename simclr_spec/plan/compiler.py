@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from simclr_spec.core.errors import Fault, SpecError
 from simclr_spec.language.document import MOST_FAULTS
-from simclr_spec.language.settings import Overlay
+from simclr_spec.language.overlay import Overlay
 from simclr_spec.language.spec import Spec, read_spec
 from simclr_spec.plan.expand import expand
 from simclr_spec.plan.resolve import UNSCALED, Resolver, concerns

@@ -9,9 +9,10 @@ from typing import Any
 
 from simclr_spec.core.errors import Fault, SpecError
 from simclr_spec.language.coordinates import KEYS, matches, show, show_value
+from simclr_spec.language.dataset import label_lists
 from simclr_spec.language.document import Path
 from simclr_spec.language.schema import LABELLED
-from simclr_spec.language.settings import Setting, fault_at, label_lists
+from simclr_spec.language.setting import Setting, fault_at
 from simclr_spec.language.spec import Reference, Spec, Stage
 from simclr_spec.plan.checks import check
 from simclr_spec.plan.fingerprint import fingerprint

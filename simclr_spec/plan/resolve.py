@@ -10,12 +10,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simclr_spec.core.errors import Fault, SpecError, UsageError, did_you_mean
+from simclr_spec.core.fields import Schema
 from simclr_spec.language import schema
 from simclr_spec.language.coordinates import matches
+from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.declared import absolute, is_path, names, unknown
 from simclr_spec.language.document import Document, toml_value, value_fault
-from simclr_spec.language.settings import Overlay, Setting, coerce, fault_at, read_dataset, read_overlay
+from simclr_spec.language.overlay import Overlay, read_overlay
+from simclr_spec.language.setting import Setting, coerce, fault_at
 from simclr_spec.language.spec import Spec, Stage
+from simclr_spec.language.written import settable
 from simclr_spec.stages.kinds import KINDS
 
 COORDINATE_FIELDS = {"head_layers": "head.layers", "head_width": "head.width", "from_layer": "from_layer"}
@@ -260,7 +264,7 @@ def _target(key: str, spec: Spec) -> tuple[str | None, str]:
     return (first, rest) if rest and (first in spec.stages or first in KINDS) else (None, key)
 
 
-def _fields(target: str | None, spec: Spec) -> dict[str, schema.Schema]:
+def _fields(target: str | None, spec: Spec) -> dict[str, Schema]:
     kinds = {stage.kind for stage in spec.stages.values() if target in (None, stage.name, stage.kind)}
     return {field: leaf for kind in sorted(kinds) for field, leaf in schema.fields(kind).items()}
 
@@ -275,7 +279,7 @@ def _override(text: str, spec: Spec) -> Override:
     value = written_value(written)
     target, name = _target(key, spec)
     leaf = _known(name, target, spec, shown)
-    fault = value_fault(name, value, schema.settable(leaf))
+    fault = value_fault(name, value, settable(leaf))
     if fault:
         raise SpecError([Fault(shown, 0, 0, fault)])
     return Override(target, name, Setting(coerce(value, leaf), "--set", text=shown))
@@ -289,7 +293,7 @@ def written_value(text: str) -> Any:
         return text
 
 
-def _known(name: str, target: str | None, spec: Spec, shown: str) -> schema.Schema:
+def _known(name: str, target: str | None, spec: Spec, shown: str) -> Schema:
     """The schema of a field that --set names, or a SpecError."""
     known = _fields(target, spec)
     if target and not known:

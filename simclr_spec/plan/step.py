@@ -10,7 +10,7 @@ from typing import Any
 
 from simclr_spec.core.errors import UsageError
 from simclr_spec.language.coordinates import Selector, matches
-from simclr_spec.language.settings import Setting
+from simclr_spec.language.setting import Setting
 from simclr_spec.plan.fingerprint import digest
 
 

@@ -104,16 +104,14 @@ class AugmentConfig:
     blur_kernel: float = described("blur kernel as a share of the image side", SHARE)
     blur_border: Literal["zero", "reflect"] = described("what the blur sees beyond the border: black, or the image mirrored")
     autoaugment: bool = described("AutoAugment's ImageNet policy after crop and flip (library code)")
-    test_crop: float = described(
-        "central share of the shorter side at evaluation; 1 = the whole image", exclusiveMinimum=0, maximum=1
-    )
+    test_crop: float = described("central share of the shorter side at evaluation; 1 = the whole image", POSITIVE, maximum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsConfig:
     """Which training images have labels. Exactly one of `fraction`, `per_class` is set; `list` pins a published list."""
 
-    fraction: float | None = described("share of the training images", exclusiveMinimum=0, maximum=1)
+    fraction: float | None = described("share of the training images", POSITIVE, maximum=1)
     per_class: int | None = described("labelled images per class", minimum=1)
     sampler: Literal["balanced", "list"] = described(
         "class-balanced nested sampler (revision 1), or a published list of file names"

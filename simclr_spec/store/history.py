@@ -19,8 +19,8 @@ from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.files import read_json, write_json
 from simclr_spec.data import roots as data_roots
 from simclr_spec.language.coordinates import Selector
+from simclr_spec.language.dataset import COUNTED, counted
 from simclr_spec.language.declared import absolute, is_path
-from simclr_spec.language.settings import COUNTED, counted
 from simclr_spec.plan import Step
 from simclr_spec.plan.resolve import written_value
 from simclr_spec.store.layout import Store

@@ -13,9 +13,9 @@ from simclr_spec.core.files import write_atomic
 from simclr_spec.data import digests
 from simclr_spec.data.roots import find
 from simclr_spec.language import declared
+from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.document import parse
 from simclr_spec.language.document.positions import STRING, scan
-from simclr_spec.language.settings import read_dataset
 from simclr_spec.store.history import located, where
 from simclr_spec.store.layout import Store
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simclr_spec.language.settings import read_overlay
+from simclr_spec.language.overlay import read_overlay
 from simclr_spec.plan import compile
 
 # One line each: field, value, status. Where a stage has no line of its own, that of all stages holds.

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from simclr_spec.cli.main import main
 from simclr_spec.cli.show.reference import put_into
-from simclr_spec.language import declared, runner, schema
+from simclr_spec.language import declared, overlay, runner, schema
+from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.document import DEEPEST, MOST_ENTRIES, MOST_KEYS, MOST_VALUES, load
 from simclr_spec.language.machine import read_machine
-from simclr_spec.language.settings import read_dataset
 from simclr_spec.language.spec import MOST_ENCODERS
 from simclr_spec.plan import compile
 from simclr_spec.plan.expand import MOST_COMPARISONS, MOST_STEPS
@@ -29,7 +29,7 @@ def test_examples_run(kind: str, text: str, tmp_path: Path, monkeypatch: pytest.
     file = tmp_path / "example.toml"
     file.write_text(text, encoding="utf-8")
     if kind == "recipe":
-        assert load("recipe", str(file), schema.recipe).data["title"] == "An excerpt"
+        assert load("recipe", str(file), overlay.recipe).data["title"] == "An excerpt"
     elif kind == "scale":
         step = next(step for step in compile(["table1"], scale=str(file)).steps if step.kind == "finetune")
         assert step.params["epochs"] == 6.0
@@ -107,14 +107,14 @@ def test_every_key_of_a_stage_is_described() -> None:
     (stage,) = schema.spec()["properties"]["stages"]["patternProperties"].values()
     keys = {"dataset", "from_layer"}  # a recipe has these too, with another meaning
     for kind, one in zip(KINDS, stage["oneOf"], strict=True):
-        keys |= one["properties"].keys() - schema.recipe()["properties"][kind]["properties"].keys()
+        keys |= one["properties"].keys() - overlay.recipe()["properties"][kind]["properties"].keys()
     assert keys >= {"kind", *schema.ROLES.values(), "label_fraction"}
     assert keys | KINDS.keys() <= described("### Stages") | {"description"}
 
 
 def test_every_key_of_recipes_and_scales_is_described() -> None:
     """`KIND` stands for the kinds; title, description and data set are described as a spec's."""
-    keys = (schema.recipe()["properties"].keys() | schema.scale()["properties"].keys()) - {"$schema", *KINDS}
+    keys = (overlay.recipe()["properties"].keys() | overlay.scale()["properties"].keys()) - {"$schema", *KINDS}
     assert keys >= {"common", "machine"}
     assert keys - {"title", "description", "dataset"} | {"KIND", "KIND.rules", "when"} <= described(
         "## Where a value comes from"

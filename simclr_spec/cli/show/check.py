@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from simclr_spec.core.errors import Fault, SpecError, UsageError
 from simclr_spec.core.words import counted
 from simclr_spec.language import declared, runner
+from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.declared import Kind
 from simclr_spec.language.document import load, parse
 from simclr_spec.language.document.kinds import kind_of
 from simclr_spec.language.document.validator import validator
+from simclr_spec.language.overlay import read_overlay
 from simclr_spec.language.schemas import SCHEMAS
-from simclr_spec.language.settings import read_dataset, read_overlay
 from simclr_spec.plan import compile
 
 

@@ -18,9 +18,9 @@ from simclr_spec.data import digests
 from simclr_spec.data.roots import data_roots, label_list
 from simclr_spec.dispatch.slots import nvidia_smi, slots
 from simclr_spec.language import declared
+from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.document import parse
 from simclr_spec.language.runner import Local
-from simclr_spec.language.settings import read_dataset
 from simclr_spec.stages.common import DatasetConfig
 from simclr_spec.store import first_look
 from simclr_spec.store.layout import Store

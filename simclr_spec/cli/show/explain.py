@@ -11,7 +11,7 @@ from simclr_spec.core.errors import UsageError, did_you_mean
 from simclr_spec.core.words import counted
 from simclr_spec.language import declared, schema
 from simclr_spec.language.coordinates import show as show_coordinates
-from simclr_spec.language.settings import Setting
+from simclr_spec.language.setting import Setting
 from simclr_spec.plan import Step
 from simclr_spec.stages.kinds import KINDS
 

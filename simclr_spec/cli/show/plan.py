@@ -18,7 +18,7 @@ from simclr_spec.core.words import counted, size
 from simclr_spec.dispatch.room import crowded
 from simclr_spec.language.coordinates import show
 from simclr_spec.language.declared import is_path
-from simclr_spec.language.settings import Setting
+from simclr_spec.language.setting import Setting
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.compiler import UNSCALED_TITLE
 from simclr_spec.plan.cost import costs, likeness

@@ -22,6 +22,11 @@ class Document:
     is_json: bool
     folder: FilePath | None = None
 
+    @property
+    def content(self) -> dict[str, Any]:
+        """The data without the file's schema, which is for editors."""
+        return {key: value for key, value in self.data.items() if key != "$schema"}
+
     @cached_property
     def places(self) -> Places:
         """Scanned when first asked for."""
