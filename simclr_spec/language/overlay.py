@@ -1,14 +1,16 @@
 """Recipes and scales: values per kind of stage, and rules for Steps of some coordinates."""
 
 # No `from __future__ import annotations`: see core/fields.py.
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, reduce
 from pathlib import Path
 from typing import Literal
 
+from simclr_spec.core.errors import SpecError, UsageError
 from simclr_spec.core.fields import NAME, TEXT, Schema, described, file_schema, properties, required, table
 from simclr_spec.language.coordinates import Coordinates, selector_schema, show
+from simclr_spec.language.declared import absolute
 from simclr_spec.language.document import Document, load, referred
 from simclr_spec.language.schema import common_fields, fields, settings
 from simclr_spec.language.setting import Setting, leaves
@@ -32,8 +34,10 @@ class Overlay:
     title: str
     settings: Mapping[str, Mapping[str, Setting]]
     rules: Mapping[str, tuple[Rule, ...]]
-    dataset: str | None = None
-    machine: str | None = None
+    dataset: str | None
+    names_dataset: Document
+    """the file in which `dataset` stands: this one, or one that it extends"""
+    machine: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,7 @@ class RecipeKeys:
 
     title: str = described("one line", TEXT)
     description: str = described("more lines", TEXT, default="")
+    extends: str | None = described("name or path of the recipe on top of which this one stands", NAME, default=None)
     dataset: str | None = described("data set of the recipe", NAME, default=None)
 
 
@@ -78,17 +83,53 @@ def _schema(keys: type[RecipeKeys | ScaleKeys], wrap: Callable[[Schema], Schema]
 
 
 def read_overlay(kind: Literal["recipe", "scale"], name: str, folder: Path | None) -> Overlay:
-    """Raises SpecError or UsageError."""
-    document = load(kind, name, recipe if kind == "recipe" else scale, folder)
+    """A recipe stands on those that it extends. Raises SpecError or UsageError."""
+    documents = [load(kind, name, recipe if kind == "recipe" else scale, folder)]
+    while (extended := _extended(documents)) is not None:
+        documents.append(extended)
+    return reduce(_on_top, (_overlay(kind, document) for document in reversed(documents)))
+
+
+def _extended(documents: Sequence[Document]) -> Document | None:
+    """The recipe that the last of these extends. Raises SpecError at the name of none, or of one that stands above."""
+    document = documents[-1]
+    if "extends" not in document.data:
+        return None
+    try:
+        extended = load("recipe", document.data["extends"], recipe, document.folder)
+    except UsageError as error:
+        raise SpecError([document.fault(("extends",), str(error))]) from None
+    names = [absolute(above.name) for above in documents]
+    if (name := absolute(extended.name)) in names:
+        cycle = [*(above.name for above in documents[names.index(name) :]), extended.name]
+        sentence = f"these recipes extend each other: {' → '.join(cycle)}" if len(cycle) > 2 else "this recipe extends itself"
+        raise SpecError([document.fault(("extends",), sentence)])
+    return extended
+
+
+def _on_top(extended: Overlay, overlay: Overlay) -> Overlay:
+    """The extended recipe with another one's values on top of it, table by table, and that one's rules after its own."""
+    names = overlay if overlay.dataset is not None else extended
+    return replace(
+        overlay,
+        dataset=names.dataset,
+        names_dataset=names.names_dataset,
+        settings={kind: {**extended.settings[kind], **values} for kind, values in overlay.settings.items()},
+        rules={kind: (*extended.rules[kind], *rules) for kind, rules in overlay.rules.items()},
+    )
+
+
+def _overlay(kind: Literal["recipe", "scale"], document: Document) -> Overlay:
+    """Of one file alone."""
+    common = dict(leaves(document, ("common",), common_fields(), kind))
+    stages = {stage: dict(leaves(document, (stage,), fields(stage), kind)) for stage in KINDS}
     return Overlay(
         document=document,
         title=document.data["title"],
-        settings={
-            "common": dict(leaves(document, ("common",), common_fields(), kind)),
-            **{stage: dict(leaves(document, (stage,), fields(stage), kind)) for stage in KINDS},
-        },
+        settings={"common": common, **stages},
         rules={stage: _rules(document, stage, kind) for stage in KINDS},
         dataset=document.data.get("dataset"),
+        names_dataset=document,
         machine=referred(document, "machine"),
     )
 

@@ -69,7 +69,7 @@ class Resolver:
             self.scale = read_overlay("scale", scale, None)
         elif scale is None and spec.scale is not None and spec.scale != UNSCALED:
             self.scale = self._named("scale", spec.scale)
-        for document in (self.recipe.document, spec.document, *([self.scale.document] if self.scale else [])):
+        for document in (self.recipe.names_dataset, spec.document, *([self.scale.document] if self.scale else [])):
             _check_dataset_name(document)
         self.overrides = [_override(text, spec) for text in sets]
         if self.scale is not None and self.scale.dataset is not None:
@@ -125,7 +125,7 @@ class Resolver:
                 raise SpecError([fault_at(asked, str(error))]) from None
             first = self.recipe.dataset or self.spec.dataset
             if first is not None and first != asked.value:
-                said = Setting(first, "recipe", self.recipe.document, ("dataset",))
+                said = Setting(first, "recipe", self.recipe.names_dataset, ("dataset",))
                 facts["dataset.name"] = replace(asked, value=facts["dataset.name"].value, recipe=said)
             self._datasets[key] = facts
         return self._datasets[key]
@@ -142,7 +142,8 @@ class Resolver:
         if self.spec.dataset is not None:
             return Setting(self.spec.dataset, "spec", document, ("dataset",)), document.folder
         if self.recipe.dataset is not None:
-            return Setting(self.recipe.dataset, "recipe", self.recipe.document, ("dataset",)), self.recipe.document.folder
+            document = self.recipe.names_dataset
+            return Setting(self.recipe.dataset, "recipe", document, ("dataset",)), document.folder
         return None, None
 
     def overrides_of(self, stage: Stage) -> Iterator[Override]:
