@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from simclr_spec.core.splitmix import AUTOAUGMENT, BLUR, PIXELS
 from simclr_spec.stages.common import AugmentConfig
 from simclr_spec.train.data.device import sent
-from simclr_spec.train.random import AUTOAUGMENT, BLUR, PIXELS, bits, uniform
+from simclr_spec.train.random import bits, uniform
 from simclr_spec.train.views import colour
 from simclr_spec.train.views.crop import centre_boxes, random_boxes, resized
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from simclr_spec.core.splitmix import CROP
 from simclr_spec.stages.common import AugmentConfig
 from simclr_spec.train.data.device import sent
-from simclr_spec.train.random import CROP, uniform
+from simclr_spec.train.random import uniform
 
 _ATTEMPTS = 100  # of tensorflow's law; then the whole image
 _DENSE = 64  # up to this width a dense matrix for each image is the fastest on a CPU; beyond, four taps a pixel
