@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from simclr_spec.core.errors import DataError
+from simclr_spec.core.errors import DataError, Interrupted
 from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json
 from simclr_spec.stages.common import DatasetConfig, TrainingConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Attempt, RunFolder, Store
-from simclr_spec.train import Interrupted, distributed
+from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import Checkpoint, checkpoints, delete_checkpoints, write_checkpoint, write_tensors
 from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.attempt import Record, Stop, now
