@@ -71,7 +71,7 @@ def test_knn_of_raw_digits_is_good() -> None:
 CASES: list[tuple[str, dict[str, Any]]] = [("supervised", {}), ("pretrain", {"linear_head": True, "memory__enabled": True})]
 
 
-def disturbed(kind: str, overrides: dict[str, Any]) -> tuple[Stage[Any], datasets.Images]:
+def disturbed(kind: str, overrides: dict[str, Any]) -> tuple[Stage[Any], datasets.ImageSet]:
     """A stage in training mode but for one module, with BN away from 1 and 0, and its images."""
     config = build(KINDS[kind], step(kind, test_images=30, **overrides))
     torch.manual_seed(0)

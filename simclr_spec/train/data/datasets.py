@@ -24,7 +24,7 @@ from simclr_spec.train.random import permutation
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageSet:
     """Both splits of a data set: uint8 (N, 3, H, W), or files; photos.parts gives batches of either."""
 
     train: Tensor | Files
@@ -38,13 +38,15 @@ class Images:
         """CLASS/FILE, where images are files."""
         return None if self.listing is None else self.listing.train.files
 
-    def to(self, device: torch.device | str) -> Images:
+    def to(self, device: torch.device | str) -> ImageSet:
         """The same images and labels living on a device."""
         names = ("train", "train_labels", "test", "test_labels")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
-def load(dataset: DatasetConfig, roots: Sequence[str] = (), orientation: str = "stored", store: Store | None = None) -> Images:
+def load(
+    dataset: DatasetConfig, roots: Sequence[str] = (), orientation: str = "stored", store: Store | None = None
+) -> ImageSet:
     """The data set, checked against the numbers and the digest of its declaration. Raises DataError.
 
     What the store knows of the files is not read again."""
@@ -60,28 +62,28 @@ def load(dataset: DatasetConfig, roots: Sequence[str] = (), orientation: str = "
     return as_tensors(found, orientation)
 
 
-def as_tensors(found: Arrays | Listing, orientation: str = "stored") -> Images:
+def as_tensors(found: Arrays | Listing, orientation: str = "stored") -> ImageSet:
     """What a loader has read; image files are opened when they are needed."""
     labels = [torch.as_tensor(split.labels, dtype=torch.int64) for split in (found.train, found.test)]
     if isinstance(found, Listing):
         train, test = (Files(split.paths(), orientation=orientation) for split in (found.train, found.test))
-        return Images(train, labels[0], test, labels[1], found)
-    return Images(torch.from_numpy(found.train.pixels), labels[0], torch.from_numpy(found.test.pixels), labels[1])
+        return ImageSet(train, labels[0], test, labels[1], found)
+    return ImageSet(torch.from_numpy(found.train.pixels), labels[0], torch.from_numpy(found.test.pixels), labels[1])
 
 
-def seen(dataset: DatasetConfig, images: Images, store: Store, tell: digests.Tell) -> str | None:
+def seen(dataset: DatasetConfig, images: ImageSet, store: Store, tell: digests.Tell) -> str | None:
     """The digest to be recorded with a result: that of images which nothing declares. Those of other loaders never change."""
     return _digest(dataset, images, store, tell) if undeclared(dataset.loader, dataset.digest) else None
 
 
-def unchanged(dataset: DatasetConfig, images: Images, store: Store, before: str | None) -> bool:
+def unchanged(dataset: DatasetConfig, images: ImageSet, store: Store, before: str | None) -> bool:
     """Whether files still hold what they held when training began: `before` is what was `seen`, unless the digest is declared.
 
     Asks each file for its size and time, and reads those that changed."""
     return images.listing is None or _digest(dataset, images, store) == (dataset.digest or before)
 
 
-def _digest(dataset: DatasetConfig, images: Images, store: Store, tell: digests.Tell | None = None) -> str:
+def _digest(dataset: DatasetConfig, images: ImageSet, store: Store, tell: digests.Tell | None = None) -> str:
     """Of image files as they are now."""
     loader = LOADERS[dataset.loader]
     folder = loader.find(dataset.name, data_roots(), labelled=dataset.labelled)

@@ -27,9 +27,9 @@ def execute(path: Path) -> None:
     with _leased(folder) as mine, stopping(folder) as stop:
         if mine:
             folder.settle()
-        if not distributed.tell(mine and not folder.done):
+        if not distributed.broadcast(mine and not folder.done):
             return
-        attempt = distributed.tell(folder.new_attempt() if distributed.rank() == 0 else Attempt(folder.path))
+        attempt = distributed.broadcast(folder.new_attempt() if distributed.rank() == 0 else Attempt(folder.path))
         with recorded(attempt) as record:
             train(Work(folder, attempt, step, device, stop, record))
     if stop.asked:
