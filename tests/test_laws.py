@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import simclr_spec
 from simclr_spec import train
+from simclr_spec.data import loaders
+from simclr_spec.data.registry import LOADERS
 from simclr_spec.language import coordinates, declared, runner, schemas
 from simclr_spec.stages import network
 from simclr_spec.stages.common import AugmentConfig, DatasetConfig, EncoderConfig, HeadConfig, LabelsConfig
 from simclr_spec.stages.kinds import KINDS, METRICS
 from simclr_spec.stages.pretrain import MemoryConfig
 from simclr_spec.train import optim
-from simclr_spec.train.data import datasets
 from simclr_spec.train.loop import fit
 from simclr_spec.train.model import encoder
 from simclr_spec.train.views import colour
@@ -33,7 +37,7 @@ def test_tables_of_the_training() -> None:
     assert OPTIONS["colour"] == colour.OPERATIONS.keys()
     assert OPTIONS["depth"] == encoder.BLOCKS.keys()
     assert encoder.BLOCKS == network._BLOCKS
-    assert OPTIONS["loader"] == {"digits", *datasets._LOADERS}
+    assert OPTIONS["loader"] == LOADERS.keys()
     for scaling in OPTIONS["learning_rate_scaling"]:
         config: Any = SimpleNamespace(learning_rate=1.0, learning_rate_scaling=scaling)
         assert optim.peak_learning_rate(config, 512) > 0
@@ -59,3 +63,30 @@ def test_every_option_but_one_is_asked_for() -> None:
     assert {
         name: OPTIONS[name] - words for name, words in asked.items() if len(OPTIONS[name] - words) != (name not in ALL_ASKED)
     } == {}
+
+
+def test_no_loader_is_named_outside_its_own_file() -> None:
+    """A loader is one file: nothing else asks which one it has."""
+    package = Path(simclr_spec.__file__).parent
+    named = [
+        f"{file.relative_to(package)}:{node.lineno}: {node.value!r}"
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in LOADERS and file.parent != package / "data" / "loaders"
+    ]
+    assert named == []
+
+
+def test_a_loader_is_one_file(tmp_path: Path) -> None:
+    """A file more in loaders/ is a loader more, which data-set files may name."""
+    folder = Path(loaders.__file__).parent
+    text = (folder / "digits.py").read_text(encoding="utf-8")
+    (tmp_path / "more.py").write_text(text.replace('name = "digits"', 'name = "more"'), encoding="utf-8")
+    code = (
+        f"from simclr_spec.data import loaders; loaders.__path__.append({str(tmp_path)!r})\n"
+        "from simclr_spec.stages.common import DatasetConfig\n"
+        "from typing import get_args, get_type_hints\n"
+        "print(get_args(get_type_hints(DatasetConfig)['loader']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "('digits', 'more', 'cifar10', 'image_folder')\n"

@@ -60,6 +60,10 @@ class TrainingError(SimclrSpecError):
     """A Step that cannot go on; never retried by itself."""
 
 
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """The Step was asked to stop (SIGTERM or SIGUSR2); its checkpoint is written and the next attempt goes on from there."""
+
+
 def did_you_mean(word: object, choices: Iterable[object]) -> str:
     """'; did you mean 'epochs'?' for a near miss, else the empty string."""
     import difflib

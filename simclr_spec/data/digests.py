@@ -14,13 +14,17 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from simclr_spec.core.cores import cores
 from simclr_spec.core.errors import DataError
 from simclr_spec.core.files import write_atomic
 from simclr_spec.core.words import shown
 from simclr_spec.data import listing
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Tell = Callable[[str], object]
 _FORMAT = 1
@@ -44,16 +48,7 @@ class Known:
     digest: str
 
 
-def today(
-    folder: Path, cache: Path | None = None, *, labelled: bool = True, rehash: bool = False, tell: Tell | None = None
-) -> str:
-    """The digest of an image folder as it is now; `cache` is Store.hashes_of(folder). Raises DataError, naming the file."""
-    found = listing.read(folder.absolute(), labelled=labelled)
-    splits = [(split.paths(), split.labels) for split in (found.train, found.test)]
-    return digest(splits, cache, rehash=rehash, tell=tell)
-
-
-def digest(
+def of_files(
     splits: Iterable[tuple[Sequence[str | Path], Sequence[int]]],
     cache: Path | None = None,
     *,
@@ -84,6 +79,16 @@ def digest(
     return sha.hexdigest()
 
 
+def of_arrays(splits: Iterable[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> str:
+    """SHA-256 over the splits in turn: the pixels' shape and a line end, the pixels, the labels as little-endian int64."""
+    sha = sha256()
+    for pixels, labels in splits:
+        sha.update(f"{pixels.shape}\n".encode())
+        sha.update(pixels.data)
+        sha.update(labels.astype("<i8").tobytes())
+    return sha.hexdigest()
+
+
 def _twins(splits: Sequence[tuple[Sequence[str | Path], Sequence[int]]], hashes: Sequence[bytes]) -> Iterator[str]:
     """Of the same bytes: test images that are trained on, training images that have two classes."""
     (train, labels), *others = splits
@@ -106,11 +111,6 @@ def last_look(cache: Path) -> Known | None:
     with suppress(FileNotFoundError), cache.open("rb") as file:
         return _head(file)
     return None
-
-
-def undeclared(loader: str, digest: str) -> bool:
-    """Whether nothing says which images these are: a folder without a digest. The other loaders check what they read."""
-    return loader == "image_folder" and not digest
 
 
 def wrong(name: str, found: str, declared: str) -> DataError:

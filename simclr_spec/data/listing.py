@@ -80,14 +80,6 @@ class _Found:
         return not (self.images or self.foreign or self.folders or self.broken)
 
 
-def read(folder: Path, *, labelled: bool = True) -> Listing:
-    """The images of a folder without fault. Raises DataError with the faults."""
-    found = scan(folder, labelled=labelled)
-    if found.faults:
-        raise DataError("\n".join(found.faults))
-    return found
-
-
 def scan(folder: Path, *, labelled: bool = True) -> Listing:
     """The images of a folder, and the faults of the rest. Raises no error."""
     return _classified(folder) if labelled else _pile(folder)

@@ -18,20 +18,8 @@ ENVIRONMENT = "SIMCLR_SPEC_DATA"
 HINT = f"say where it is with --data-root or {ENVIRONMENT}"
 Counts = tuple[int, int | None, int | None]
 """Training images, test images, classes; None and None for images without labels."""
-_SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "eval")
-"""What people call the two folders, in any case."""
 LISTS = "imagenet_subsets"
 """Folder of the published label lists under a root."""
-CIFAR10_FOLDER = "cifar-10-batches-py"
-CIFAR10_FILES = {
-    "data_batch_1": 31_035_704,
-    "data_batch_2": 31_035_320,
-    "data_batch_3": 31_035_999,
-    "data_batch_4": 31_035_696,
-    "data_batch_5": 31_035_623,
-    "test_batch": 31_035_526,
-}
-"""Bytes of each of the original files."""
 
 
 def data_roots(given: Sequence[str] = ()) -> list[str]:
@@ -85,42 +73,7 @@ def divided(root: str) -> tuple[str | None, str]:
     return name, folder
 
 
-def find(loader: str, name: str, roots: Sequence[str], *, labelled: bool = True) -> Path | None:
-    """The folder that a loader reads; None for a loader that needs none. Raises DataError where it is not, or not whole.
-
-    Images that are not `labelled` need no folder val.
-    """
-    if loader == "digits":
-        return None
-    places = folders(name, roots)
-    if loader == "cifar10":
-        found = next((place / CIFAR10_FOLDER for place in places if (place / CIFAR10_FOLDER).is_dir()), None)
-        if found is None:
-            raise missing(f"data set '{name}' (folder {CIFAR10_FOLDER})", places, _others(name, roots))
-        for file in CIFAR10_FILES:
-            if not (found / file).is_file():
-                raise MissingDataError(f"{found / file} is missing: {HINT}")
-        return found
-    splits, what = (
-        (("train", "val"), "folders train and val, one subfolder a class") if labelled else (("train",), "folder train")
-    )
-    found = next((place for place in places if all((place / split).is_dir() for split in splits)), None)
-    if found is None:
-        raise missing(f"data set '{name}' ({what})", places, _misnamed(splits, places) or _others(name, roots))
-    return found
-
-
-def _misnamed(splits: Sequence[str], places: Sequence[Path]) -> str:
-    """`data/pets has test and train, but …` where folders of other names may be the splits."""
-    for place in places:
-        names = sorted(path.name for path in place.iterdir() if path.name.lower() in _SPLITS) if place.is_dir() else []
-        if names:
-            wanted = " and ".join(splits)
-            return f"{place} has {' and '.join(names)}, but needs folders named {wanted}; if it is another, "
-    return ""
-
-
-def _others(name: str, roots: Sequence[str]) -> str:
+def others(name: str, roots: Sequence[str]) -> str:
     """Which data sets the roots are for that are not for this one: its name may be misspelt, or a folder's name hold a `=`."""
     owners = [f"'{owner}'" for owner, _ in map(divided, roots) if owner not in (None, name)]
     return f"NAME=DIR was given for {', '.join(dict.fromkeys(owners))}; " if owners else ""

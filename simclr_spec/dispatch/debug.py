@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from simclr_spec.core.errors import SimclrSpecError
+from simclr_spec.core.errors import Interrupted, SimclrSpecError
 from simclr_spec.dispatch.board import Board, Watcher, in_other_hands, last_error
 from simclr_spec.language.runner import Runner
 from simclr_spec.store.layout import Store
@@ -13,7 +13,7 @@ from simclr_spec.store.layout import Store
 
 def run_here(board: Board, store: Store, runner: Runner, environment: Mapping[str, str], watcher: Watcher) -> bool:  # noqa: ARG001
     """True when it was stopped by Ctrl-C or SIGTERM. Errors that are not the user's are not caught."""
-    from simclr_spec.train import Interrupted, execute
+    from simclr_spec.train.loop.execute import execute
 
     os.environ.update(environment)
     for task in board.tasks.values():

@@ -7,7 +7,6 @@ train step.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import queue
@@ -20,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from simclr_spec.core.errors import SimclrSpecError
+from simclr_spec.core.errors import Interrupted, SimclrSpecError
 
 
 def work(address: str, number: int) -> None:
@@ -42,9 +41,8 @@ def _serve(channel: socket.socket, address: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save yet: leave at once
     threading.Thread(target=_listen, args=(channel, address, folders, stop), daemon=True).start()
 
-    from simclr_spec.train import Interrupted, execute
+    from simclr_spec.train.loop.execute import execute  # torch, before the first Step's clock runs
 
-    importlib.import_module("simclr_spec.train.loop.execute")  # torch, before the first Step's clock runs
     signal.signal(signal.SIGTERM, ask_to_stop)  # while a Step runs, the training wing has a handler of its own
     channel.sendall(b"idle\n")
     while (folder := folders.get()) is not None and not stop.is_set():

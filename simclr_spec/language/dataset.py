@@ -10,6 +10,9 @@ from typing import Any, cast
 
 from simclr_spec.core.errors import DataError, SpecError
 from simclr_spec.core.fields import NAME, TEXT, Schema, file_schema, listed, properties, table
+from simclr_spec.data.loader import FileLoader
+from simclr_spec.data.registry import LOADERS, USUAL
+from simclr_spec.data.roots import data_roots
 from simclr_spec.language.declared import absolute
 from simclr_spec.language.document import Document, load
 from simclr_spec.language.setting import Setting, leaves
@@ -48,7 +51,7 @@ def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str
     """
     document = load("dataset", name, schema, folder)
     known = properties(DatasetConfig)
-    usual = {"name": FilePath(document.name).stem, "loader": "image_folder", "digest": ""}
+    usual = {"name": FilePath(document.name).stem, "loader": USUAL, "digest": ""}
     facts = {key: Setting(value, "dataset", document) for key, value in usual.items()}
     facts.update(leaves(document, (), known, "dataset"))
     if "classes" in facts and facts["classes"].value is None:
@@ -61,17 +64,14 @@ def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str
 
 def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence[str]) -> dict[str, Setting]:
     """The numbers of an image folder, which its data-set file leaves out; the folder lies under a data root."""
-    from simclr_spec.data import listing
-    from simclr_spec.data.roots import data_roots, find
-
-    loader, name = facts["loader"].value, facts["name"].value
+    loader, name = LOADERS[facts["loader"].value], facts["name"].value
     labelled = "classes" in lacking or facts["classes"].value is not None
-    if loader != "image_folder":
+    if not isinstance(loader, FileLoader):
         raise SpecError([document.fault((), f"the file lacks the key {key!r}", key=True) for key in lacking])
     wanted = f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not written here, so the images are counted, but"
     try:
-        place = find(loader, name, data_roots(), labelled=labelled)
-        found = listing.scan(cast("FilePath", place), labelled=labelled)
+        place = cast("FilePath", loader.find(name, data_roots(), labelled=labelled))
+        found = loader.scan(place, labelled=labelled)
     except DataError as error:
         if not (before := COUNTED.get().get(absolute(document.name), {})).keys() >= set(lacking):
             raise SpecError([document.fault((), f"{wanted} {error}", key=True)]) from None

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from simclr_spec.core.errors import Fault
 from simclr_spec.core.words import counted
+from simclr_spec.data.registry import LOADERS
 from simclr_spec.language.setting import Setting, fault_at
 from simclr_spec.language.spec import Stage
 
@@ -54,8 +55,9 @@ def _unlabelled(stage: Stage, settings: Settings) -> list[Fault]:
         return [fault_at(one, f"{word} is 'none', but {other} is not: without labels nothing can be tested")]
     if classes.value is not None:
         return []
-    if settings["dataset.loader"].value != "image_folder":
-        return [fault_at(classes, f"{name.value} has classes: only an image_folder can be without")]
+    if not LOADERS[settings["dataset.loader"].value].needs_digest:
+        others = " or ".join(loader.name for loader in LOADERS.values() if loader.needs_digest)
+        return [fault_at(classes, f"{name.value} has classes: only an {others} can be without")]
     if stage.kind != "pretrain":
         sentence = f"the images of {name.value} have no classes, so [stages.{stage.name}] has nothing to learn"
         return [fault_at(classes, f"{sentence}: a {stage.kind} needs another dataset, or sort the images into classes")]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from simclr_spec.core.fields import POSITIVE, SHARE, described
+from simclr_spec.data.registry import LOADERS, LoaderName
 from simclr_spec.data.roots import Counts
 
 
@@ -17,7 +18,7 @@ class DatasetConfig:
     """Facts of a data set, from specs/datasets/; the digest identifies its images and labels."""
 
     name: str = described("name of the data-set file")
-    loader: Literal["digits", "cifar10", "image_folder"] = described("how the images are read")
+    loader: LoaderName = described("how the images are read")
     digest: str = described("SHA-256 of the manifest: every image and label, in order; empty = not verified")
     classes: int | None = described(
         "number of classes; none = images without labels, which pretraining alone can use", minimum=2
@@ -38,8 +39,8 @@ class DatasetConfig:
             return ""
         numbers, others = (["no" if count is None else f"{count:,}" for count in counts] for counts in (declared, found))
         told = "data set '{}' is declared with {} training and {} test images of {} classes".format(self.name, *numbers)
-        splits = [folder / split for split in ("train", "val")[: 2 if self.classes else 1]] if folder else []
-        where = f" in {' and '.join(map(str, splits))}" if self.loader == "image_folder" else ""
+        splits = LOADERS[self.loader].splits(folder, labelled=self.labelled) if folder else []
+        where = f" in {' and '.join(map(str, splits))}" if splits else ""
         return f"{told}{origin and f' ({origin})'}; found {others[0]}, {others[1]} and {others[2]}{where}"
 
 

@@ -24,7 +24,9 @@ from simclr_spec.core.files import read_json, write_json
 from simclr_spec.core.words import alike, shown
 from simclr_spec.data import label_lists, listing, pictures
 from simclr_spec.data.listing import Listing
-from simclr_spec.data.roots import CIFAR10_FILES, data_roots, find, label_list
+from simclr_spec.data.loader import FileLoader
+from simclr_spec.data.registry import LOADERS
+from simclr_spec.data.roots import data_roots, label_list
 from simclr_spec.plan import Step
 from simclr_spec.stages.common import DatasetConfig
 from simclr_spec.store.layout import Store
@@ -112,23 +114,18 @@ def told(faults: Sequence[str]) -> list[str]:
 
 def look(dataset: DatasetConfig, roots: Sequence[str], origin: str, store: Store | None = None, *, keep: bool = False) -> Look:
     """A data set looked at; `origin` is where its numbers are declared. Raises DataError where it is not found."""
-    folder = find(dataset.loader, dataset.name, data_roots(roots), labelled=dataset.labelled)
+    loader = LOADERS[dataset.loader]
+    folder = loader.find(dataset.name, data_roots(roots), labelled=dataset.labelled)
     if folder is None:
         return Look(None)
-    if dataset.loader == "cifar10":
-        return Look(folder, tuple(_other_sizes(folder)))
+    if not isinstance(loader, FileLoader):
+        return Look(folder, tuple(loader.faults(folder)))
     memory = _Memory(store, folder, dataset.labelled) if store else None
-    return _images(dataset, folder, origin, memory, keep)
+    return _images(loader, dataset, folder, origin, memory, keep)
 
 
-def _other_sizes(folder: Path) -> Iterator[str]:
-    for name, size in CIFAR10_FILES.items():
-        if (found := (folder / name).stat().st_size) != size:
-            yield f"{shown(folder / name)} is not the original file: it has {found:,} bytes, not {size:,}"
-
-
-def _images(dataset: DatasetConfig, folder: Path, origin: str, memory: _Memory | None, keep: bool) -> Look:
-    found = listing.scan(folder, labelled=dataset.labelled)
+def _images(loader: FileLoader, dataset: DatasetConfig, folder: Path, origin: str, memory: _Memory | None, keep: bool) -> Look:
+    found = loader.scan(folder, labelled=dataset.labelled)
     images = [*found.train.paths(), *found.test.paths()]
     others = [str(path) for path in found.ignored if path.is_file()]
     facts = dict(zip([*images, *others], listing.facts([*images, *others]), strict=True))

@@ -11,7 +11,7 @@ from typing import Any
 from simclr_spec.core.errors import SpecError, UsageError
 from simclr_spec.core.files import write_atomic
 from simclr_spec.data import digests
-from simclr_spec.data.roots import find
+from simclr_spec.data.registry import LOADERS
 from simclr_spec.language import declared
 from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.document import parse
@@ -27,13 +27,13 @@ def pin(name: str, store: Store, roots: Sequence[str] = (), *, rehash: bool = Fa
     with located(store, ()):  # what is not written is counted
         _, facts = read_dataset(name, None)
     loader, dataset = facts["dataset.loader"].value, facts["dataset.name"].value
-    if loader != "image_folder":
+    if not LOADERS[loader].needs_digest:
         raise UsageError(f"nothing to pin: the loader {loader} reads known files only")
     labelled = facts["dataset.classes"].value is not None
-    folder = find(loader, dataset, where(store, (), roots), labelled=labelled)
+    folder = LOADERS[loader].find(dataset, where(store, (), roots), labelled=labelled)
     assert folder is not None
     cache = store.hashes_of(folder, labelled=labelled) if store.path.is_dir() else None
-    digest = digests.today(folder, cache, labelled=labelled, rehash=rehash, tell=tell)
+    digest = LOADERS[loader].today(folder, cache, labelled=labelled, rehash=rehash, tell=tell)
     if not declared.is_path(name):
         return f"{folder}: the images of {name} are told by --set dataset.digest={digest}"
     if "dataset.digest" in facts and facts["dataset.digest"].value == digest:

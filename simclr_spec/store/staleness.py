@@ -10,18 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simclr_spec.core.errors import DataError
 from simclr_spec.core.files import read_json
 from simclr_spec.core.states import State
-from simclr_spec.data import roots as data_roots
+from simclr_spec.data import digests
+from simclr_spec.data.registry import LOADERS, undeclared
 from simclr_spec.plan import Step
 from simclr_spec.store.history import where
 from simclr_spec.store.layout import RunFolder, Store
-
-if TYPE_CHECKING:
-    from simclr_spec.data.digests import Tell
 
 MOST_FILES = 50_000
 """Of a folder at which plan, status and report look themselves; of a larger one they believe the last look."""
@@ -41,7 +39,7 @@ class Images:
         *,
         thorough: bool = False,
         rehash: bool = False,
-        tell: Tell | None = None,
+        tell: digests.Tell | None = None,
     ) -> None:
         self.store, self.specs, self.roots = store, specs, roots
         self.thorough, self.rehash, self.tell = thorough, rehash, tell
@@ -64,9 +62,7 @@ class Images:
 
     def _changed(self, dataset: Mapping[str, Any], folder: RunFolder) -> bool:
         """Whether a done Step recorded other images."""
-        from simclr_spec.data import digests
-
-        if not digests.undeclared(dataset["loader"], dataset["digest"]):
+        if not undeclared(dataset["loader"], dataset["digest"]):
             return False
         seen = (read_json(folder.result) or {}).get("data_digest")
         today = self._today(dataset) if seen else None
@@ -76,10 +72,8 @@ class Images:
         """Look at all image folders among these, so that no worker has to, or at those that declare a digest alone.
 
         Raises DataError for one that is not the declared one."""
-        from simclr_spec.data import digests
-
         for dataset in datasets:
-            if dataset["loader"] != "image_folder" or (declared and not dataset["digest"]):
+            if not LOADERS[dataset["loader"]].needs_digest or (declared and not dataset["digest"]):
                 continue
             today = self._today(dataset)
             if today and dataset["digest"] and today[1] != dataset["digest"]:
@@ -98,21 +92,19 @@ class Images:
 
     def _look(self, loader: str, name: str, labelled: bool) -> tuple[Path, str] | None:
         """The folder and its digest, where it is there and may be looked at."""
-        from simclr_spec.data import digests
-
         try:
-            folder = data_roots.find(loader, name, where(self.store, self.specs, self.roots), labelled=labelled)
+            folder = LOADERS[loader].find(name, where(self.store, self.specs, self.roots), labelled=labelled)
         except DataError:
             return None
         assert folder is not None
         cache = self.store.hashes_of(folder, labelled=labelled)
         if self.thorough:
-            return folder, digests.today(folder, cache, labelled=labelled, rehash=self.rehash, tell=self.tell)
+            return folder, LOADERS[loader].today(folder, cache, labelled=labelled, rehash=self.rehash, tell=self.tell)
         last = digests.last_look(cache)
         if last is None or last.files > MOST_FILES:
             return (folder, last.digest) if last else None
         with suppress(DataError):  # whoever trains is told
-            return folder, digests.today(folder, cache, labelled=labelled)
+            return folder, LOADERS[loader].today(folder, cache, labelled=labelled)
         return None
 
 

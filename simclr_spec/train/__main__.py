@@ -10,8 +10,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from simclr_spec.core.errors import SimclrSpecError
-from simclr_spec.train import Interrupted, execute
+from simclr_spec.core.errors import Interrupted, SimclrSpecError
+from simclr_spec.train.loop.execute import execute
 
 
 def main(folders: list[str]) -> int:

@@ -50,13 +50,13 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def share(batch: int) -> slice:
+def rank_slice(batch: int) -> slice:
     """The rows of a batch that this rank works on: equal, contiguous shares in the order of ranks."""
     size = batch // world_size()
     return slice(rank() * size, (rank() + 1) * size)
 
 
-def tell(value: T) -> T:
+def broadcast(value: T) -> T:
     """Rank 0's value, on every rank."""
     if world_size() == 1:
         return value
@@ -66,7 +66,7 @@ def tell(value: T) -> T:
     return result
 
 
-def any_rank(flag: bool) -> bool:
+def any_across_ranks(flag: bool) -> bool:
     """Whether the flag is up on some rank; every rank must ask."""
     if world_size() == 1:
         return flag

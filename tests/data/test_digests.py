@@ -16,10 +16,12 @@ from click.testing import CliRunner
 from simclr_spec.cli.main import main
 from simclr_spec.core.errors import DataError
 from simclr_spec.data import digests
+from simclr_spec.data.loaders.image_folder import LOADER
 from simclr_spec.stages.common import DatasetConfig
 from simclr_spec.store.layout import Store
-from simclr_spec.train.data import datasets
 from tests import tiny
+
+today = LOADER.today
 
 
 @pytest.fixture
@@ -49,11 +51,11 @@ def by_hand(folder: Path) -> str:
 
 def test_the_digest_is_that_of_the_files_and_labels_and_of_training(folder: Path, cache: Path) -> None:
     wanted = by_hand(folder)
-    assert digests.today(folder) == digests.today(folder, cache) == digests.today(folder, cache) == wanted
-    assert datasets.digest(datasets.image_folder(folder)) == wanted
+    assert today(folder) == today(folder, cache) == today(folder, cache) == wanted
+    assert LOADER.digest(LOADER.read(folder)) == wanted
     assert digests.last_look(cache) == digests.Known(1, 18, wanted)
     tiny.images(folder, 1)
-    assert digests.today(folder, cache) == by_hand(folder) != wanted
+    assert today(folder, cache) == by_hand(folder) != wanted
 
 
 def replaced_unseen(path: Path, keep: int = 0) -> None:
@@ -66,22 +68,22 @@ def replaced_unseen(path: Path, keep: int = 0) -> None:
 
 
 def test_a_second_look_reads_no_image_unless_told_to(folder: Path, cache: Path) -> None:
-    first = digests.today(folder, cache)
+    first = today(folder, cache)
     replaced_unseen(folder / "train" / "ant" / "0.png")
-    assert digests.today(folder, cache) == first
-    assert digests.today(folder, cache, rehash=True) == by_hand(folder) != first
-    assert digests.today(folder, cache) == by_hand(folder), "what was read again is remembered"
+    assert today(folder, cache) == first
+    assert today(folder, cache, rehash=True) == by_hand(folder) != first
+    assert today(folder, cache) == by_hand(folder), "what was read again is remembered"
 
 
 def test_what_is_known_of_one_file_is_not_taken_for_another(folder: Path, cache: Path) -> None:
-    digests.today(folder, cache)
+    today(folder, cache)
     one, other = folder / "train" / "ant" / "0.png", folder / "train" / "ant" / "1.png"
     one.rename(folder / "x.png")
     other.rename(one)
     (folder / "x.png").rename(other)
-    assert digests.today(folder, cache) == by_hand(folder)
+    assert today(folder, cache) == by_hand(folder)
     one.unlink()
-    assert digests.today(folder, cache) == by_hand(folder)
+    assert today(folder, cache) == by_hand(folder)
     assert digests.last_look(cache) == digests.Known(1, 17, by_hand(folder))
 
 
@@ -89,9 +91,9 @@ def test_a_file_of_this_moment_is_read_again(folder: Path, cache: Path) -> None:
     """Within its clock's tick it could change again, and keep its mtime."""
     path = folder / "val" / "bee" / "0.png"
     path.touch()
-    digests.today(folder, cache)
+    today(folder, cache)
     replaced_unseen(path)
-    assert digests.today(folder, cache) == by_hand(folder)
+    assert today(folder, cache) == by_hand(folder)
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", b'{"format": 2, "files": 18, "digest": ""}\n' + bytes(96), b"[1]\n", bytes(999)])
@@ -99,31 +101,31 @@ def test_a_damaged_memory_is_none(folder: Path, cache: Path, damage: bytes) -> N
     cache.parent.mkdir()
     cache.write_bytes(damage)
     assert digests.last_look(cache) is None
-    assert digests.today(folder, cache) == by_hand(folder)
+    assert today(folder, cache) == by_hand(folder)
     assert digests.last_look(cache) is not None
 
 
 def test_where_nothing_can_be_remembered_the_images_are_read(folder: Path, tmp_path: Path) -> None:
-    assert digests.today(folder, tmp_path / "no" / "store" / "x") == by_hand(folder)
+    assert today(folder, tmp_path / "no" / "store" / "x") == by_hand(folder)
     assert not (tmp_path / "no").exists()
 
 
 def test_images_that_are_there_twice_are_told(folder: Path) -> None:
     """Testing on what was trained on, and one image of two classes; not two of one class."""
     told: list[str] = []
-    digests.today(folder, tell=told.append)
+    today(folder, tell=told.append)
     assert told == []
     for place, twin in (("train/ant/0.png", "val/bee/1.png"), ("train/ant/1.png", "train/cat/0.png")):
         shutil.copy(folder / place, folder / twin)
     shutil.copy(folder / "train/bee/0.png", folder / "train/bee/1.png")
-    digests.today(folder, tell=told.append)
+    today(folder, tell=told.append)
     assert told == [
         f"test images that are trained on, byte for byte: 1 of 6, such as {folder}/val/bee/1.png, which is "
         f"{folder}/train/ant/0.png",
         f"training images of two classes, byte for byte: 1 of 12, such as {folder}/train/cat/0.png, which is "
         f"{folder}/train/ant/1.png",
     ]
-    digests.today(folder, labelled=False, tell=(piled := list[str]()).append)
+    today(folder, labelled=False, tell=(piled := list[str]()).append)
     assert piled == []
 
 
@@ -132,21 +134,22 @@ def test_an_image_that_cannot_be_read_is_named(folder: Path) -> None:
     path.unlink()
     path.symlink_to("/nowhere/x.png")
     with pytest.raises(DataError, match=rf"{path} is a link to /nowhere/x\.png, which is not there"):
-        digests.today(folder)
+        today(folder)
     with pytest.raises(DataError, match=rf"cannot read the image {path}: No such file or directory"):
-        digests.digest([([str(path)], [0])])  # gone since it was listed
+        digests.of_files([([str(path)], [0])])  # gone since it was listed
 
 
 def test_much_to_read_is_told_once(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "_MANY_BYTES", 1000)
     told: list[str] = []
     for _ in range(2):
-        digests.today(folder, cache, tell=told.append)
+        today(folder, cache, tell=told.append)
     assert told == ["reading 18 images (0 GB) once, to know them again"]
 
 
 def test_no_torch_is_loaded(folder: Path) -> None:
-    code = f"import sys, pathlib\nfrom simclr_spec.data.digests import today\ntoday(pathlib.Path({str(folder)!r}))\n"
+    code = "import sys, pathlib\nfrom simclr_spec.data.loaders.image_folder import LOADER\n"
+    code += f"LOADER.today(pathlib.Path({str(folder)!r}))\n"
     code += "print(not {'torch', 'numpy', 'pandas', 'PIL'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
 

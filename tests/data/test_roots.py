@@ -11,22 +11,24 @@ from click.testing import CliRunner
 from simclr_spec.cli.main import main
 from simclr_spec.core.errors import DataError
 from simclr_spec.data import roots as data_roots
+from simclr_spec.data.loaders import cifar10
+from simclr_spec.data.registry import LOADERS
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for file in data_roots.CIFAR10_FILES:
-        (tmp_path / data_roots.CIFAR10_FOLDER).mkdir(exist_ok=True)
-        (tmp_path / data_roots.CIFAR10_FOLDER / file).touch()
+    for file in cifar10.FILES:
+        (tmp_path / cifar10.FOLDER).mkdir(exist_ok=True)
+        (tmp_path / cifar10.FOLDER / file).touch()
     (tmp_path / "imagenet" / "train").mkdir(parents=True)
     (tmp_path / "imagenet" / "val").mkdir()
     return tmp_path
 
 
 def test_what_is_there_is_found_in_the_root_or_its_subfolder(root: Path) -> None:
-    assert data_roots.find("cifar10", "cifar10", [str(root)]) == root / "cifar-10-batches-py"
-    assert data_roots.find("image_folder", "imagenet", [str(root)]) == root / "imagenet"
-    assert data_roots.find("digits", "digits", []) is None
+    assert LOADERS["cifar10"].find("cifar10", [str(root)]) == root / "cifar-10-batches-py"
+    assert LOADERS["image_folder"].find("imagenet", [str(root)]) == root / "imagenet"
+    assert LOADERS["digits"].find("digits", []) is None
 
 
 def test_roots_come_from_the_option_then_the_environment_then_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,16 +60,16 @@ def test_a_root_is_a_folder_on_one_line(tmp_path: Path) -> None:
 
 def test_roots_of_other_names_and_of_nobody_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"\(looked in no root for this data set\): NAME=DIR was given for 'pet'; say where"):
-        data_roots.find("image_folder", "pets", [f"pet={tmp_path}"])
+        LOADERS["image_folder"].find("pets", [f"pet={tmp_path}"])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"looked in \S+/~nobody-of-this-name/x/pets"):
-        data_roots.find("image_folder", "pets", ["~nobody-of-this-name/x"])
+        LOADERS["image_folder"].find("pets", ["~nobody-of-this-name/x"])
 
 
 def test_a_file_that_lacks_is_named(root: Path) -> None:
     (root / "cifar-10-batches-py" / "test_batch").unlink()
     with pytest.raises(DataError, match="test_batch is missing: say where it is with --data-root"):
-        data_roots.find("cifar10", "cifar10", [str(root)])
+        LOADERS["cifar10"].find("cifar10", [str(root)])
 
 
 @pytest.mark.parametrize(("names", "told"), [(("train", "test"), "test and train"), (("Train", "val"), "Train and val")])
@@ -76,14 +78,14 @@ def test_folders_of_other_names_are_told(names: tuple[str, str], told: str, tmp_
         (tmp_path / "pets" / name).mkdir(parents=True)
     (tmp_path / "pets" / "labels.csv").touch()
     with pytest.raises(DataError) as error:
-        data_roots.find("image_folder", "pets", [str(tmp_path)])
+        LOADERS["image_folder"].find("pets", [str(tmp_path)])
     sentence = f": {tmp_path}/pets has {told}, but needs folders named train and val; if it is another, say where it is with"
     assert sentence in str(error.value)
 
 
 def test_a_folder_that_lacks_is_named_with_the_places(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
-        data_roots.find("image_folder", "imagenet", [str(tmp_path)])
+        LOADERS["image_folder"].find("imagenet", [str(tmp_path)])
     assert str(error.value).startswith(
         "data set 'imagenet' (folders train and val, one subfolder a class) not found "
         f"(looked in {tmp_path}/imagenet, {tmp_path})"

@@ -18,7 +18,7 @@ from PIL import Image
 from simclr_spec.cli.main import main
 from simclr_spec.core.errors import DataError
 from simclr_spec.data import listing
-from simclr_spec.data.roots import CIFAR10_FILES, CIFAR10_FOLDER
+from simclr_spec.data.loaders import cifar10
 from simclr_spec.store import first_look
 from simclr_spec.store.layout import Store
 from simclr_spec.train.data import datasets
@@ -347,14 +347,14 @@ def sha(text: str) -> str:
 
 
 def test_cifar10_has_its_original_sizes(tmp_path: Path) -> None:
-    for name, size in CIFAR10_FILES.items():
-        (tmp_path / CIFAR10_FOLDER).mkdir(exist_ok=True)
-        with (tmp_path / CIFAR10_FOLDER / name).open("wb") as file:
-            file.truncate(size)
-    cifar10 = declared(name="cifar10", loader="cifar10")
-    assert first_look.look(cifar10, [str(tmp_path)], "").faults == ()
-    (tmp_path / CIFAR10_FOLDER / "test_batch").write_bytes(b"half")
-    assert first_look.look(cifar10, [str(tmp_path)], "").faults == (
+    for name, original in cifar10.FILES.items():
+        (tmp_path / cifar10.FOLDER).mkdir(exist_ok=True)
+        with (tmp_path / cifar10.FOLDER / name).open("wb") as file:
+            file.truncate(original.size)
+    dataset = declared(name="cifar10", loader="cifar10")
+    assert first_look.look(dataset, [str(tmp_path)], "").faults == ()
+    (tmp_path / cifar10.FOLDER / "test_batch").write_bytes(b"half")
+    assert first_look.look(dataset, [str(tmp_path)], "").faults == (
         f"{tmp_path}/cifar-10-batches-py/test_batch is not the original file: it has 4 bytes, not 31,035,526",
     )
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from simclr_spec.cli.main import main
-from simclr_spec.data import digests
+from simclr_spec.data.loaders.image_folder import LOADER
 from simclr_spec.language.declared import File
 from simclr_spec.language.document import parse
 from simclr_spec.store.pin import with_digest
@@ -59,7 +59,7 @@ def test_a_declared_data_set_is_pinned_by_set_and_departs_from_nothing(tmp_path:
     tiny.images(tmp_path / "imagenet")
     run = CliRunner().invoke
     told = run(main, ["pin", "imagenet", "--data-root", str(tmp_path), "--store", str(tmp_path / "runs")]).output
-    option = f"dataset.digest={digests.today(tmp_path / 'imagenet')}"
+    option = f"dataset.digest={LOADER.today(tmp_path / 'imagenet')}"
     assert told == f"{tmp_path}/imagenet: the images of imagenet are told by --set {option}\n"
     assert not (tmp_path / "runs").exists()
     plans = [run(main, ["plan", "table1", *more]).output for more in ([], ["--set", option])]
@@ -83,6 +83,6 @@ def test_the_files_permissions_stay(tmp_path: Path) -> None:
     for told in ("its Steps are new ones now", "says so already"):
         done = CliRunner().invoke(main, ["pin", str(file), *where])
         assert told in done.output
-        assert digests.today(tmp_path / "pictures") in done.output
+        assert LOADER.today(tmp_path / "pictures") in done.output
     assert file.stat().st_mode & 0o777 == 0o600
-    assert file.read_text() == tiny.DATASET.replace('""', f'"{digests.today(tmp_path / "pictures")}"')
+    assert file.read_text() == tiny.DATASET.replace('""', f'"{LOADER.today(tmp_path / "pictures")}"')

@@ -20,6 +20,7 @@ from simclr_spec.cli.main import main
 from simclr_spec.core.files import read_json, write_json
 from simclr_spec.core.states import STATES
 from simclr_spec.data import digests
+from simclr_spec.data.loaders.image_folder import LOADER
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.report.table import make
@@ -97,7 +98,7 @@ def files(folder: Path) -> dict[str, int]:
 
 
 def test_the_digest_is_recorded_with_the_result_and_the_attempt(trained: Path) -> None:
-    today = digests.today(trained / "pictures")
+    today = LOADER.today(trained / "pictures")
     for folder in Store(trained / "runs").folders():
         assert read_json(folder.result)["data_digest"] == today
         assert read_json(folder.attempts()[0].record)["data_digest"] == today
@@ -161,7 +162,7 @@ def test_a_pinned_data_set_makes_new_steps_and_is_checked(mine: Path) -> None:
     assert not any("data_digest" in result for result in results), "it is in the Step"
     tiny.images(mine / "pictures", 2)
     assert typed("run", "mine.toml", *WHERE) == (0, "3 Steps, all done before: nothing to run.\n")
-    before_and_after = digests.today(mine / "pictures"), pinned.steps[0].params["dataset"]["digest"]
+    before_and_after = LOADER.today(mine / "pictures"), pinned.steps[0].params["dataset"]["digest"]
     for more in ((), ("--dry-run",)):
         code, said = typed("run", "mine.toml", "--set", "train_steps=3", *WHERE, *more)
         assert code == 1
@@ -198,7 +199,7 @@ def test_one_folder_with_labels_and_without_is_not_taken_for_changed_images(
     assert typed("run", "mine.toml", *WHERE) == (0, "3 Steps, all done before: nothing to run.\n")
     tiny.images(tmp_path / "pictures", 1)
     assert typed("run", "mine.toml", *WHERE)[1].startswith("✗ 3 Steps stale: the images of 'tinyset' in")
-    assert f"digest {digests.today(Path('pictures'), labelled=False)}" in typed("pin", "pile.toml", *WHERE)[1]
+    assert f"digest {LOADER.today(Path('pictures'), labelled=False)}" in typed("pin", "pile.toml", *WHERE)[1]
 
 
 def test_what_comes_of_a_stale_step_is_stale(mine: Path) -> None:
@@ -239,7 +240,7 @@ def test_a_plan_without_such_results_looks_at_no_image(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     tiny.project(tmp_path)
     finish_all(Store(tmp_path / "runs"), compile([FEW]), 50)  # of digits, which declare their digest
-    for name in ("today", "last_look"):
+    for name in ("of_files", "last_look"):
         monkeypatch.setattr(digests, name, look)
     for words in (("plan", FEW), ("run", FEW), ("plan", "mine.toml"), ("status",), ("status", "mine.toml")):
         code, said = typed(*words)
@@ -315,7 +316,7 @@ def test_run_goes_back_to_the_images_and_forgets_them_never(mine: Path) -> None:
 
 def test_the_environment_is_heard_before_what_is_remembered(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.images(mine / "others" / "tinyset", 1)
-    digests.today(mine / "others" / "tinyset", Store(mine / "runs").hashes_of(mine / "others" / "tinyset"))
+    LOADER.today(mine / "others" / "tinyset", Store(mine / "runs").hashes_of(mine / "others" / "tinyset"))
     assert "stale" not in typed("status")[1]
     monkeypatch.setenv("SIMCLR_SPEC_DATA", str(mine / "others"))
     assert "stale" in typed("status")[1]
@@ -335,7 +336,7 @@ def test_plan_status_report_and_selectors_have_one_word_for_each_state(tmp_path:
     )
     store = Store(Path("runs"))
     store.make()
-    today = digests.today(Path("pictures"), store.hashes_of(Path("pictures")))
+    today = LOADER.today(Path("pictures"), store.hashes_of(Path("pictures")))
     done, stale, running, failed, interrupted, _ = compile(["mine.toml"]).select(parse(["stage=supervised"]))
     for step, seen in ((done, today), (stale, "0" * 64)):
         result = finish(store, step, {"top1": 50.0}).result
@@ -412,7 +413,7 @@ def test_images_that_change_while_they_are_trained_on_make_no_result(mine: Path)
     assert (code, sentence in said) == (1, True), said
     assert (folder.done, folder.attempts()[0].checkpoint.exists()) == (False, False)
     assert typed(*words)[0] == 0
-    assert read_json(folder.result)["data_digest"] == digests.today(mine / "pictures")
+    assert read_json(folder.result)["data_digest"] == LOADER.today(mine / "pictures")
     assert read_json(folder.attempts()[-1].record)["resumed_from"] is None
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from simclr_spec.data.registry import LOADERS
 from simclr_spec.stages.common import AugmentConfig
-from simclr_spec.train.data.datasets import digits
+from simclr_spec.train.data.datasets import as_tensors
 
 _OFFICIAL = AugmentConfig(
     orientation="stored",
@@ -41,7 +42,7 @@ def official(**changes: Any) -> AugmentConfig:
 
 def digit_images() -> tuple[Tensor, Tensor]:
     """Training and test images, uint8 (N, 3, 8, 8)."""
-    images = digits()
+    images = as_tensors(LOADERS["digits"].read(None))
     assert isinstance(images.train, Tensor)
     assert isinstance(images.test, Tensor)
     return images.train, images.test

@@ -16,6 +16,9 @@ from PIL import Image
 
 from simclr_spec.core.errors import DataError
 from simclr_spec.data import roots as data_roots
+from simclr_spec.data.loaders import cifar10
+from simclr_spec.data.loaders.digits import LOADER as DIGITS
+from simclr_spec.data.loaders.image_folder import LOADER as IMAGE_FOLDER
 from simclr_spec.stages.common import DatasetConfig, LabelsConfig
 from simclr_spec.train.data import datasets
 
@@ -60,13 +63,16 @@ def test_other_numbers_are_refused() -> None:
 
 
 def test_digest_sees_every_pixel_label_and_the_order() -> None:
-    images = datasets.digits()
-    assert isinstance(images.train, torch.Tensor)
-    pixel, label = images.train.clone(), images.test_labels.clone()
-    pixel[700, 1, 3, 3] ^= 1
-    label[5] += 1
-    others = [replace(images, train=pixel), replace(images, test_labels=label), replace(images, train=images.train.flip(0))]
-    assert len({datasets.digest(x) for x in [images, *others]}) == 4
+    images = DIGITS.read(None)
+    pixels, labels = images.train.pixels.copy(), images.test.labels.copy()
+    pixels[700, 1, 3, 3] ^= 1
+    labels[5] += 1
+    others = [
+        replace(images, train=replace(images.train, pixels=pixels)),
+        replace(images, test=replace(images.test, labels=labels)),
+        replace(images, train=replace(images.train, pixels=images.train.pixels[::-1].copy())),
+    ]
+    assert len({DIGITS.digest(x) for x in [images, *others]}) == 4
 
 
 def test_cifar10_is_the_declared_one(shared: Path) -> None:
@@ -91,7 +97,7 @@ def test_a_changed_pickle_is_never_loaded(tmp_path: Path) -> None:
     mark.rmdir()
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
-    for file in data_roots.CIFAR10_FILES:
+    for file in cifar10.FILES:
         (folder / file).write_bytes(attack)
     with pytest.raises(DataError, match=r"data_batch_1 is not the original file \(its MD5 differs\), so it is not loaded"):
         datasets.load(declared("cifar10"), [str(tmp_path)])
@@ -138,9 +144,9 @@ def test_image_folder(folder: Path) -> None:
     batch = images.train[torch.tensor([1, 2])]
     assert [tuple(image.shape) for image in batch] == [(3, 12, 21), (3, 12, 22)]
     assert (batch[0].int() - 90).abs().max() <= 1
-    found = datasets.digest(images)
+    found = IMAGE_FOLDER.today(folder / "tiny")
     (folder / "tiny" / "val" / "n00000000" / "n00000000_0.JPEG").write_bytes(b"other")
-    assert datasets.digest(images) != found
+    assert IMAGE_FOLDER.today(folder / "tiny") != found
 
 
 # ---------------------------------------------------------------- labelled subsets
@@ -239,7 +245,7 @@ def test_the_official_list_is_found_by_its_digest(which: int, count: int, shared
 
 
 def test_test_subset_is_balanced() -> None:
-    labels = datasets.digits().test_labels
+    labels = torch.from_numpy(DIGITS.read(None).test.labels)
     assert torch.bincount(labels[datasets.evaluation_samples(labels, 100)]).tolist() == [10] * 10
     assert torch.equal(datasets.evaluation_samples(labels, None), torch.arange(360))
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from simclr_spec.core.fields import build
+from simclr_spec.data.registry import LOADERS
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.train.data import datasets
-from simclr_spec.train.data.datasets import digits
 from simclr_spec.train.evaluate import Neighbours, count_correct, evaluate, percentages
 from simclr_spec.train.loop.fit import STAGES
 from simclr_spec.train.stages.stage import Stage
@@ -28,7 +28,7 @@ def test_counts_of_a_known_ranking() -> None:
 
 def test_counts_add_up_over_shares_and_batches() -> None:
     torch.manual_seed(0)
-    images = digits()
+    images = datasets.as_tensors(LOADERS["digits"].read(None))
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 10)).eval()
     samples = torch.arange(len(images.test_labels))
     whole = evaluate(network, images.test, images.test_labels, samples, official(), 8, batch=360)
@@ -60,7 +60,7 @@ def test_votes_of_neighbours_equal_a_loop_however_the_bank_is_cut(part: int) -> 
 
 def test_knn_of_raw_digits_is_good() -> None:
     """Pixels of digits are good features: a monitor that fails here is wrong."""
-    images = digits()
+    images = datasets.as_tensors(LOADERS["digits"].read(None))
     bank, queries = (pixels.flatten(1).float() for pixels in digit_images())
     near = Neighbours(queries, 20)
     near.see(bank, images.train_labels)
@@ -71,7 +71,7 @@ def test_knn_of_raw_digits_is_good() -> None:
 CASES: list[tuple[str, dict[str, Any]]] = [("supervised", {}), ("pretrain", {"linear_head": True, "memory__enabled": True})]
 
 
-def disturbed(kind: str, overrides: dict[str, Any]) -> tuple[Stage[Any], datasets.Images]:
+def disturbed(kind: str, overrides: dict[str, Any]) -> tuple[Stage[Any], datasets.ImageSet]:
     """A stage in training mode but for one module, with BN away from 1 and 0, and its images."""
     config = build(KINDS[kind], step(kind, test_images=30, **overrides))
     torch.manual_seed(0)

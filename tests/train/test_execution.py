@@ -20,8 +20,8 @@ from torch.nn.modules.module import register_module_forward_hook
 from simclr_spec.core.fields import build
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Store
-from simclr_spec.train import execute
 from simclr_spec.train.data import datasets
+from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.loop.fit import STAGES
 from simclr_spec.train.loop.trainer import Run
 from tests.steps import prepare, step

@@ -24,10 +24,10 @@ from simclr_spec.cli.show.live import describe
 from simclr_spec.core.errors import TrainingError, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import RunFolder, Store
-from simclr_spec.train import execute
 from simclr_spec.train.__main__ import main
 from simclr_spec.train.checkpoint import checkpoints
 from simclr_spec.train.evaluate import Neighbours
+from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.loop.trainer import Run
 from simclr_spec.train.stages import pretrain as module
 from simclr_spec.train.stages.stage import classification

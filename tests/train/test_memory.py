@@ -110,6 +110,6 @@ def test_momentum_networks_are_handed_on_and_never_optimised() -> None:
     names = optimizer(stage, stage.config).state_tensors()
     assert not any(name.startswith("memory") for name in names)
     train_step(stage, optimizer(stage, stage.config), batch(4, 0), rate=0.5)
-    handed, online = stage.handed_on(), tensors(stage, False)
+    handed, online = stage.exported_weights(), tensors(stage, False)
     assert {name for name in handed if torch.equal(handed[name], tensors(stage, True)[name])} == handed.keys()
     assert not torch.equal(handed["head.layers.0.dense.weight"], online["head.layers.0.dense.weight"])

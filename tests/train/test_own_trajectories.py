@@ -62,10 +62,10 @@ def _parents(store: Store) -> dict[str, RunFolder]:
     for name, tensor in first.state_dict().items():
         if "norm" in name:
             tensor.copy_(0.5 + torch.rand_like(tensor))
-    pretrained = finished(store, "pretrain", first.handed_on())
+    pretrained = finished(store, "pretrain", first.exported_weights())
     tuned = Finetune(build(FinetuneConfig, step("finetune")), {"from": pretrained})
     nn.init.normal_(tuned.classifier.weight)
-    return {"from": pretrained, "teacher": finished(store, "finetune", tuned.handed_on(), {"from": pretrained})}
+    return {"from": pretrained, "teacher": finished(store, "finetune", tuned.exported_weights(), {"from": pretrained})}
 
 
 def trajectory(case: str, folder: Path) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from PIL import Image, ImageFile
 from simclr_spec.core.cores import cores
 from simclr_spec.core.errors import DataError
 from simclr_spec.store.layout import Store
-from simclr_spec.train import execute
 from simclr_spec.train.data import photos
 from simclr_spec.train.evaluate import outputs
+from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.views.augment import training_views
 from tests.steps import prepare
 from tests.train.augment_config import official

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from simclr_spec.train.random import fold, permutation, uniform
+from simclr_spec.core.splitmix import fold, shuffled
+from simclr_spec.train.random import permutation, uniform
 
 N = 1 << 16
 INDEX = torch.arange(N)
@@ -19,7 +20,7 @@ def test_golden_values() -> None:
         [16068593, 4728850],
         [2287318, 2474049],
     ]
-    assert permutation(7, n=10).tolist() == [0, 1, 6, 8, 9, 4, 7, 2, 5, 3]
+    assert permutation(7, n=10).tolist() == shuffled(7, n=10) == [0, 1, 6, 8, 9, 4, 7, 2, 5, 3]
 
 
 def test_a_draw_depends_on_its_own_index_only() -> None:

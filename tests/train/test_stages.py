@@ -50,14 +50,14 @@ def pretrained(tmp_path: Path) -> RunFolder:
     for name, tensor in stage.state_dict().items():
         if "norm" in name:
             tensor.copy_(0.5 + torch.rand_like(tensor))
-    return finished(Store(tmp_path), "pretrain", stage.handed_on())
+    return finished(Store(tmp_path), "pretrain", stage.exported_weights())
 
 
 @pytest.fixture
 def finetuned(pretrained: RunFolder, tmp_path: Path) -> RunFolder:
     stage = Finetune(config("finetune", from_layer=1), {"from": pretrained})
     nn.init.normal_(stage.classifier.weight)
-    return finished(Store(tmp_path), "finetune", stage.handed_on(), {"from": pretrained}, from_layer=1)
+    return finished(Store(tmp_path), "finetune", stage.exported_weights(), {"from": pretrained}, from_layer=1)
 
 
 def slow_sgd(
@@ -128,7 +128,7 @@ def test_linear_evaluation_learns_the_classifier_alone(pretrained: RunFolder) ->
     torch.testing.assert_close(stage.classifier.bias, w["bias"], rtol=1e-9, atol=1e-12)
     after = stage.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before if name.startswith("encoder."))
-    assert set(stage.handed_on()) == {"classifier.weight", "classifier.bias"}
+    assert set(stage.exported_weights()) == {"classifier.weight", "classifier.bias"}
     assert set(stage.state()) == {"classifier.weight", "classifier.bias"}
 
 
@@ -180,7 +180,7 @@ def test_the_student_learns_the_teachers_predictions(
         assert float(measured[1]) == pytest.approx(100 * agreed / 8)
     assert all(torch.equal(tensor, teacher[name]) for name, tensor in stage.teacher.state_dict().items())
     assert not any(name.startswith("teacher") for name in stage.state())
-    assert {name.partition(".")[0] for name in stage.handed_on()} == {"encoder", "classifier"}
+    assert {name.partition(".")[0] for name in stage.exported_weights()} == {"encoder", "classifier"}
 
 
 def test_a_teacher_is_the_finetuned_network_with_its_head(finetuned: RunFolder, pretrained: RunFolder) -> None:
@@ -198,7 +198,7 @@ def test_a_teacher_is_the_finetuned_network_with_its_head(finetuned: RunFolder, 
 
 def test_a_distilled_network_can_teach(finetuned: RunFolder, tmp_path: Path) -> None:
     first = Distill(config("distill"), {"teacher": finetuned})
-    parent = finished(Store(tmp_path), "distill", first.handed_on(), {"teacher": finetuned})
+    parent = finished(Store(tmp_path), "distill", first.exported_weights(), {"teacher": finetuned})
     second = Distill(config("distill", seed=1), {"teacher": parent})
     x = batch(5, 0).views[0].float()
     torch.testing.assert_close(second.teacher(x), first.eval()(x))
@@ -207,7 +207,7 @@ def test_a_distilled_network_can_teach(finetuned: RunFolder, tmp_path: Path) -> 
 @pytest.mark.parametrize(("from_layer", "kept"), [(0, set()), (1, {"0"}), (2, {"0", "1"})])
 def test_fine_tuning_hands_on_the_kept_head_layers(pretrained: RunFolder, from_layer: int, kept: set[str]) -> None:
     stage = Finetune(config("finetune", from_layer=from_layer), {"from": pretrained})
-    handed = stage.handed_on()
+    handed = stage.exported_weights()
     assert {name.split(".")[2] for name in handed if name.startswith("head.")} == kept
     assert not stage.classifier.weight.any()
     assert {name.partition(".")[0] for name in handed} == {"encoder", "classifier"} | ({"head"} if kept else set())
@@ -223,7 +223,7 @@ def test_layers_above_the_classifier_change_no_result(pretrained: RunFolder) -> 
         assert torch.equal(one, two)
         for weight in above:
             weight.data *= 1 - 0.1 * rate
-    assert all(torch.equal(tensor, decayed.handed_on()[name]) for name, tensor in ours.handed_on().items())
+    assert all(torch.equal(tensor, decayed.exported_weights()[name]) for name, tensor in ours.exported_weights().items())
     moved = (stage.head.layers[1].get_buffer("norm.running_var") for stage in (ours, decayed))
     assert not torch.equal(*moved)
 
@@ -266,7 +266,10 @@ def test_fine_tuning_from_layer_1_is_an_encoder_with_one_fully_connected_layer_m
 def test_the_classifier_sits_on_a_wide_head_layer(tmp_path: Path) -> None:
     source = Pretrain(config("pretrain", head={"layers": 3, "width": 2, "out_dim": 16, "last_beta": False}), {})
     parent = finished(
-        Store(tmp_path), "pretrain", source.handed_on(), head={"layers": 3, "width": 2, "out_dim": 16, "last_beta": False}
+        Store(tmp_path),
+        "pretrain",
+        source.exported_weights(),
+        head={"layers": 3, "width": 2, "out_dim": 16, "last_beta": False},
     )
     stage = Finetune(config("finetune", head={"layers": 3, "width": 2, "out_dim": 16, "last_beta": False}), {"from": parent})
     assert stage.classifier.in_features == 2 * stage.encoder.features

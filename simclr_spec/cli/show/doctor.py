@@ -9,12 +9,15 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from simclr_spec import __version__
 from simclr_spec.core.cores import cores
 from simclr_spec.core.errors import DataError, UsageError
 from simclr_spec.core.words import size
 from simclr_spec.data import digests
+from simclr_spec.data.loader import Loader
+from simclr_spec.data.registry import LOADERS
 from simclr_spec.data.roots import data_roots, label_list
 from simclr_spec.dispatch.slots import nvidia_smi, slots
 from simclr_spec.language import declared
@@ -73,13 +76,14 @@ def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
         data = parse(declared.read("dataset", name)).data
         _, facts = read_dataset(name, None)
         dataset = DatasetConfig(**{key.removeprefix("dataset."): setting.value for key, setting in facts.items()})
+        loader = LOADERS[dataset.loader]
         try:
             seen = first_look.look(dataset, roots, facts["dataset.train_images"].origin, store)
-            yield f"            {name}: {seen.folder or 'comes with scikit-learn'}"
+            yield f"            {name}: {seen.folder or f'comes with {loader.comes_with}'}"
             yield from (f"              {note}" for note in seen.notes)
             yield from (f"            ✗ {fault}" for fault in first_look.told(seen.faults))
-            if seen.folder and dataset.loader == "image_folder" and not seen.faults:
-                yield f"            {name}'s images: {_digest(seen.folder, store, rehash)}"
+            if seen.folder and loader.needs_digest and not seen.faults:
+                yield f"            {name}'s images: {_digest(loader, seen.folder, store, rehash)}"
         except DataError as error:
             yield f"            {name}: not here ({str(error).partition(': say')[0]})"
         for listed in data.get("label_lists", ()):
@@ -90,12 +94,12 @@ def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
                 yield f"            {which}: not here ({str(error).partition(', or say')[0]})"
 
 
-def _digest(folder: Path, store: Store, rehash: bool) -> str:
+def _digest(loader: Loader[Any], folder: Path, store: Store, rehash: bool) -> str:
     """Of a folder that was looked at before, or if told to: the first look may read for hours."""
     cache = store.hashes_of(folder)
     if digests.last_look(cache) is None and not rehash:
         return "not read yet (the first run does; --rehash reads them now)"
-    return f"digest {digests.today(folder, cache, rehash=rehash)}"
+    return f"digest {loader.today(folder, cache, rehash=rehash)}"
 
 
 def _schedulers() -> Iterator[str]:

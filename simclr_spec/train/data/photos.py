@@ -23,7 +23,7 @@ from simclr_spec.core.cores import cores
 from simclr_spec.core.errors import DataError
 from simclr_spec.core.words import shown
 from simclr_spec.data import pictures
-from simclr_spec.train.data.device import sent
+from simclr_spec.train.tensors import to_device
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -71,13 +71,13 @@ class Files:
 
     def _decoded(self, samples: list[int]) -> list[Tensor]:
         images = _pool().map(lambda sample: decoded(self.paths[sample], self.orientation), samples)
-        return [sent(image, self.device) for image in images]
+        return [to_device(image, self.device) for image in images]
 
 
 def parts(images: Tensor | Files, samples: Tensor) -> Iterator[Tensor | list[Tensor]]:
     """The images of the samples in their order: at once where they are in memory, else in parts. Let go of each in time."""
     if isinstance(images, Tensor):
-        yield images[sent(samples, images.device)]
+        yield images[to_device(samples, images.device)]
     else:
         yield from images.parts(samples)
 

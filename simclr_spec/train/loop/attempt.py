@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from simclr_spec.core.errors import SimclrSpecError, TrainingError
+from simclr_spec.core.errors import Interrupted, SimclrSpecError, TrainingError
 from simclr_spec.core.files import write_json
 from simclr_spec.store.layout import Attempt, RunFolder
-from simclr_spec.train import Interrupted, distributed
+from simclr_spec.train import distributed
 
 LOOK_SECONDS = 0.5
 """Between looks at the mark that `simclr-spec cancel` leaves in the run folder."""

@@ -1,4 +1,4 @@
-"""One attempt at a Step: lease, attempt folder, record and signals around the training of loop.py."""
+"""One attempt at a Step: lease, attempt folder, record and signals around the training of fit.py."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from simclr_spec.core.errors import UsageError
+from simclr_spec.core.errors import Interrupted, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import Attempt, RunFolder
-from simclr_spec.train import Interrupted, distributed
+from simclr_spec.train import distributed
 from simclr_spec.train.loop.attempt import recorded, stopping
 from simclr_spec.train.loop.fit import Work, train
 
 
-def work(path: Path) -> None:
-    """See `simclr_spec.train.execute`."""
+def execute(path: Path) -> None:
+    """Train, evaluate and commit the Step; returns at once when it is done already or another process works on it.
+
+    Raises Interrupted, or the error that was recorded in the attempt's record.json and log.
+    """
     folder = RunFolder(path.resolve())
     step = read_json(folder.step, "fingerprint", "kind", "label", "params", "needs")
     if step is None:
@@ -24,9 +27,9 @@ def work(path: Path) -> None:
     with _leased(folder) as mine, stopping(folder) as stop:
         if mine:
             folder.settle()
-        if not distributed.tell(mine and not folder.done):
+        if not distributed.broadcast(mine and not folder.done):
             return
-        attempt = distributed.tell(folder.new_attempt() if distributed.rank() == 0 else Attempt(folder.path))
+        attempt = distributed.broadcast(folder.new_attempt() if distributed.rank() == 0 else Attempt(folder.path))
         with recorded(attempt) as record:
             train(Work(folder, attempt, step, device, stop, record))
     if stop.asked:

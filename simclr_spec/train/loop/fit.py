@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from simclr_spec.core.errors import DataError
+from simclr_spec.core.errors import DataError, Interrupted
 from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json
 from simclr_spec.stages.common import DatasetConfig, TrainingConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Attempt, RunFolder, Store
-from simclr_spec.train import Interrupted, distributed
+from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import Checkpoint, checkpoints, delete_checkpoints, write_checkpoint, write_tensors
 from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.attempt import Record, Stop, now
@@ -90,12 +90,12 @@ def train(work: Work) -> None:
     metrics = run.means() | measured
     if distributed.rank() == 0:
         _still_there(config.dataset, images, work)
-        write_tensors(work.attempt.weights, run.stage.handed_on())
+        write_tensors(work.attempt.weights, run.stage.exported_weights())
         work.folder.commit(work.attempt, _result(run, work, metrics))
         delete_checkpoints(work.folder)
 
 
-def _still_there(dataset: DatasetConfig, images: datasets.Images, work: Work) -> None:
+def _still_there(dataset: DatasetConfig, images: datasets.ImageSet, work: Work) -> None:
     """A result says which images it is of; of such as changed meanwhile, nobody could say what it and its checkpoints saw."""
     if not datasets.unchanged(dataset, images, work.store, work.record.values.get("data_digest")):
         delete_checkpoints(work.folder)
@@ -104,7 +104,7 @@ def _still_there(dataset: DatasetConfig, images: datasets.Images, work: Work) ->
 
 def _resume(run: Run, work: Work) -> None:
     """Go on from the newest checkpoint that every rank can read, whichever attempt left it; all follow rank 0's list."""
-    for candidate in distributed.tell(checkpoints(work.folder, work.fingerprint)):
+    for candidate in distributed.broadcast(checkpoints(work.folder, work.fingerprint)):
         tensors, why = {}, "another rank cannot read it"
         if _saw_others(candidate, work):
             work.record.log(f"skipped {candidate.path}: the images have changed since")
@@ -113,7 +113,7 @@ def _resume(run: Run, work: Work) -> None:
             tensors = run.read(candidate)
         except (OSError, SafetensorError, ValueError) as error:
             why = str(error)
-        if distributed.any_rank(not tensors):
+        if distributed.any_across_ranks(not tensors):
             work.record.log(f"skipped {candidate.path}: {why}")
             continue
         run.restore(candidate, tensors)
@@ -126,7 +126,7 @@ def _resume(run: Run, work: Work) -> None:
 def _saw_others(candidate: Checkpoint, work: Work) -> bool:
     """Whether the attempt that left it trained on other images; rank 0 knows."""
     before = (read_json(candidate.path.parent / "record.json") or {}).get("data_digest")
-    return distributed.tell(before != work.record.values.get("data_digest") and before is not None)
+    return distributed.broadcast(before != work.record.values.get("data_digest") and before is not None)
 
 
 def fit(run: Run, work: Work) -> None:
@@ -135,7 +135,7 @@ def fit(run: Run, work: Work) -> None:
     curve.write({"loss": None})
     run.clock.lap()
     while run.done < run.train_steps:
-        if _together(run) and distributed.any_rank(work.stop.requested()):
+        if _together(run) and distributed.any_across_ranks(work.stop.requested()):
             run.inspect()
             saver.write()
             raise Interrupted

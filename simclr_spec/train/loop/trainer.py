@@ -21,9 +21,9 @@ from simclr_spec.stages.common import TrainingConfig
 from simclr_spec.train import distributed, optim
 from simclr_spec.train.checkpoint import Checkpoint
 from simclr_spec.train.data import datasets
-from simclr_spec.train.data.device import sent
 from simclr_spec.train.data.photos import parts
 from simclr_spec.train.stages.stage import Batch, Stage
+from simclr_spec.train.tensors import to_device
 from simclr_spec.train.views import augment
 
 WINDOW = 100
@@ -70,7 +70,7 @@ def train_step(
 class Run:
     """A Step's training: what it has come to (`done` train steps of `train_steps`) and how it goes on."""
 
-    def __init__(self, config: TrainingConfig, stage: Stage[Any], images: datasets.Images, device: torch.device) -> None:
+    def __init__(self, config: TrainingConfig, stage: Stage[Any], images: datasets.ImageSet, device: torch.device) -> None:
         self.config, self.images, self.stage = config, images, stage.to(device)
         if config.channels_last:
             stage.to(memory_format=torch.channels_last)
@@ -107,7 +107,7 @@ class Run:
         """This rank's share of every micro-batch of train step 0, 1, ...: a pure function."""
         config = self.config
         positions = torch.arange(train_step * self.batch, (train_step + 1) * self.batch).view(-1, self.micro_batch)
-        positions = positions[:, distributed.share(self.micro_batch)].flatten()
+        positions = positions[:, distributed.rank_slice(self.micro_batch)].flatten()
         epochs, places = datasets.stream(positions, len(self.examples), seed=config.seed)
         samples = self.examples[places]
         views = augment.training_views(
@@ -122,7 +122,7 @@ class Run:
         )
         if config.channels_last:
             views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
-        return Batch(views, self.labels[sent(samples, self.labels.device)])
+        return Batch(views, self.labels[to_device(samples, self.labels.device)])
 
     def advance(self) -> None:
         """One train step. Batches from files are read one train step ahead."""

@@ -17,7 +17,7 @@ from simclr_spec.train import distributed
 from simclr_spec.train.losses import nt_xent_memory
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import ProjectionHead
-from simclr_spec.train.stages.stage import wide
+from simclr_spec.train.tensors import to_float32
 
 
 class Memory(nn.Module):
@@ -38,7 +38,7 @@ class Memory(nn.Module):
         """(2N, 3, S, S), all of view 1, then all of view 2 -> (2N, out_dim), kept for the queue until the train step ends."""
         moving = [] if self.config.bn_statistics == "forward" else self._statistics(self)
         before = [tensor.clone() for tensor in moving]
-        keys = wide(self.head(self.encoder(x))[-1])
+        keys = to_float32(self.head(self.encoder(x))[-1])
         for tensor, value in zip(moving, before, strict=True):
             tensor.copy_(value)
         self._new.append(keys)

@@ -16,11 +16,12 @@ from simclr_spec.stages.finetune import FinetuneConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.checkpoint import load_part, read_weights
-from simclr_spec.train.data.datasets import Images
+from simclr_spec.train.data.datasets import ImageSet
 from simclr_spec.train.losses import distillation
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
-from simclr_spec.train.stages.stage import Batch, Stage, named, top1, wide
+from simclr_spec.train.stages.stage import Batch, Stage, named, top1
+from simclr_spec.train.tensors import to_float32
 
 
 class Teacher(nn.Module):
@@ -70,11 +71,11 @@ class Distill(Stage[DistillConfig]):
                 f"the teacher in {parents['teacher'].path} knows {classes} classes, this data set has {config.dataset.classes}"
             )
 
-    def examples(self, images: Images) -> Tensor:
+    def examples(self, images: ImageSet) -> Tensor:
         everything = torch.arange(len(images.train_labels))
         return everything if self.config.images == "all" else self.labelled(images, self.config.labels)
 
-    def labels(self, images: Images) -> Tensor:
+    def labels(self, images: ImageSet) -> Tensor:
         """Only Eq. 3 knows labels, and only those of the labelled images."""
         known = torch.full_like(images.train_labels, -1)
         if self.config.alpha < 1:
@@ -90,7 +91,7 @@ class Distill(Stage[DistillConfig]):
     def measure(self, batch: Batch) -> Tensor:
         x, config = batch.views[0], self.config
         with self.arithmetic():
-            student, teacher = wide(self(x)), wide(self.teacher(x))
+            student, teacher = to_float32(self(x)), to_float32(self.teacher(x))
         loss = distillation(
             student,
             teacher,
@@ -101,5 +102,5 @@ class Distill(Stage[DistillConfig]):
         )
         return torch.stack([loss, top1(student, teacher.argmax(1))])
 
-    def handed_on(self) -> dict[str, Tensor]:
+    def exported_weights(self) -> dict[str, Tensor]:
         return named(encoder=self.encoder, classifier=self.classifier)

@@ -46,7 +46,7 @@ class Finetune(LabelledStage[FinetuneConfig]):
         logits: Tensor = self.classifier(h)
         return logits
 
-    def handed_on(self) -> dict[str, Tensor]:
+    def exported_weights(self) -> dict[str, Tensor]:
         kept = {
             f"head.layers.{name}": tensor for name, tensor in self.head.layers[: self.config.from_layer].state_dict().items()
         }

@@ -40,6 +40,6 @@ class LinearEval(LabelledStage[LinearEvalConfig]):
         logits: Tensor = self.classifier(h)
         return logits
 
-    def handed_on(self) -> dict[str, Tensor]:
+    def exported_weights(self) -> dict[str, Tensor]:
         moved = {} if self.loaded else {"encoder": self.encoder}
         return named(**moved, classifier=self.classifier)

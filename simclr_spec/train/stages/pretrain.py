@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.store.layout import RunFolder
-from simclr_spec.train.data.datasets import Images, evaluation_samples
+from simclr_spec.train.data.datasets import ImageSet, evaluation_samples
 from simclr_spec.train.evaluate import Neighbours
 from simclr_spec.train.losses import nt_xent
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
 from simclr_spec.train.model.memory import Memory
-from simclr_spec.train.stages.stage import Batch, Stage, classification, named, top1, wide
+from simclr_spec.train.stages.stage import Batch, Stage, classification, named, top1
+from simclr_spec.train.tensors import to_float32
 
 BANK = 10
 """Training images of the k-NN's bank for each test image, where `test_images` says how many are tested."""
@@ -41,7 +42,7 @@ class Pretrain(Stage[PretrainConfig]):
         else:
             self.measures = ("loss", "contrast_top1")
 
-    def examples(self, images: Images) -> Tensor:
+    def examples(self, images: ImageSet) -> Tensor:
         return torch.arange(len(images.train_labels))
 
     def measure(self, batch: Batch) -> Tensor:
@@ -55,9 +56,9 @@ class Pretrain(Stage[PretrainConfig]):
             keys = None if self.memory is None else self.memory.keys(x)
             logits = None if self.classifier is None else self.classifier(hidden[self.config.linear_layer].detach())
         if self.memory is None or keys is None:
-            loss, accuracy = nt_xent(wide(z), self.config.temperature)
+            loss, accuracy = nt_xent(to_float32(z), self.config.temperature)
         else:
-            loss, accuracy = self.memory.loss(wide(z), keys, self.config.temperature)
+            loss, accuracy = self.memory.loss(to_float32(z), keys, self.config.temperature)
         if self.config.loss_mean == "examples":
             loss = loss / 2
         if logits is None:
@@ -69,11 +70,11 @@ class Pretrain(Stage[PretrainConfig]):
         if self.memory is not None:
             self.memory.after_step(self.encoder, self.head)
 
-    def monitor(self, images: Images, epochs_done: int) -> dict[str, float]:
+    def monitor(self, images: ImageSet, epochs_done: int) -> dict[str, float]:
         every = self.config.knn_every
         return self.knn(images) if every and epochs_done % every == 0 else {}
 
-    def evaluate(self, images: Images) -> dict[str, float]:
+    def evaluate(self, images: ImageSet) -> dict[str, float]:
         metrics = self.knn(images)
         if self.classifier is not None:
             below = self.head.layers[: self.config.linear_layer]
@@ -81,13 +82,13 @@ class Pretrain(Stage[PretrainConfig]):
             metrics |= {f"linear_{name}": value for name, value in tested.items()}
         return metrics
 
-    def knn(self, images: Images) -> dict[str, float]:
+    def knn(self, images: ImageSet) -> dict[str, float]:
         """The k-NN monitor; images without classes have none."""
         return {"knn_top1": self.knn_top1(images)} if self.config.dataset.labelled else {}
 
-    def knn_top1(self, images: Images) -> float:
+    def knn_top1(self, images: ImageSet) -> float:
         """Of the test images among the training images (BANK for each of `test_images`), by the features that are handed on."""
-        samples, encoder, config = self.test_samples(images), self.handed_on_modules()["encoder"], self.config
+        samples, encoder, config = self.test_samples(images), self.exported_modules()["encoder"], self.config
         bank = evaluation_samples(images.train_labels, config.test_images and BANK * config.test_images)
         near = Neighbours(self.outputs(encoder, images.test, samples), config.knn_neighbours)
         for part in torch.split(bank, BANK_NUMBERS // self.encoder.features):
@@ -96,9 +97,9 @@ class Pretrain(Stage[PretrainConfig]):
         votes = near.votes(cast(int, config.dataset.classes), config.knn_temperature)
         return top1(votes, images.test_labels[samples.to(images.test_labels.device)]).item()
 
-    def handed_on_modules(self) -> dict[str, nn.Module]:
+    def exported_modules(self) -> dict[str, nn.Module]:
         source = self.memory if self.memory is not None and self.config.memory.handed_on == "momentum" else self
         return {"encoder": source.encoder, "head": source.head}
 
-    def handed_on(self) -> dict[str, Tensor]:
-        return named(**self.handed_on_modules())
+    def exported_weights(self) -> dict[str, Tensor]:
+        return named(**self.exported_modules())

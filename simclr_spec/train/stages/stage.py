@@ -16,9 +16,10 @@ from simclr_spec.stages.linear_eval import LinearEvalConfig
 from simclr_spec.stages.supervised import SupervisedConfig
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train import distributed, evaluate
-from simclr_spec.train.data.datasets import Images, evaluation_samples, labelled
+from simclr_spec.train.data.datasets import ImageSet, evaluation_samples, labelled
 from simclr_spec.train.data.photos import Files
 from simclr_spec.train.model.encoder import Encoder
+from simclr_spec.train.tensors import to_float32
 
 Config = TypeVar("Config", bound=TrainingConfig)
 Learner = TypeVar("Learner", FinetuneConfig, LinearEvalConfig, SupervisedConfig)
@@ -58,11 +59,11 @@ class Stage(nn.Module, Generic[Config]):
         super().__init__()
         self.config, self.parents = config, parents
 
-    def examples(self, images: Images) -> Tensor:
+    def examples(self, images: ImageSet) -> Tensor:
         """(n,) sorted int64: the training images of this Step."""
         raise NotImplementedError
 
-    def labels(self, images: Images) -> Tensor:
+    def labels(self, images: ImageSet) -> Tensor:
         """(N,) int64: the labels of all training images, -1 where the Step must not know them."""
         return images.train_labels
 
@@ -73,15 +74,15 @@ class Stage(nn.Module, Generic[Config]):
     def after_step(self) -> None:
         """What follows the optimizer's update."""
 
-    def monitor(self, images: Images, epochs_done: int) -> dict[str, float]:  # noqa: ARG002
+    def monitor(self, images: ImageSet, epochs_done: int) -> dict[str, float]:  # noqa: ARG002
         """At the end of each epoch: metrics for the curve, where the Step asks for them."""
         return {}
 
-    def evaluate(self, images: Images) -> dict[str, float]:
+    def evaluate(self, images: ImageSet) -> dict[str, float]:
         """Metrics of the finished network; shares are percent."""
         return self.test(self, images)
 
-    def handed_on(self) -> dict[str, Tensor]:
+    def exported_weights(self) -> dict[str, Tensor]:
         """The tensors of weights.safetensors."""
         raise NotImplementedError
 
@@ -95,19 +96,19 @@ class Stage(nn.Module, Generic[Config]):
                 module.compile()
 
     def arithmetic(self) -> torch.autocast:
-        """The precision of the forward pass in training; losses are computed outside of it, by `wide` outputs."""
+        """The precision of the forward pass in training; losses are computed outside of it, by float32 outputs."""
         return torch.autocast(self._device().type, torch.bfloat16, enabled=self.config.precision == "bf16")
 
     def _device(self) -> torch.device:
         device: torch.device = next(self.parameters()).device
         return device
 
-    def labelled(self, images: Images, labels: LabelsConfig) -> Tensor:
+    def labelled(self, images: ImageSet, labels: LabelsConfig) -> Tensor:
         """(n,) sorted int64: the training images whose labels are known."""
         classes = cast(int, self.config.dataset.classes)  # without any, only a pretraining is planned
         return labelled(images.train_labels, labels, classes, images.train_names)
 
-    def test_samples(self, images: Images) -> Tensor:
+    def test_samples(self, images: ImageSet) -> Tensor:
         return evaluation_samples(images.test_labels, self.config.test_images)
 
     @torch.no_grad()
@@ -125,7 +126,7 @@ class Stage(nn.Module, Generic[Config]):
             module.training = mode
         return distributed.gather(found)[: len(samples)]
 
-    def test(self, classifier: nn.Module, images: Images) -> dict[str, float]:
+    def test(self, classifier: nn.Module, images: ImageSet) -> dict[str, float]:
         """Top-1 and top-5 of the test images, in percent."""
         samples = self.test_samples(images)
         logits = self.outputs(classifier, images.test, samples)
@@ -138,7 +139,7 @@ class LabelledStage(Stage[Learner]):
 
     label_smoothing: float = 0.0
 
-    def examples(self, images: Images) -> Tensor:
+    def examples(self, images: ImageSet) -> Tensor:
         return self.labelled(images, self.config.labels)
 
     def measure(self, batch: Batch) -> Tensor:
@@ -149,18 +150,13 @@ class LabelledStage(Stage[Learner]):
 
 def classification(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """(B, classes), (B,) -> (2,): cross entropy, mean over the batch, and top-1 in percent."""
-    logits = wide(logits)
+    logits = to_float32(logits)
     return torch.stack([F.cross_entropy(logits, labels, label_smoothing=smoothing), top1(logits, labels)])
 
 
 def top1(logits: Tensor, labels: Tensor) -> Tensor:
     """(B, classes), (B,) -> percent of rows whose greatest logit is the label."""
     return (logits.detach().argmax(1) == labels).to(logits.dtype).mean() * 100
-
-
-def wide(x: Tensor) -> Tensor:
-    """bfloat16 -> float32; anything else as it is."""
-    return x.float() if x.dtype == torch.bfloat16 else x
 
 
 def named(**modules: nn.Module) -> dict[str, Tensor]:

@@ -27,5 +27,5 @@ class Supervised(LabelledStage[SupervisedConfig]):
         logits: Tensor = self.classifier(self.encoder(x))
         return logits
 
-    def handed_on(self) -> dict[str, Tensor]:
+    def exported_weights(self) -> dict[str, Tensor]:
         return named(encoder=self.encoder, classifier=self.classifier)

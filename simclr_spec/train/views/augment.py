@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from simclr_spec.core.splitmix import AUTOAUGMENT, BLUR, PIXELS
 from simclr_spec.stages.common import AugmentConfig
-from simclr_spec.train.data.device import sent
-from simclr_spec.train.random import AUTOAUGMENT, BLUR, PIXELS, bits, uniform
+from simclr_spec.train.random import bits, uniform
+from simclr_spec.train.tensors import to_device
 from simclr_spec.train.views import colour
 from simclr_spec.train.views.crop import centre_boxes, random_boxes, resized
 
@@ -130,13 +131,13 @@ def coloured(x: Tensor, p: Parameters, config: AugmentConfig, size: int) -> Tens
     """What follows the crop, in place where it can."""
     x = jitter(x, p.order, p.factors, config.colour)
     if (chosen := p.grey.nonzero()[:, 0]).numel():
-        chosen = sent(chosen, x.device)
+        chosen = to_device(chosen, x.device)
         x.index_copy_(0, chosen, colour.grey(x.index_select(0, chosen)).expand(-1, 3, -1, -1))
     x.clamp_(0, 1)
     kernel_size = int(config.blur_kernel * size + 1e-9)
     if kernel_size > 1 and (chosen := p.blur.nonzero()[:, 0]).numel():
-        sigma = sent(p.sigma if len(p.sigma) == 1 else p.sigma[chosen], x.device)
-        chosen = sent(chosen, x.device)
+        sigma = to_device(p.sigma if len(p.sigma) == 1 else p.sigma[chosen], x.device)
+        chosen = to_device(chosen, x.device)
         x.index_copy_(0, chosen, colour.blur(x.index_select(0, chosen), sigma, kernel_size, config.blur_border).clamp_(0, 1))
     return x
 
@@ -155,16 +156,16 @@ def jitter(x: Tensor, order: Tensor, factors: Tensor, law: str) -> Tensor:
     for position in range(4):
         by_operation = order[place, position].argsort(stable=True)
         place = place[by_operation]
-        x, spare = torch.index_select(x, 0, sent(by_operation, x.device), out=spare), x
+        x, spare = torch.index_select(x, 0, to_device(by_operation, x.device), out=spare), x
         counts = torch.bincount(order[place, position], minlength=5).tolist()
         first = 0
         for operation, count in enumerate(counts[:_PLAIN]):
             if count:
                 rows = slice(first, first + count)
-                factor = sent(factors[place[rows], operation], x.device)[:, None, None, None]
+                factor = to_device(factors[place[rows], operation], x.device)[:, None, None, None]
                 colour.OPERATIONS[law][operation](x[rows], factor).clamp_(0, 1)
             first += count
-    return torch.index_select(x, 0, sent(place.argsort(), x.device), out=spare)
+    return torch.index_select(x, 0, to_device(place.argsort(), x.device), out=spare)
 
 
 def _autoaugment(x: Tensor, seeds: Tensor) -> Tensor:

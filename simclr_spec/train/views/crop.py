@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from simclr_spec.core.splitmix import CROP
 from simclr_spec.stages.common import AugmentConfig
-from simclr_spec.train.data.device import sent
-from simclr_spec.train.random import CROP, uniform
+from simclr_spec.train.random import uniform
+from simclr_spec.train.tensors import to_device
 
 _ATTEMPTS = 100  # of tensorflow's law; then the whole image
 _DENSE = 64  # up to this width a dense matrix for each image is the fastest on a CPU; beyond, four taps a pixel
@@ -155,13 +156,13 @@ def resized(images: Tensor | Sequence[Tensor], boxes: Tensor, size: int, law: st
     index += y[:, None, None]
     if len(boxes) == 1 and images.shape[2] > 4 * size:  # a photo: only rows that are read become four times as big
         used, index = index.unique(return_inverse=True)  # type: ignore[no-untyped-call]
-        images = images[:, :, sent(used, device)]
-    rows = _bags(images.float(), sent(index, device), sent(weight / 255, device))
+        images = images[:, :, to_device(used, device)]
+    rows = _bags(images.float(), to_device(index, device), to_device(weight / 255, device))
     index, weight = taps(length, size, flip)
     index += x[:, None, None]
     if width > _DENSE:
-        return _bags(rows.mT, sent(index, device), sent(weight, device)).mT.contiguous()
-    columns = sent(torch.zeros(len(boxes), size, width).scatter_add_(2, index, weight), device)
+        return _bags(rows.mT, to_device(index, device), to_device(weight, device)).mT.contiguous()
+    columns = to_device(torch.zeros(len(boxes), size, width).scatter_add_(2, index, weight), device)
     return torch.bmm(rows.flatten(1, 2), columns.mT).view(len(boxes), 3, size, size)
 
 
