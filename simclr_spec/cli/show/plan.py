@@ -7,9 +7,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from simclr_spec.core.errors import UsageError
 from simclr_spec.core.files import write_output
@@ -18,10 +17,10 @@ from simclr_spec.core.words import counted, size
 from simclr_spec.dispatch.room import crowded
 from simclr_spec.language.coordinates import show
 from simclr_spec.language.declared import is_path
-from simclr_spec.language.settings import Setting
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.compiler import UNSCALED_TITLE
 from simclr_spec.plan.cost import costs, likeness
+from simclr_spec.plan.departures import assumptions, deviations
 from simclr_spec.store.forecast import Forecast
 from simclr_spec.store.staleness import advice
 
@@ -221,47 +220,6 @@ def stale(forecast: Forecast) -> Iterator[str]:
         yield f"  {advice(forecast.stale, forecast.images.store)}"
 
 
-@dataclass(frozen=True)
-class Note:
-    """One deviation or assumption, and the stages that have it."""
-
-    name: str
-    stages: tuple[str, ...]
-    setting: Setting
-
-
-def deviations(steps: Iterable[Step]) -> list[Note]:
-    """Values that differ from the recipe, each once with the stages that have it."""
-    return _notes(steps, deviating=True)
-
-
-def assumptions(steps: Iterable[Step]) -> list[Note]:
-    """Values that paper and code leave open."""
-    return _notes(steps, deviating=False)
-
-
-def _notes(steps: Iterable[Step], deviating: bool) -> list[Note]:
-    found: dict[tuple[Any, ...], tuple[Setting, dict[str, None]]] = {}
-    seen: set[tuple[Any, ...]] = set()
-    for step in steps:
-        same = (
-            step.stages,
-            id(step.shared),
-            *((name, id(setting)) for name, setting in step.own.items() if setting.layer != "axis" or setting.recipe),
-        )
-        if same in seen:
-            continue
-        seen.add(same)
-        for name, setting in step.origins.items():
-            if setting.recipe is None and setting.status != "assumed":
-                continue  # nearly all
-            if setting.is_deviation if deviating else setting.is_assumption:
-                before = setting.recipe.value if setting.recipe else None
-                key = (name, str(setting.value), str(before), setting.document, setting.path)
-                found.setdefault(key, (setting, {}))[1].update(dict.fromkeys(step.stages))
-    return [Note(key[0], tuple(stages), setting) for key, (setting, stages) in found.items()]
-
-
 def as_json(forecast: Forecast) -> str:
     """The contract of docs/plan-json.md."""
     steps = []
@@ -339,6 +297,6 @@ def write(forecast: Forecast, file: str) -> None:
 
 def _made_from(forecast: Forecast) -> set[str]:
     """Specs, scales, recipes and data sets, by name or path."""
-    layers = {id(step.shared): step.shared for step in forecast.plan.steps}.values()
-    files = {setting.document.file for layer in layers for setting in layer.values() if setting.document}
+    settings = {setting for step in forecast.plan.steps for setting in step.shared.values()}
+    files = {setting.document.file for setting in settings if setting.document}
     return files.union(forecast.plan.specs, [forecast.plan.asked_scale] if forecast.plan.asked_scale else [])
