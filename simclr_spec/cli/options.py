@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simclr_spec.core.errors import SimclrSpecError, SpecError, UsageError
+from simclr_spec.core.words import number
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -173,13 +174,13 @@ def _is_file(word: str) -> bool:
 def budget(command: Command) -> Command:
     """--max-gpu-hours, alike on plan and run."""
 
-    def number(_ctx: click.Context, _param: click.Parameter, hours: float | None) -> float | None:
+    def positive(_ctx: click.Context, _param: click.Parameter, hours: float | None) -> float | None:
         if hours is not None and not hours >= 0:
-            raise UsageError(f"--max-gpu-hours wants a number of hours, not {hours:g}")
+            raise UsageError(f"--max-gpu-hours wants a number of hours, not {number(hours)}")
         return hours
 
     option = click.option(
-        "--max-gpu-hours", type=float, metavar="HOURS", callback=number, help="Refuse a plan that costs more."
+        "--max-gpu-hours", type=float, metavar="HOURS", callback=positive, help="Refuse a plan that costs more."
     )
     return option(command)
 

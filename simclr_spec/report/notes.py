@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from simclr_spec.core.states import FINISHED
+from simclr_spec.core.words import footnote, number
 from simclr_spec.language.settings import Setting
 from simclr_spec.plan import Plan, Step, departures
 from simclr_spec.plan.departures import Departure
@@ -56,8 +56,8 @@ def _by_text(found: Iterable[Departure], named: Callable[[str], str] = str) -> G
     grouped: dict[str, dict[tuple[str, str, str], list[str]]] = {}
     for departure in found:
         setting = departure.setting
-        ours = show(setting.value)
-        before, claim = (show(setting.recipe.value), _claim(setting)) if setting.recipe else ("", "")
+        ours = footnote(setting.value)
+        before, claim = (footnote(setting.recipe.value), _claim(setting)) if setting.recipe else ("", "")
         stages = grouped.setdefault(named(departure.name), {}).setdefault((ours, before, claim), [])
         stages += [stage for stage in departure.stages if stage not in stages]
     return grouped
@@ -101,19 +101,6 @@ def _of(of: list[str], stages: set[str]) -> str:
     return "" if set(of) == stages else f" ({', '.join(of)})"
 
 
-def show(value: Any) -> str:
-    """A value as a person would write it."""
-    if value is None or value == "":
-        return "none"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, int):
-        return f"{value:,}" if value >= 10_000 else str(value)
-    return str(value) if len(str(value)) <= 16 else f"{str(value)[:8]}…"
-
-
 def missing(states: Iterable[tuple[str, str]]) -> Note | None:
     """`12 new · 1 failed`: the Steps of cells that have no number, each once; None when all have one."""
     counts = Counter(dict(states).values())
@@ -135,7 +122,7 @@ def _time(done: pd.DataFrame) -> list[str]:
     cuda = done["accelerator"] == "cuda"
     hours = done["seconds"] / 3600 * done["world_size"]
     told = [("GPU-hours", hours[cuda].sum()), ("core-hours", (hours * done["threads"])[~cuda].sum())]
-    return [f"{value:.2g} {unit}" if value < 10 else f"{value:,.0f} {unit}" for unit, value in told if value > 0]
+    return [f"{number(value, 2)} {unit}" for unit, value in told if value > 0]
 
 
 def _versions(done: pd.DataFrame, column: str, prefix: str) -> list[str]:

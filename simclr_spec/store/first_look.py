@@ -21,7 +21,7 @@ from typing import Any
 from simclr_spec.core.errors import DataError, MissingDataError
 from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json, write_json
-from simclr_spec.core.words import alike, shown
+from simclr_spec.core.words import alike, number, shown
 from simclr_spec.data import label_lists, listing, pictures
 from simclr_spec.data.listing import Listing
 from simclr_spec.data.roots import CIFAR10_FILES, data_roots, find, label_list
@@ -268,7 +268,7 @@ def _asked(labels: Mapping[str, Any], dataset: DatasetConfig) -> tuple[str, floa
     A share may be rounded in each class; beyond that, tables would name one amount and show the result of another."""
     if labels["per_class"] is not None:
         return f"labels_per_class {labels['per_class']}", labels["per_class"] * dataset.classes, 0
-    return f"label_fraction {labels['fraction']:g}", labels["fraction"] * dataset.train_images, dataset.classes or 0
+    return f"label_fraction {number(labels['fraction'])}", labels["fraction"] * dataset.train_images, dataset.classes or 0
 
 
 def _list_size(path: Path, files: Sequence[str], asked: str, wanted: float, tolerance: float) -> list[str]:
@@ -276,7 +276,7 @@ def _list_size(path: Path, files: Sequence[str], asked: str, wanted: float, tole
     if abs(count - wanted) <= tolerance:
         return []
     told = f"names {count:,} of {len(files):,} training images, but {asked} is {round(wanted):,}"
-    return [f"{path}: {told}; say label_fraction = {count / len(files):.7g}, or name another list"]
+    return [f"{path}: {told}; say label_fraction = {number(count / len(files), 7)}, or name another list"]
 
 
 def _list_digest(step: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from simclr_spec.core.errors import DataError, MissingDataError, UsageError
 from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json
+from simclr_spec.core.words import amount, number
 from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.machine import Machine, read_machine
 from simclr_spec.plan import Plan, Step, compile
@@ -121,9 +122,9 @@ def make_forecast(
     forecast = Forecast(plan, selector, steps, decisions, priced, calibrated(plan, priced, ratios), device, images, measured)
     hours = forecast.hours(forecast.running)
     if max_hours is not None and hours > max_hours:
-        told = f"{hours:,.0f}" if hours >= 100 else f"{hours:.4g}"
+        told = amount(hours) if hours >= 1 else number(hours, 4)
         raise UsageError(
-            f"this plan costs {told} {device.unit}-hours, more than the {max_hours:g} of --max-gpu-hours; nothing started"
+            f"this plan costs {told} {device.unit}-hours, more than the {number(max_hours)} of --max-gpu-hours; nothing started"
         )
     return forecast
 

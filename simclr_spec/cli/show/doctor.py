@@ -13,7 +13,7 @@ from pathlib import Path
 from simclr_spec import __version__
 from simclr_spec.core.cores import cores
 from simclr_spec.core.errors import DataError, UsageError
-from simclr_spec.core.words import size
+from simclr_spec.core.words import number, size
 from simclr_spec.data import digests
 from simclr_spec.data.roots import data_roots, label_list
 from simclr_spec.dispatch.slots import nvidia_smi, slots
@@ -83,7 +83,7 @@ def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
         except DataError as error:
             yield f"            {name}: not here ({str(error).partition(': say')[0]})"
         for listed in data.get("label_lists", ()):
-            which = f"{name}'s label list at {100 * listed['fraction']:g} %"
+            which = f"{name}'s label list at {number(100 * listed['fraction'])} %"
             try:
                 yield f"            {which}: {label_list(listed['list_digest']['value'], found)}"
             except DataError as error:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Any
 
 from simclr_spec.core.errors import UsageError, did_you_mean
-from simclr_spec.core.words import counted
+from simclr_spec.core.words import counted, written
 from simclr_spec.language import declared, schema
 from simclr_spec.language.coordinates import show as show_coordinates
 from simclr_spec.language.settings import Setting
@@ -114,32 +113,17 @@ def departures(steps: Sequence[Step]) -> Iterator[str]:
 
 def _departure_line(departure: Departure) -> list[str]:
     setting = departure.setting
-    instead = "" if setting.recipe is None else f" instead of {show(setting.recipe.value)}"
-    return [departure.name, show(setting.value) + instead, ", ".join(departure.stages), setting.source, setting.origin]
+    instead = "" if setting.recipe is None else f" instead of {written(setting.recipe.value)}"
+    return [departure.name, written(setting.value) + instead, ", ".join(departure.stages), setting.source, setting.origin]
 
 
 def _line(name: str, settings: Sequence[Setting]) -> list[str]:
     setting = settings[0]
     rule = f"when {setting.rule}" if setting.rule else ""
-    told = show(setting.value)
+    told = written(setting.value)
     if setting.recipe is not None:
-        told += f" (recipe: {show(setting.recipe.value)})"
+        told += f" (recipe: {written(setting.recipe.value)})"
     return [name, told, setting.status or setting.layer, " · ".join(filter(None, (setting.source, rule))), setting.origin]
-
-
-def show(value: Any) -> str:
-    """As it would be written in TOML."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return (
-        repr(value)
-        if isinstance(value, str)
-        else f"{value:g}"
-        if isinstance(value, float) and value == float(f"{value:g}")
-        else str(value)
-    )
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from simclr_spec.core.errors import UsageError
 from simclr_spec.core.files import write_output
 from simclr_spec.core.states import STATES, State
-from simclr_spec.core.words import counted, size
+from simclr_spec.core.words import amount, counted, scientific, size
 from simclr_spec.dispatch.room import crowded
 from simclr_spec.language.coordinates import show
 from simclr_spec.language.declared import is_path
@@ -61,7 +61,7 @@ def as_list(forecast: Forecast) -> str:
     steps = [step for step in forecast.plan.steps if step.fingerprint in shown]
     keys = _telling(forecast.plan)
     rows = [["state", f"{forecast.machine.unit}-hours"]]
-    rows += [[forecast.decisions[step.fingerprint].state, number(forecast.hours([step]))] for step in steps]
+    rows += [[forecast.decisions[step.fingerprint].state, amount(forecast.hours([step]))] for step in steps]
     told = (show({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps)
     return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *told], strict=True))
 
@@ -97,7 +97,7 @@ def _encoders(forecast: Forecast) -> Iterator[str]:
     rows = [["encoder", "steps", f"{forecast.machine.unit}-hours", "memory", *_fit_head(forecast)]]
     for name, steps in [*encoders.items()][:_ENCODERS]:
         memory = max(forecast.costs[step.fingerprint].memory for step in steps)
-        rows.append([name, str(len(steps)), number(forecast.hours(steps)), size(memory), *_fit(forecast, steps)])
+        rows.append([name, str(len(steps)), amount(forecast.hours(steps)), size(memory), *_fit(forecast, steps)])
     yield from _aligned(rows)
     if len(encoders) > _ENCODERS:
         yield f"  ... and {len(encoders) - _ENCODERS:,} more (--format json shows all)"
@@ -116,7 +116,7 @@ def _row(forecast: Forecast, name: str, steps: Sequence[Step], states: Sequence[
         for step in steps
     )
     in_states = [_some(count) for count in (*(counts[state] for state in states), counts["new"] - waits, waits)]
-    return [name, str(len(steps)), *in_states, number(forecast.hours(steps)), *_fit(forecast, steps)]
+    return [name, str(len(steps)), *in_states, amount(forecast.hours(steps)), *_fit(forecast, steps)]
 
 
 def _fit_head(forecast: Forecast) -> list[str]:
@@ -132,15 +132,6 @@ def _fit(forecast: Forecast, steps: Sequence[Step]) -> list[str]:
 
 def _some(count: int) -> str:
     return str(count) if count else "–"
-
-
-def number(value: float) -> str:
-    """Three digits that matter, thousands apart: 4,299, 66.8, 0.52, 0."""
-    if value == 0:
-        return "0"
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -159,8 +150,8 @@ def _bill(forecast: Forecast) -> Iterator[str]:
     kept = sum(forecast.costs[step.fingerprint].disk for step in running)
     unit = forecast.machine.unit
     if running:
-        hours = f"{number(forecast.hours(running))} {unit}-hours ({forecast.machine.title})"
-        yield f"{counted(len(running), 'Step')} will run: {hours}, {flops:.3g} FLOP, {size(kept)} of weights"
+        hours = f"{amount(forecast.hours(running))} {unit}-hours ({forecast.machine.title})"
+        yield f"{counted(len(running), 'Step')} will run: {hours}, {scientific(flops)} FLOP, {size(kept)} of weights"
         yield from _assumed_rates(forecast)
         yield from _sharing(forecast)
     else:
@@ -180,14 +171,14 @@ def _assumed_rates(forecast: Forecast) -> Iterator[str]:
         everything = forecast.plan.ancestors(step.fingerprint for step in forecast.steps)
         hours = sum(priced[one].seconds for one in everything) / 3600
         if hours < forecast.hours(forecast.running):
-            yield f"--set precision=bf16, a deviation, costs {number(hours)} {forecast.machine.unit}-hours"
+            yield f"--set precision=bf16, a deviation, costs {amount(hours)} {forecast.machine.unit}-hours"
 
 
 def _sharing(forecast: Forecast) -> Iterator[str]:
     """What is saved because cells share what they need, where that is much."""
     alone = _one_by_one(forecast)
     together = sum(forecast.seconds[one] for one in forecast.plan.ancestors(step.fingerprint for step in forecast.steps))
-    saved = number((alone - together) / 3600)
+    saved = amount((alone - together) / 3600)
     if alone > 1.05 * together and saved != "0.00":
         told = f"run one by one, the cells cost {alone / together:.1f} times as much"
         yield f"sharing saves {saved} {forecast.machine.unit}-hours: {told}"

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from simclr_spec.core.errors import Fault, did_you_mean
+from simclr_spec.core.words import quoted as show
 from simclr_spec.language.document.accept import accepts, unique_key
 
 if TYPE_CHECKING:
@@ -174,22 +175,6 @@ def describe(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return _or(describe(branch) for branch in schema["anyOf"] if branch.get("type") != "null")
     return _or(_TYPES[kind] for kind in _types(schema) if kind != "null")
-
-
-def show(value: Any) -> str:
-    """A value as a person would name it; long ones are cut."""
-    if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "null"
-    if isinstance(value, (str, int, float)):
-        text = repr(value)
-        return text if len(text) <= 60 else f"{text[:56]}...{text[0] if isinstance(value, str) else ''}"
-    return f"the {'time' if type(value).__name__ == 'time' else 'date'} {value}"
 
 
 def _or(parts: Iterable[str]) -> str:
