@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from simclr_spec.core.errors import Fault, did_you_mean
+from simclr_spec.core.words import number
 from simclr_spec.core.words import quoted as show
 from simclr_spec.language.document.accept import accepts, unique_key
 
@@ -76,7 +77,7 @@ def _fault(document: Document, error: ValidationError, above: tuple[str | int, .
                 yield document.fault(path, f"{_where(path)} lacks the key {key!r}", key=True)
     elif keyword in _BOUNDS and schema.get("maximum") == 1 and schema.get("minimum") == 0:
         interval = f"{'(' if schema.get('exclusiveMinimum') else '['}0, 1]"
-        hint = f"; for {instance:g} % write {instance / 100:g}" if 1 < instance <= 100 else ""
+        hint = f"; for {number(instance)} % write {number(instance / 100)}" if 1 < instance <= 100 else ""
         yield document.fault(path, f"{_name(path)} {show(instance)} is outside {interval}{hint}")
     elif keyword in _BOUNDS:
         at, beyond, exclusive = _BOUNDS[keyword]
