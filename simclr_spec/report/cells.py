@@ -81,7 +81,7 @@ class Cell:
         return "deviates" if self.deviates else "match"
 
 
-def check(name: str) -> None:
+def validate(name: str) -> None:
     """Whether every cell of the report `name` is one of its spec's Steps per seed. Raises SpecError; loads no pandas."""
     report, source = load(name)
     select(report, source, compile([report.spec]))

@@ -56,7 +56,9 @@ class Look:
     name: str = ""
 
 
-def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None = None, *, keep: bool = False) -> list[str]:
+def look_ahead(
+    steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None = None, *, keep: bool = False
+) -> list[str]:
     """What a person should know of the Steps' data, a line each; `keep` remembers in the store what was seen.
 
     Raises DataError with the faults of every data set and label list; MissingDataError where any of them is not there.

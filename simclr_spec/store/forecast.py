@@ -129,7 +129,7 @@ def make_forecast(
     return forecast
 
 
-def check_data(forecast: Forecast, *, keep: bool) -> list[str]:
+def look_at_data(forecast: Forecast, *, keep: bool) -> list[str]:
     """A first look at what the running Steps read, which a dry run does not keep: notes, a line each.
 
     Raises DataError; where images are not there and a scale brings its own, names the rehearsal.
@@ -137,7 +137,7 @@ def check_data(forecast: Forecast, *, keep: bool) -> list[str]:
     from simclr_spec.store import first_look
 
     try:
-        return first_look.check(forecast.running, forecast.images.roots, forecast.images.store, keep=keep)
+        return first_look.look_ahead(forecast.running, forecast.images.roots, forecast.images.store, keep=keep)
     except MissingDataError as error:
         if not forecast.plan.may_rehearse:
             raise

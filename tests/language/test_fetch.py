@@ -55,7 +55,7 @@ def test_a_run_asks_for_its_lists_before_it_starts(tmp_path: Path) -> None:
 
     def told(steps: Sequence[Step]) -> str:
         with pytest.raises(DataError) as caught:
-            first_look.check(steps, [str(tmp_path)])
+            first_look.look_ahead(steps, [str(tmp_path)])
         return str(caught.value)
 
     missing = r"label list of SHA-256 71e82a48ba78… not found \(looked for \*.txt in .*`simclr-spec fetch-lists`"

@@ -40,7 +40,7 @@ PACKAGES = (
 )
 
 
-def doctor(store: str, roots: Sequence[str], rehash: bool = False) -> Iterator[str]:
+def examine(store: str, roots: Sequence[str], rehash: bool = False) -> Iterator[str]:
     """Lines; one that begins with ✗ needs attention."""
     yield f"simclr-spec {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield "packages    " + ", ".join(_package(name) for name in PACKAGES)

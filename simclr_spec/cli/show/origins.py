@@ -35,7 +35,7 @@ def is_parameter(word: str) -> bool:
     return any(_covers(part, name) for part in (word, word.partition(".")[2]) for name in schema.common_fields())
 
 
-def unknown(word: str) -> str:
+def unknown_word(word: str) -> str:
     """The sentence for what is neither a spec nor a parameter."""
     if word in KINDS:
         return f"{word!r} is no parameter; for a kind of training write kind={word}"
