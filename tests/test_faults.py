@@ -47,7 +47,7 @@ def faults_of(fault: Seeded, folder: Path) -> list[Fault]:
         elif fault.kind == "runner":
             runner.read(str(file))
         elif fault.kind == "report":
-            cells.check(str(file))
+            cells.validate(str(file))
         else:
             load(fault.kind, str(file), SCHEMAS[fault.kind])
     except SpecError as error:

@@ -243,12 +243,12 @@ def test_a_pile_without_labels_is_pretrained_on(pile: Path) -> None:
 
 def test_a_pile_is_looked_at(pile: Path) -> None:
     (step,) = compile([str(written(pile, spec=ONLY, dataset=PILE))]).steps
-    assert first_look.check([step]) == []
+    assert first_look.look_ahead([step]) == []
     (pile / "data/pets/train/cow/1.png").write_bytes(b"")
     (pile / "data/pets/train/cow/2.heic").touch()
     (pile / "data/pets/train/2019/june/3.png").unlink()
     with pytest.raises(DataError) as caught:
-        first_look.check([step])
+        first_look.look_ahead([step])
     assert str(caught.value).splitlines() == [
         "data/pets/train/cow/2.heic is an image of a kind that is not read: convert it to JPEG or PNG",
         "data/pets/train/cow/1.png is empty: it has 0 bytes",

@@ -46,7 +46,7 @@ class Cli(click.Group):
             ctx.exit(130)
 
 
-def columns() -> int:
+def help_width() -> int:
     """Width of help. Asking the terminal ourselves spares click the import of shutil, a tenth of `--help`."""
     try:
         return min(110, os.get_terminal_size().columns)
@@ -54,7 +54,7 @@ def columns() -> int:
         return 80
 
 
-def completed(kind: Kind, *more: str) -> Complete:
+def completes(kind: Kind, *more: str) -> Complete:
     """Completes names of declared files, `more` words, and paths."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -72,7 +72,7 @@ def _completions(incomplete: str, words: Sequence[str]) -> list[CompletionItem]:
     return [CompletionItem(incomplete, type="file"), *(CompletionItem(word) for word in words if word.startswith(incomplete))]
 
 
-def scaled(command: Command) -> Command:
+def scale_options(command: Command) -> Command:
     """--scale and --set, alike on plan, run, explain and report."""
     sets = click.option(
         "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a value: epochs=2, pretrain.encoder.width=8."
@@ -80,16 +80,16 @@ def scaled(command: Command) -> Command:
     scale = click.option(
         "--scale",
         metavar="NAME",
-        shell_complete=completed("scale", "paper"),
+        shell_complete=completes("scale", "paper"),
         help="Another scale; 'paper' is the recipe as it stands.",
     )
     return scale(sets(command))
 
 
-def stored(command: Command, *, there: bool = False) -> Command:
+def store_option(command: Command, *, there: bool = False) -> Command:
     """--store, alike on everything that reads or writes run folders."""
 
-    def named(ctx: click.Context, param: click.Parameter, folder: str) -> str:
+    def existing_folder(ctx: click.Context, param: click.Parameter, folder: str) -> str:
         if not folder:
             raise UsageError("--store wants the name of a folder")
         if os.path.exists(folder) and not os.path.isdir(folder):
@@ -104,15 +104,20 @@ def stored(command: Command, *, there: bool = False) -> Command:
         envvar="SIMCLR_SPEC_STORE",
         default="runs",
         show_default=True,
-        callback=named,
+        callback=existing_folder,
         help="Folder of the run folders.",
     )
     return option(command)
 
 
-def stored_there(command: Command) -> Command:
+def existing_store_option(command: Command) -> Command:
     """--store of a command that shows what was run: one that is typed must be there."""
-    return stored(command, there=True)
+    return store_option(command, there=True)
+
+
+def note(line: str) -> None:
+    """Beside what is asked for: to standard error."""
+    click.echo(line, err=True)
 
 
 def rehash_option(command: Command) -> Command:
@@ -121,7 +126,7 @@ def rehash_option(command: Command) -> Command:
     return click.option("--rehash", is_flag=True, help=text)(command)
 
 
-def words_of(kind: Kind) -> Callable[[Command], Command]:
+def words_argument_of(kind: Kind) -> Callable[[Command], Command]:
     """Names or paths of files of this kind, and selectors."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -133,10 +138,10 @@ def words_of(kind: Kind) -> Callable[[Command], Command]:
     return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=complete)
 
 
-words_argument = words_of("spec")
+words_argument = words_argument_of("spec")
 
 
-def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Selector | None]:
+def split_words(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Selector | None]:
     """Names of specs, and the selector. Raises UsageError when `specs` are needed and none is named."""
     from simclr_spec.language.coordinates import parse
 
@@ -148,20 +153,20 @@ def divided(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Sel
     return names, parse([word for word in words if word not in names])
 
 
-def keyed(words: Sequence[str]) -> tuple[list[str], Selector | None, list[str]]:
-    """As `divided`, and the words that name parameters: neither paths nor declared specs. Raises UsageError at others."""
-    from simclr_spec.cli.show.explain import is_parameter, unknown
+def split_parameters(words: Sequence[str]) -> tuple[list[str], Selector | None, list[str]]:
+    """As `split_words`, and the words that name parameters: neither paths nor declared specs. Raises UsageError at others."""
+    from simclr_spec.cli.show.origins import is_parameter, unknown_word
     from simclr_spec.language import declared
 
-    names, selector = divided(words)
+    names, selector = split_words(words)
     specs = [name for name in names if declared.is_path(name) or name in declared.names("spec")]
-    keys = [name for name in names if name not in specs]
-    for key in keys:
-        if not is_parameter(key):
-            raise UsageError(unknown(key))
+    parameters = [name for name in names if name not in specs]
+    for word in parameters:
+        if not is_parameter(word):
+            raise UsageError(unknown_word(word))
     if not specs:
-        divided([word for word in words if word not in keys])
-    return specs, selector, keys
+        split_words([word for word in words if word not in parameters])
+    return specs, selector, parameters
 
 
 def _is_file(word: str) -> bool:
@@ -170,16 +175,18 @@ def _is_file(word: str) -> bool:
     return is_path(word) and os.path.isfile(word)
 
 
-def budget(command: Command) -> Command:
+def budget_option(command: Command) -> Command:
     """--max-gpu-hours, alike on plan and run."""
 
-    def number(_ctx: click.Context, _param: click.Parameter, hours: float | None) -> float | None:
+    def positive(_ctx: click.Context, _param: click.Parameter, hours: float | None) -> float | None:
         if hours is not None and not hours >= 0:
-            raise UsageError(f"--max-gpu-hours wants a number of hours, not {hours:g}")
+            from simclr_spec.core.words import number
+
+            raise UsageError(f"--max-gpu-hours wants a number of hours, not {number(hours)}")
         return hours
 
     option = click.option(
-        "--max-gpu-hours", type=float, metavar="HOURS", callback=number, help="Refuse a plan that costs more."
+        "--max-gpu-hours", type=float, metavar="HOURS", callback=positive, help="Refuse a plan that costs more."
     )
     return option(command)
 
@@ -187,7 +194,7 @@ def budget(command: Command) -> Command:
 def runner_option(command: Command) -> Command:
     """--runner, alike on run and retry."""
     option = click.option(
-        "--runner", default="local", show_default=True, metavar="NAME", shell_complete=completed("runner"), help="Where to run."
+        "--runner", default="local", show_default=True, metavar="NAME", shell_complete=completes("runner"), help="Where to run."
     )
     return option(command)
 
@@ -197,7 +204,7 @@ def data_root_option(command: Command) -> Command:
     return _data_root()(command)
 
 
-def located(command: Command) -> Command:
+def data_root_for_compiling(command: Command) -> Command:
     """--data-root on what compiles a spec only: a data-set file of one's own may leave the counts to its folder."""
     return _data_root(expose_value=False)(command)
 
@@ -205,7 +212,7 @@ def located(command: Command) -> Command:
 def _data_root(**more: Any) -> Callable[[Command], Command]:
     """While the command runs, the environment says the same: compiling asks it, and so do workers."""
 
-    def told(ctx: click.Context, _param: click.Parameter, roots: tuple[str, ...]) -> tuple[str, ...]:
+    def into_environment(ctx: click.Context, _param: click.Parameter, roots: tuple[str, ...]) -> tuple[str, ...]:
         if roots:
             from simclr_spec.data.roots import divided, saying
 
@@ -219,7 +226,7 @@ def _data_root(**more: Any) -> Callable[[Command], Command]:
         "data_root",
         multiple=True,
         metavar="DIR",
-        callback=told,
+        callback=into_environment,
         help="Where data sets lie; NAME=DIR for one of them.",
         **more,
     )

@@ -1,6 +1,16 @@
-"""Names and numbers in sentences: what cannot be printed is escaped, what is counted has its plural."""
+"""The one printer of what a person reads: names, values, numbers.
+
+A value has five forms, each for its reader: `typed` back as a selector, `plain` in a sentence, `written` in a file, `quoted`
+from a file that is at fault, and short in a `footnote`.
+"""
 
 from __future__ import annotations
+
+from typing import Any
+
+_QUOTED = 60
+_FOOTNOTE = 16
+"""Characters to a value; of longer text the first are shown."""
 
 
 def shown(name: object) -> str:
@@ -35,3 +45,69 @@ def size(number: float) -> str:
     while number >= 1000 and power < 4:
         number, power = number / 1000, power + 1
     return f"{number:.{int(number < 10 and power > 0)}f} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def typed(value: Any) -> str:
+    """As a selector takes it back, and as specs write it: `true`, `1.0`, `50,101`."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(typed, value))
+    return plain(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def plain(value: Any) -> str:
+    """In a sentence: `none` (empty text, too), `true`, `0.3`, `800` for 800.0, text without quotes."""
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return number(value) if isinstance(value, float) and value == float(f"{value:g}") else str(value)
+
+
+def written(value: Any) -> str:
+    """As a file of the language would say it: like `plain`, with text in quotes."""
+    return repr(value) if isinstance(value, str) else plain(value)
+
+
+def quoted(value: Any) -> str:
+    """What a document holds, in the sentence that refuses it: as it stands there, cut where it is long."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return plain(value)
+    if isinstance(value, (str, int, float)):
+        text = repr(value)
+        return text if len(text) <= _QUOTED else f"{text[:56]}...{text[0] if isinstance(value, str) else ''}"
+    return f"the {'time' if type(value).__name__ == 'time' else 'date'} {value}"
+
+
+def footnote(value: Any) -> str:
+    """Short, below a table: `on`, `0.4286`, `20,000`, digests cut."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return number(value, 4)
+    if isinstance(value, int):
+        return f"{value:,}" if value >= 10_000 else str(value)
+    text = plain(value)
+    return text if len(text) <= _FOOTNOTE else f"{text[:8]}…"
+
+
+def number(value: float, digits: int = 6) -> str:
+    """So many digits that matter, and whole from there on: `0.01`, `66.8`, `12,345`."""
+    return f"{value:,.0f}" if 10**digits <= abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
+def amount(value: float) -> str:
+    """Of hours and the like, in columns, where zeros at the end stay: `4,299`, `66.8`, `0.50`; `0` is none at all."""
+    if value == 0:
+        return "0"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def scientific(value: float) -> str:
+    """`3.2e+18`: of FLOPs, which have no better unit."""
+    return f"{value:.3g}"

@@ -13,6 +13,7 @@ from types import FrameType
 
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.files import read_json, write_json
+from simclr_spec.core.words import number
 from simclr_spec.dispatch.board import Board, State, Task, Watcher, in_other_hands, last_error
 from simclr_spec.dispatch.pool import Event, Pool, Worker, job_folder
 from simclr_spec.dispatch.slots import slots
@@ -167,7 +168,9 @@ class Queue:
             self._change(task, "elsewhere", in_other_hands(task.folder))
 
     def _too_long(self) -> str:
-        return f"took longer than the runner's timeout of {(self.timeout_seconds or 0) / 60:g} minutes; its checkpoint waits"
+        return (
+            f"took longer than the runner's timeout of {number((self.timeout_seconds or 0) / 60)} minutes; its checkpoint waits"
+        )
 
     def _died(self, worker: Worker, task: Task) -> None:
         """The process is gone in the middle of a Step, or between its end and the word about it."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from simclr_spec.core.errors import UsageError
-from simclr_spec.core.words import counted
+from simclr_spec.core.words import counted, number
 from simclr_spec.language.machine import Machine
 from simclr_spec.plan import Step
 from simclr_spec.plan.cost import batch, cost
@@ -56,9 +56,9 @@ def _remedy(forecast: Forecast, stages: Mapping[str, Sequence[Step]], room: floa
 def _room(machine: Machine) -> tuple[float, str]:
     """Bytes that a Step may fill, and where. A machine file of one's own may promise more than this computer has."""
     if machine.unit == "GPU":
-        return machine.room, f"one {machine.title} ({machine.memory_gib:g} GiB)"
+        return machine.room, f"one {machine.title} ({number(machine.memory_gib)} GiB)"
     room = max(machine.room, _memory())
-    return room, f"the memory of this computer ({room / 2**30:.3g} GiB)"
+    return room, f"the memory of this computer ({number(room / 2**30, 3)} GiB)"
 
 
 def _memory() -> int:

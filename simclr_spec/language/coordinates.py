@@ -12,6 +12,7 @@ from typing import Any
 
 from simclr_spec.core.errors import UsageError, did_you_mean
 from simclr_spec.core.states import STATES
+from simclr_spec.core.words import typed
 
 Coordinates = Mapping[str, Any]
 
@@ -126,11 +127,4 @@ def near_miss(table: Mapping[str, Any], known: Sequence[Coordinates]) -> str:
 
 def show(coordinates: Coordinates) -> str:
     """`stage=finetune depth=50`: what a person can type back."""
-    return " ".join(f"{key}={show_value(value)}" for key, value in coordinates.items())
-
-
-def show_value(value: Any) -> str:
-    """`true`, `0.1`, `50,101`."""
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(show_value, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return " ".join(f"{key}={typed(value)}" for key, value in coordinates.items())

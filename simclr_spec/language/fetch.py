@@ -7,6 +7,7 @@ from pathlib import Path
 
 from simclr_spec.core.errors import DataError
 from simclr_spec.core.files import write_atomic
+from simclr_spec.core.words import number
 from simclr_spec.data.roots import data_roots, label_list, list_folders
 from simclr_spec.language import declared
 from simclr_spec.language.document import parse
@@ -24,7 +25,7 @@ def fetch_lists(roots: Sequence[str] = ()) -> Iterator[str]:
             try:
                 yield f"{label_list(digest, found)}: already here"
             except DataError:
-                yield f"{fetch(url, digest, list_folders(found)[0])}: fetched, {name} at {100 * listed['fraction']:g} %"
+                yield f"{fetch(url, digest, list_folders(found)[0])}: fetched, {name} at {number(100 * listed['fraction'])} %"
 
 
 def fetch(url: str, digest: str, folder: Path) -> Path:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from simclr_spec.core.errors import Fault
-from simclr_spec.core.words import counted
+from simclr_spec.core.words import counted, number
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.language.setting import Setting, fault_at
 from simclr_spec.language.spec import Stage
@@ -94,8 +94,8 @@ def _labels(settings: Settings) -> Iterator[Fault]:
             f"{per_class.value} labels per class are {count:,} images; {name.value} has {images:,}, so at most {most}",
         )
     elif count < classes:
-        sentence = f"label_fraction {fraction.value:g} leaves {count} images for the {classes:,} classes of {name.value}"
-        yield fault_at(fraction, f"{sentence}; use at least {_least(classes, images):g}")
+        sentence = f"label_fraction {number(fraction.value)} leaves {count} images for the {classes:,} classes of {name.value}"
+        yield fault_at(fraction, f"{sentence}; use at least {number(_least(classes, images))}")
 
 
 def _least(classes: int, images: int) -> float:
@@ -156,7 +156,9 @@ def _ranges(settings: Settings) -> Iterator[Fault]:
         low, high = settings[f"augment.{name}_min"], settings[f"augment.{name}_max"]
         if low.value > high.value:
             later, other = _later(low, high)
-            sentence = f"augment.{name}_min {low.value:g} is more than augment.{name}_max {high.value:g} ({other.origin})"
+            sentence = (
+                f"augment.{name}_min {number(low.value)} is more than augment.{name}_max {number(high.value)} ({other.origin})"
+            )
             yield fault_at(later, sentence)
 
 

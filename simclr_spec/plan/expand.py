@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from simclr_spec.core.errors import Fault, SpecError
-from simclr_spec.language.coordinates import KEYS, matches, show, show_value
+from simclr_spec.core.words import typed
+from simclr_spec.language.coordinates import KEYS, matches, show
 from simclr_spec.language.dataset import label_lists
 from simclr_spec.language.document import Path
 from simclr_spec.language.schema import LABELLED
@@ -202,7 +203,7 @@ class _Expansion:
         have = ""
         if near:
             known = dict.fromkeys(step.coordinates.get(near[0], "none") for step in self.parents)
-            have = f"; its {near[0]} is {', '.join(map(show_value, known))}"
+            have = f"; its {near[0]} is {', '.join(map(typed, known))}"
         sentence = f"no Step of {reference.stage!r} has {show(wanted)}{have}"
         return self.document.fault((*reference.path, at) if at else reference.path, sentence)
 
@@ -253,9 +254,7 @@ class _Expansion:
         for name in ("dataset.name", "dataset.classes", "dataset.digest"):
             own, theirs = values.settings[name], teacher.origins[name]
             if own.value != theirs.value:
-                sentence = (
-                    f"{name} {show_value(own.value)}, but {teacher.stage!r}, which teaches, has {show_value(theirs.value)}"
-                )
+                sentence = f"{name} {typed(own.value)}, but {teacher.stage!r}, which teaches, has {typed(theirs.value)}"
                 if name == "dataset.name":
                     own = self.resolver.dataset_name(self.stage)[0] or own
                 raise SpecError([fault_at(own, f"{sentence}; a student needs the images of its teacher")])
@@ -298,7 +297,7 @@ class _Expansion:
         if own.value == theirs.value or not _is_for_some(own, name):
             return False
         role = "which teaches" if self.stage.kind == "distill" else "where this stage starts"
-        sentence = f"{name} {show_value(own.value)}, but {parent.stage!r}, {role}, has {show_value(theirs.value)}"
+        sentence = f"{name} {typed(own.value)}, but {parent.stage!r}, {role}, has {typed(theirs.value)}"
         self._note(fault_at(own, f"{sentence} ({theirs.origin}); change it there, or leave it out here"))
         return True
 

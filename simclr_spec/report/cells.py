@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simclr_spec.core.errors import Fault, SpecError, did_you_mean
+from simclr_spec.core.words import typed
 from simclr_spec.language import coordinates
 from simclr_spec.language.document import MOST_FAULTS, Document
 from simclr_spec.language.document.positions import Path
@@ -80,7 +81,7 @@ class Cell:
         return "deviates" if self.deviates else "match"
 
 
-def check(name: str) -> None:
+def validate(name: str) -> None:
     """Whether every cell of the report `name` is one of its spec's Steps per seed. Raises SpecError; loads no pandas."""
     report, source = load(name)
     select(report, source, compile([report.spec]))
@@ -128,14 +129,14 @@ def _unheard_of(where: Mapping[str, Any], at: Path, source: Document, index: _In
     found = [key for key, value in where.items() if not index.places({key: value})]
     for key in found:
         known = {have for name, have in index.having if name == key}
-        hint = did_you_mean(coordinates.show_value(where[key]), map(coordinates.show_value, known))
+        hint = did_you_mean(typed(where[key]), map(typed, known))
         told = f"no Step has {coordinates.show({key: where[key]})}"
         faults.append(source.fault((*at, "where", key), told + (hint or _choices(key, known))))
     return bool(found)
 
 
 def _choices(key: str, known: AbstractSet[Any]) -> str:
-    return f"; {key} is {' or '.join(map(coordinates.show_value, sorted(known)))}" if 0 < len(known) <= _FEW else ""
+    return f"; {key} is {' or '.join(map(typed, sorted(known)))}" if 0 < len(known) <= _FEW else ""
 
 
 class _Index:
@@ -204,7 +205,7 @@ def _metric_fault(cell: Cell) -> str | None:
 def _values(plain: Sequence[dict[str, Any]], key: str) -> list[str]:
     seen: dict[str, None] = {}
     for one in plain:
-        seen.setdefault(coordinates.show({key: one[key]}).partition("=")[2] if key in one else "none", None)
+        seen.setdefault(typed(one[key]) if key in one else "none", None)
     return list(seen)
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from simclr_spec.core.states import FINISHED
-from simclr_spec.plan import Plan, Step
+from simclr_spec.core.words import footnote, number
+from simclr_spec.language.setting import Setting
+from simclr_spec.plan import Plan, Step, departures
+from simclr_spec.plan.departures import Departure
 from simclr_spec.store.layout import Store
 from simclr_spec.store.staleness import pins
 
-SCALE_OF_THE_EXPERIMENT = ("dataset.", "encoder.", "epochs", "train_steps", "test_images")
-"""Fields whose change leaves the paper's scale: no number of the paper stands beside ours then."""
 Grouped = Mapping[str, Mapping[tuple[str, str, str], list[str]]]
 """Field -> (ours, the recipe's, claim) -> stages."""
 
@@ -40,55 +40,36 @@ def chain(plan: Plan, steps: Iterable[Step]) -> list[Step]:
     return [step for step in plan.steps if step.fingerprint in wanted]
 
 
-def at_paper_scale(plan: Plan, steps: Iterable[Step]) -> bool:
-    """False when any of these Steps, ancestors included, changes a field that makes up the experiment's scale."""
-    return plan.scale is None and not any(
-        setting.is_deviation and name.startswith(SCALE_OF_THE_EXPERIMENT)
-        for step in steps
-        for name, setting in step.origins.items()
-    )
-
-
-def deviating(steps: Iterable[Step]) -> set[str]:
-    """Fingerprints of the Steps that depart from the recipe, themselves or in an ancestor; parents come first."""
-    found: set[str] = set()
-    for step in steps:
-        if any(s.is_deviation for s in step.origins.values()) or not found.isdisjoint(step.needs.values()):
-            found.add(step.fingerprint)
-    return found
-
-
-def deviations(steps: Iterable[Step]) -> Note:
+def deviations(steps: Sequence[Step]) -> Note:
     """`epochs 80≠800 (pretrain)`: ours ≠ the recipe's, then the stages (left out where it is every stage)."""
-    steps = list(steps)
-    grouped: dict[str, dict[tuple[str, str, str], list[str]]] = {}
-    for step in steps:
-        for name, setting in step.origins.items():
-            if setting.recipe is None:
-                continue
-            claim = f" ({setting.status}: {setting.source})" if setting.status else ""
-            key = show(setting.value), show(setting.recipe.value), claim
-            stages = grouped.setdefault(name.removesuffix(".name"), {}).setdefault(key, [])
-            if step.stage not in stages:
-                stages.append(step.stage)
+    grouped = _by_text(departures.deviations(steps), lambda name: name.removesuffix(".name"))
     return _note("Deviations", grouped, steps, "≠")
 
 
-def assumptions(steps: Iterable[Step]) -> Note:
+def assumptions(steps: Sequence[Step]) -> Note:
     """`student_init scratch (distill)`: what the paper leaves open and the recipe assumes."""
-    steps = list(steps)
+    return _note("Assumptions", _by_text(departures.assumptions(steps)), steps, "")
+
+
+def _by_text(found: Iterable[Departure], named: Callable[[str], str] = str) -> Grouped:
+    """Departures that read the same are one, with the stages of all."""
     grouped: dict[str, dict[tuple[str, str, str], list[str]]] = {}
-    for step in steps:
-        for name, setting in step.origins.items():
-            if setting.is_assumption:
-                stages = grouped.setdefault(name, {}).setdefault((show(setting.value), "", ""), [])
-                if step.stage not in stages:
-                    stages.append(step.stage)
-    return _note("Assumptions", grouped, steps, "")
+    for departure in found:
+        setting = departure.setting
+        ours = footnote(setting.value)
+        before, claim = (footnote(setting.recipe.value), _claim(setting)) if setting.recipe else ("", "")
+        stages = grouped.setdefault(named(departure.name), {}).setdefault((ours, before, claim), [])
+        stages += [stage for stage in departure.stages if stage not in stages]
+    return grouped
 
 
-def _note(name: str, grouped: Grouped, steps: Iterable[Step], sign: str) -> Note:
-    stages = list(dict.fromkeys(step.stage for step in steps))
+def _claim(setting: Setting) -> str:
+    """What the file that changes it says of it."""
+    return f" ({setting.status}: {setting.source})" if setting.status else ""
+
+
+def _note(name: str, grouped: Grouped, steps: Sequence[Step], sign: str) -> Note:
+    stages = list(dict.fromkeys(stage for step in steps for stage in step.stages))
     return Note(name, tuple(_grouped(grouped, set(stages), sign)) or ("none",), _by_stage(grouped, stages, sign))
 
 
@@ -120,19 +101,6 @@ def _of(of: list[str], stages: set[str]) -> str:
     return "" if set(of) == stages else f" ({', '.join(of)})"
 
 
-def show(value: Any) -> str:
-    """A value as a person would write it."""
-    if value is None or value == "":
-        return "none"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, int):
-        return f"{value:,}" if value >= 10_000 else str(value)
-    return str(value) if len(str(value)) <= 16 else f"{str(value)[:8]}…"
-
-
 def missing(states: Iterable[tuple[str, str]]) -> Note | None:
     """`12 new · 1 failed`: the Steps of cells that have no number, each once; None when all have one."""
     counts = Counter(dict(states).values())
@@ -154,7 +122,7 @@ def _time(done: pd.DataFrame) -> list[str]:
     cuda = done["accelerator"] == "cuda"
     hours = done["seconds"] / 3600 * done["world_size"]
     told = [("GPU-hours", hours[cuda].sum()), ("core-hours", (hours * done["threads"])[~cuda].sum())]
-    return [f"{value:.2g} {unit}" if value < 10 else f"{value:,.0f} {unit}" for unit, value in told if value > 0]
+    return [f"{number(value, 2)} {unit}" for unit, value in told if value > 0]
 
 
 def _versions(done: pd.DataFrame, column: str, prefix: str) -> list[str]:

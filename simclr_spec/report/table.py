@@ -11,6 +11,7 @@ from simclr_spec.language import report as report_language
 from simclr_spec.language.coordinates import Selector, show
 from simclr_spec.language.spec import read_spec
 from simclr_spec.plan import Plan, Step, compile
+from simclr_spec.plan.departures import at_paper_scale, deviating
 from simclr_spec.plan.resolve import concerns
 from simclr_spec.report import cells, notes
 from simclr_spec.report.cells import Cell
@@ -73,13 +74,13 @@ def make(
     found = results.frame(_folder(store, step) for step in steps if states[step.fingerprint] != "stale")
     metrics = {cell.metric for row in selected for cell in row if cell} & set(found.columns)
     numbers = {metric: found[metric].to_dict() for metric in metrics}
-    paper = notes.at_paper_scale(plan, steps)
-    deviating = notes.deviating(steps)
+    paper = at_paper_scale(plan, steps)
+    changed = deviating(steps)
     rows = tuple(
-        tuple(cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=deviating) for cell in row)
+        tuple(cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=changed) for cell in row)
         for row in selected
     )
-    subtitle, option = _subtitle(plan, paper, bool(deviating), recorded), store.option
+    subtitle, option = _subtitle(plan, paper, bool(changed), recorded), store.option
     last = notes.made_from(steps, found), notes.next_commands(steps, states, plan.arguments, store)
     below = (_missing(rows), notes.deviations(steps), notes.assumptions(steps), *last)
     told = tuple(note for note in below if note)

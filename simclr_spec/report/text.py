@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from simclr_spec.core import words
 from simclr_spec.core.words import counted
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.layout import Line, fold, laid_out
@@ -67,7 +68,7 @@ def lines(cell: Cell | None) -> list[str]:
 def heading(table: Table, i: int) -> list[str]:
     """The row's title; at the paper's scale also the paper's parameter count, beside its accuracies."""
     row = table.report.rows[i]
-    return [row.title] + ([f"paper {row.parameters:g} M"] if row.parameters and table.at_paper_scale else [])
+    return [row.title] + ([f"paper {words.number(row.parameters)} M"] if row.parameters and table.at_paper_scale else [])
 
 
 def plain(table: Table, width: int | None = None) -> str:

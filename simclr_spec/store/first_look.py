@@ -21,7 +21,7 @@ from typing import Any
 from simclr_spec.core.errors import DataError, MissingDataError
 from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json, write_json
-from simclr_spec.core.words import alike, shown
+from simclr_spec.core.words import alike, number, shown
 from simclr_spec.data import label_lists, listing, pictures
 from simclr_spec.data.listing import Listing
 from simclr_spec.data.loader import FileLoader
@@ -58,7 +58,9 @@ class Look:
     name: str = ""
 
 
-def check(steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None = None, *, keep: bool = False) -> list[str]:
+def look_ahead(
+    steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None = None, *, keep: bool = False
+) -> list[str]:
     """What a person should know of the Steps' data, a line each; `keep` remembers in the store what was seen.
 
     Raises DataError with the faults of every data set and label list; MissingDataError where any of them is not there.
@@ -265,7 +267,7 @@ def _asked(labels: Mapping[str, Any], dataset: DatasetConfig) -> tuple[str, floa
     A share may be rounded in each class; beyond that, tables would name one amount and show the result of another."""
     if labels["per_class"] is not None:
         return f"labels_per_class {labels['per_class']}", labels["per_class"] * dataset.classes, 0
-    return f"label_fraction {labels['fraction']:g}", labels["fraction"] * dataset.train_images, dataset.classes or 0
+    return f"label_fraction {number(labels['fraction'])}", labels["fraction"] * dataset.train_images, dataset.classes or 0
 
 
 def _list_size(path: Path, files: Sequence[str], asked: str, wanted: float, tolerance: float) -> list[str]:
@@ -273,7 +275,7 @@ def _list_size(path: Path, files: Sequence[str], asked: str, wanted: float, tole
     if abs(count - wanted) <= tolerance:
         return []
     told = f"names {count:,} of {len(files):,} training images, but {asked} is {round(wanted):,}"
-    return [f"{path}: {told}; say label_fraction = {count / len(files):.7g}, or name another list"]
+    return [f"{path}: {told}; say label_fraction = {number(count / len(files), 7)}, or name another list"]
 
 
 def _list_digest(step: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from simclr_spec.core.errors import DataError, MissingDataError, UsageError
 from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json
+from simclr_spec.core.words import amount, number
 from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.machine import Machine, read_machine
 from simclr_spec.plan import Plan, Step, compile
@@ -121,14 +122,14 @@ def make_forecast(
     forecast = Forecast(plan, selector, steps, decisions, priced, calibrated(plan, priced, ratios), device, images, measured)
     hours = forecast.hours(forecast.running)
     if max_hours is not None and hours > max_hours:
-        told = f"{hours:,.0f}" if hours >= 100 else f"{hours:.4g}"
+        told = amount(hours) if hours >= 1 else number(hours, 4)
         raise UsageError(
-            f"this plan costs {told} {device.unit}-hours, more than the {max_hours:g} of --max-gpu-hours; nothing started"
+            f"this plan costs {told} {device.unit}-hours, more than the {number(max_hours)} of --max-gpu-hours; nothing started"
         )
     return forecast
 
 
-def check_data(forecast: Forecast, *, keep: bool) -> list[str]:
+def look_at_data(forecast: Forecast, *, keep: bool) -> list[str]:
     """A first look at what the running Steps read, which a dry run does not keep: notes, a line each.
 
     Raises DataError; where images are not there and a scale brings its own, names the rehearsal.
@@ -136,7 +137,7 @@ def check_data(forecast: Forecast, *, keep: bool) -> list[str]:
     from simclr_spec.store import first_look
 
     try:
-        return first_look.check(forecast.running, forecast.images.roots, forecast.images.store, keep=keep)
+        return first_look.look_ahead(forecast.running, forecast.images.roots, forecast.images.store, keep=keep)
     except MissingDataError as error:
         if not forecast.plan.may_rehearse:
             raise

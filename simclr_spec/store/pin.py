@@ -22,7 +22,9 @@ from simclr_spec.store.layout import Store
 _SOURCE = "simclr-spec pin"
 
 
-def pin(name: str, store: Store, roots: Sequence[str] = (), *, rehash: bool = False, tell: digests.Tell | None = None) -> str:
+def pin_images(
+    name: str, store: Store, roots: Sequence[str] = (), *, rehash: bool = False, tell: digests.Tell | None = None
+) -> str:
     """What was done, or what to type. Raises DataError where the images are not there."""
     with located(store, ()):  # what is not written is counted
         _, facts = read_dataset(name, None)

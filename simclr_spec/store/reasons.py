@@ -13,7 +13,7 @@ from typing import Any
 
 from simclr_spec.core.files import read_json
 from simclr_spec.core.states import FINISHED, State
-from simclr_spec.core.words import counted
+from simclr_spec.core.words import counted, plain
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.resolve import COORDINATE_FIELDS
 from simclr_spec.store.layout import RESULT, Store
@@ -105,17 +105,11 @@ def _unfinished(shelf: _Shelf, step: Step, state: State) -> str:
 
 def _changed(plan: Plan, step: Step, changes: tuple[Change, ...]) -> str:
     """`epochs 800 → 100 (specs/scales/digits.toml:22); 5 Steps follow`."""
-    told = ", ".join(f"{c.name} {_show(c.old)} → {_show(c.new)} ({c.origin})" for c in changes[:3])
+    told = ", ".join(f"{c.name} {plain(c.old)} → {plain(c.new)} ({c.origin})" for c in changes[:3])
     more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
     followers = len(plan.descendants([step.fingerprint])) - 1
     follow = f"; {counted(followers, 'Step')} follow{'s' * (followers == 1)}" if followers else ""
     return f"{told}{more}{follow}"
-
-
-def _show(value: Any) -> str:
-    if value is None or value == "":
-        return "none"
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _changes(old: Mapping[str, Any], step: Step) -> Iterator[Change]:

@@ -1,21 +1,27 @@
 """Run folders -> one row per finished Step.
 
->>> frame(Store(Path("runs")).folders()).groupby(["stage", "label_fraction"])["top1"].mean()
+>>> results("runs").groupby(["stage", "label_fraction"])["top1"].mean()
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.files import read_json
-from simclr_spec.store.layout import RunFolder
+from simclr_spec.store.layout import RunFolder, Store
 
 PROVENANCE = ("seconds", "train_steps", "images_per_second", "parameters", "finished", "data_digest")
 """Keys of result.json beside its metrics and environment."""
+
+
+def results(store: Store | str | Path = "runs") -> pd.DataFrame:
+    """One row per finished Step of the store, or of the folder of that name, as `frame` describes them."""
+    return frame((store if isinstance(store, Store) else Store(Path(store))).folders())
 
 
 def frame(folders: Iterable[RunFolder]) -> pd.DataFrame:

@@ -68,7 +68,7 @@ class Images:
         today = self._today(dataset) if seen else None
         return today is not None and today[1] != seen
 
-    def check(self, datasets: Iterable[Mapping[str, Any]], *, declared: bool = False) -> None:
+    def verify(self, datasets: Iterable[Mapping[str, Any]], *, declared: bool = False) -> None:
         """Look at all image folders among these, so that no worker has to, or at those that declare a digest alone.
 
         Raises DataError for one that is not the declared one."""

@@ -34,3 +34,38 @@ def test_numbers_have_their_nouns() -> None:
 )  # fmt: skip
 def test_sizes_have_decimal_units(number: float, told: str) -> None:
     assert words.size(number) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "typed", "plain", "written", "quoted", "footnote"),
+    [
+        (None, "none", "none", "none", "null", "none"),
+        (True, "true", "true", "true", "true", "on"),
+        (False, "false", "false", "false", "false", "off"),
+        (3, "3", "3", "3", "3", "3"),
+        (20_000, "20000", "20000", "20000", "20000", "20,000"),
+        (1.0, "1.0", "1", "1", "1.0", "1"),
+        (0.123456789, "0.123456789", "0.123456789", "0.123456789", "0.123456789", "0.1235"),
+        (2e-05, "2e-05", "2e-05", "2e-05", "2e-05", "2e-05"),
+        ("", "", "none", "''", "''", "none"),
+        ("cosine", "cosine", "cosine", "'cosine'", "'cosine'", "cosine"),
+        ("0123456789abcdef0", *["0123456789abcdef0"] * 2, *["'0123456789abcdef0'"] * 2, "01234567…"),
+        ([50, 101], "50,101", "[50, 101]", "[50, 101]", "a list", "[50, 101]"),
+    ],
+)
+def test_a_value_has_five_forms_each_for_its_reader(
+    value: object, typed: str, plain: str, written: str, quoted: str, footnote: str
+) -> None:
+    forms = (words.typed, words.plain, words.written, words.quoted, words.footnote)
+    assert tuple(form(value) for form in forms) == (typed, plain, written, quoted, footnote)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "told"),
+    [(0.01, 6, "0.01"), (33.333333, 6, "33.3333"), (0.449321, 4, "0.4493"), (12_345.6, 4, "12,346"), (5.6, 2, "5.6"),
+     (42.4, 2, "42"), (1e6, 6, "1,000,000"), (1e99, 6, "1e+99"), (float("nan"), 6, "nan")],
+)  # fmt: skip
+def test_numbers_have_the_digits_that_matter(value: float, digits: int, told: str) -> None:
+    assert words.number(value, digits) == told
+    assert [words.amount(n) for n in (0, 0.5, 66.84, 4299.2)] == ["0", "0.50", "66.8", "4,299"]
+    assert words.scientific(3.21e18) == "3.21e+18"

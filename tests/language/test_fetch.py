@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from simclr_spec.cli.show.plan import deviations
 from simclr_spec.core.errors import DataError, SpecError
 from simclr_spec.data import roots as data_roots
 from simclr_spec.language.fetch import fetch, fetch_lists
 from simclr_spec.plan import Step, compile
+from simclr_spec.plan.departures import deviations
 from simclr_spec.store import first_look
 from tests.folders import pets
 
@@ -55,7 +55,7 @@ def test_a_run_asks_for_its_lists_before_it_starts(tmp_path: Path) -> None:
 
     def told(steps: Sequence[Step]) -> str:
         with pytest.raises(DataError) as caught:
-            first_look.check(steps, [str(tmp_path)])
+            first_look.look_ahead(steps, [str(tmp_path)])
         return str(caught.value)
 
     missing = r"label list of SHA-256 71e82a48ba78… not found \(looked for \*.txt in .*`simclr-spec fetch-lists`"
@@ -87,7 +87,7 @@ def test_drawing_labels_on_imagenet_is_a_deviation() -> None:
     assert {(s.params["labels"]["sampler"], s.params["labels"]["list_digest"], s.params["labels"]["seed"]) for s in drawn} == {
         ("balanced", "", 0)
     }
-    assert [note.name for note in deviations(steps)] == ["labels.sampler"]
+    assert [departure.name for departure in deviations(steps)] == ["labels.sampler"]
 
 
 def test_an_own_list_takes_the_place_of_the_published_one() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from simclr_spec.cli.show.plan import deviations
 from simclr_spec.core.errors import UsageError
 from simclr_spec.core.fields import build
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import Plan, compile
+from simclr_spec.plan.departures import deviations
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.forecast import make_forecast
 
@@ -128,7 +128,7 @@ def test_an_axis_that_departs_from_the_recipe_is_a_deviation(tmp_path: Path) -> 
         (3, 0): {},
         (3, 1): {"from_layer": 0},
     }
-    assert {note.name for note in deviations(plan_of(text, tmp_path).steps)} > {"head.layers", "from_layer"}
+    assert {departure.name for departure in deviations(plan_of(text, tmp_path).steps)} > {"head.layers", "from_layer"}
 
 
 def test_a_set_goes_over_an_axis_of_the_same_value(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_a_path_of_a_spec_starts_in_the_folder_of_the_report(tmp_path: Path, mon
         (tmp_path / "specs" / file.name).write_text(file.read_text())
     name = write(tmp_path, SMALL.replace(json.dumps(FEW), '"specs/few.toml"'))
     monkeypatch.chdir("/")
-    cells.check(name)
+    cells.validate(name)
     store = Store(tmp_path / "runs")
     record_plan(store, [str(tmp_path / "specs" / "few.toml")], None, ["pretrain.epochs=3"])
     assert make(name, store).plan.sets == ("pretrain.epochs=3",)

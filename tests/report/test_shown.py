@@ -15,11 +15,11 @@ import pytest
 
 from simclr_spec.cli.main import main
 from simclr_spec.core.errors import UsageError
+from simclr_spec.core.words import footnote
 from simclr_spec.language import declared
 from simclr_spec.language import report as report_language
 from simclr_spec.plan import compile
 from simclr_spec.report.layout import laid_out
-from simclr_spec.report.notes import show
 from simclr_spec.report.render import FORMATS, format_of
 from simclr_spec.report.table import make
 from simclr_spec.report.text import note_lines, plain
@@ -127,7 +127,7 @@ def test_notes_stand_by_stage_wrapped_between_items_and_lose_none(tmp_path: Path
     assert {"epochs 80≠800", "memory.enabled off≠on"} <= set(groups["pretrain"])
     assert {"epochs 7≠60, 7≠30", "head.out_dim 64≠128"} <= set(groups["finetune"])
     changed = {
-        (s.stage, f"{n.removesuffix('.name')} {show(o.value)}≠")
+        (s.stage, f"{n.removesuffix('.name')} {footnote(o.value)}≠")
         for s in table.plan.steps
         for n, o in s.origins.items()
         if o.recipe is not None

@@ -267,7 +267,7 @@ def test_many_faults_are_counted(folder: Path) -> None:
     for number in range(30):
         write(f"val/ape/more{number:02}.png", b"")(folder)
     with pytest.raises(DataError) as caught:
-        first_look.check(folders.planned(folder.parent).steps, [str(folder.parent)])
+        first_look.look_ahead(folders.planned(folder.parent).steps, [str(folder.parent)])
     lines = str(caught.value).splitlines()
     assert len(lines) == 21
     assert lines[-1] == "and 11 more faults of the data"
@@ -305,7 +305,7 @@ def test_label_lists_are_held_against_the_images(folder: Path) -> None:
     steps = folders.planned(folder.parent, spec=spec).steps
     write("val/ape/1.png", b"")(folder)
     with pytest.raises(DataError) as caught:
-        first_look.check(steps, [str(folder.parent)])
+        first_look.look_ahead(steps, [str(folder.parent)])
     empty, line = str(caught.value).splitlines()
     assert empty == f"{folder}/val/ape/1.png is empty: it has 0 bytes"
     assert line.startswith(f"{folder.parent}/some.txt:3: ")
@@ -320,14 +320,16 @@ def test_a_list_of_another_size_than_the_step_says_is_a_fault(amount: str, told:
     (folder.parent / "some.txt").write_text(text)
     labels = f'labels = {{ sampler = "list", list_digest = "{sha(text)}" }}\n'
     with pytest.raises(DataError) as caught:
-        first_look.check(folders.planned(folder.parent, spec=f"{folders.SPEC}{amount}\n{labels}").steps, [str(folder.parent)])
+        first_look.look_ahead(
+            folders.planned(folder.parent, spec=f"{folders.SPEC}{amount}\n{labels}").steps, [str(folder.parent)]
+        )
     assert str(caught.value) == (
         f"{folder.parent}/some.txt: names 4 of 12 training images, but {told}; "
         "say label_fraction = 0.3333333, or name another list"
     )
     for near in (0.34, 0.5):
         steps = folders.planned(folder.parent, spec=f"{folders.SPEC}label_fraction = {near}\n{labels}").steps
-        assert first_look.check(steps, [str(folder.parent)]) == []
+        assert first_look.look_ahead(steps, [str(folder.parent)]) == []
 
 
 def test_two_data_sets_in_one_folder_are_told(folder: Path) -> None:
@@ -337,7 +339,7 @@ def test_two_data_sets_in_one_folder_are_told(folder: Path) -> None:
     more = folders.planned(folder.parent, dataset=zoo).steps
     (folder.parent / "zoo").symlink_to(folder)
     for roots in ([str(folder)], [str(folder.parent)]):
-        assert first_look.check([*steps, *more], roots) == [
+        assert first_look.look_ahead([*steps, *more], roots) == [
             f"pets and zoo are read from one folder, {folder}: --data-root NAME=DIR tells them apart"
         ]
 
@@ -372,7 +374,7 @@ def test_headers_are_read_once_while_no_file_changes(folder: Path, monkeypatch: 
 
     def headers(*, keep: bool) -> int:
         opened.clear()
-        first_look.check(steps, [str(folder.parent)], store, keep=keep)
+        first_look.look_ahead(steps, [str(folder.parent)], store, keep=keep)
         return len(opened)
 
     assert headers(keep=False) == 18

@@ -14,7 +14,7 @@ from typing import Any
 from simclr_spec import __version__
 from simclr_spec.core.cores import cores
 from simclr_spec.core.errors import DataError, UsageError
-from simclr_spec.core.words import size
+from simclr_spec.core.words import number, size
 from simclr_spec.data import digests
 from simclr_spec.data.loader import Loader
 from simclr_spec.data.registry import LOADERS
@@ -43,7 +43,7 @@ PACKAGES = (
 )
 
 
-def doctor(store: str, roots: Sequence[str], rehash: bool = False) -> Iterator[str]:
+def examine(store: str, roots: Sequence[str], rehash: bool = False) -> Iterator[str]:
     """Lines; one that begins with ✗ needs attention."""
     yield f"simclr-spec {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield "packages    " + ", ".join(_package(name) for name in PACKAGES)
@@ -87,7 +87,7 @@ def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
         except DataError as error:
             yield f"            {name}: not here ({str(error).partition(': say')[0]})"
         for listed in data.get("label_lists", ()):
-            which = f"{name}'s label list at {100 * listed['fraction']:g} %"
+            which = f"{name}'s label list at {number(100 * listed['fraction'])} %"
             try:
                 yield f"            {which}: {label_list(listed['list_digest']['value'], found)}"
             except DataError as error:

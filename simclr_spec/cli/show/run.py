@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from simclr_spec import dispatch
 from simclr_spec.cli.show.live import ending, watcher
-from simclr_spec.cli.show.plan import stale
+from simclr_spec.cli.show.plan_table import stale_warning
 from simclr_spec.data import roots as data_roots
 from simclr_spec.language.runner import Runner
 from simclr_spec.store import history
-from simclr_spec.store.forecast import Forecast, check_data
+from simclr_spec.store.forecast import Forecast, look_at_data
 from simclr_spec.store.probe import probe
 
 Tell = Callable[[str], object]
@@ -19,14 +19,14 @@ Tell = Callable[[str], object]
 def look(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
     """At images, label lists and store, before anything starts; a dry run does not keep it. Raises DataError, UsageError."""
     images = forecast.images
-    for note in check_data(forecast, keep=keep):
+    for note in look_at_data(forecast, keep=keep):
         tell(note)
     forecast.refuse_stale()
     if forecast.running:
         probe(images.store.path)
         if keep:
             images.store.make()
-        images.check((step.params["dataset"] for step in forecast.running), declared=not keep)
+        images.verify((step.params["dataset"] for step in forecast.running), declared=not keep)
 
 
 def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
@@ -45,6 +45,6 @@ def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
     if steps:
         print(ending(outcome, command), flush=True)
     found = forecast.after()
-    for line in stale(found):
+    for line in stale_warning(found):
         print(line, flush=True)
     return 130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run or found.stale))

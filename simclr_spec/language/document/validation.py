@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from simclr_spec.core.errors import Fault, did_you_mean
+from simclr_spec.core.words import number
+from simclr_spec.core.words import quoted as show
 from simclr_spec.language.document.document import Document
 from simclr_spec.language.document.limits import MOST_FAULTS, excess
 from simclr_spec.language.document.reading import toml_value
@@ -66,7 +68,7 @@ def _fault(document: Document, error: ValidationError, above: tuple[str | int, .
                 yield document.fault(path, f"{_where(path)} lacks the key {key!r}", key=True)
     elif keyword in _BOUNDS and schema.get("maximum") == 1 and schema.get("minimum") == 0:
         interval = f"{'(' if schema.get('exclusiveMinimum') else '['}0, 1]"
-        hint = f"; for {instance:g} % write {instance / 100:g}" if 1 < instance <= 100 else ""
+        hint = f"; for {number(instance)} % write {number(instance / 100)}" if 1 < instance <= 100 else ""
         yield document.fault(path, f"{_name(path)} {show(instance)} is outside {interval}{hint}")
     elif keyword in _BOUNDS:
         at, beyond, exclusive = _BOUNDS[keyword]
@@ -162,22 +164,6 @@ def describe(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return _or(describe(branch) for branch in schema["anyOf"] if branch.get("type") != "null")
     return _or(_TYPES[kind] for kind in _types(schema) if kind != "null")
-
-
-def show(value: Any) -> str:
-    """A value as a person would name it; long ones are cut."""
-    if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "null"
-    if isinstance(value, (str, int, float)):
-        text = repr(value)
-        return text if len(text) <= 60 else f"{text[:56]}...{text[0] if isinstance(value, str) else ''}"
-    return f"the {'time' if type(value).__name__ == 'time' else 'date'} {value}"
 
 
 def _or(parts: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from simclr_spec.core.errors import DataError, Interrupted
 from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json
+from simclr_spec.core.words import number
 from simclr_spec.stages.common import DatasetConfig, TrainingConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Attempt, RunFolder, Store
@@ -195,7 +196,7 @@ class Landmarks:
         self.done, self.seconds = run.done, run.seconds
         epochs, world = run.train_steps * run.batch / len(run.examples), distributed.world_size()
         record.log(
-            f"{run.train_steps:,} train steps, {epochs:.4g} epochs, batch {run.batch:,}, {len(run.examples):,} images, "
+            f"{run.train_steps:,} train steps, {number(epochs, 4)} epochs, batch {run.batch:,}, {len(run.examples):,} images, "
             f"on {run.history.device}" + (f", {world} processes" if world > 1 else "")
         )
 
@@ -208,13 +209,13 @@ class Landmarks:
         run.count()
         rate = (run.done - self.done) * run.batch / max(run.seconds - self.seconds, 1e-9)
         self.done, self.seconds = run.done, run.seconds
-        place = f"train step {run.done:,} of {run.train_steps:,}, epoch {run.epoch:.4g}"
+        place = f"train step {run.done:,} of {run.train_steps:,}, epoch {number(run.epoch, 4)}"
         self.record.log(f"{place}, {_told(measured)}, {rate:,.0f} images/s")
 
 
 def _told(measured: Mapping[str, float]) -> str:
     """`loss 3.214, contrast_top1 45.21`: the loss first, before a sum that it is part of."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(measured.items(), key=lambda one: one[0] != "loss"))
+    return ", ".join(f"{name} {number(value, 4)}" for name, value in sorted(measured.items(), key=lambda one: one[0] != "loss"))
 
 
 class Saver:

@@ -1,27 +1,19 @@
-"""A plan as a table, as JSON (docs/plan-json.md) and as a graph for Graphviz."""
+"""A plan on the terminal: as a table, or as a list of its Steps."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from simclr_spec.core.errors import UsageError
-from simclr_spec.core.files import write_output
 from simclr_spec.core.states import STATES, State
-from simclr_spec.core.words import counted, size
+from simclr_spec.core.words import amount, counted, scientific, size
 from simclr_spec.dispatch.room import crowded
 from simclr_spec.language.coordinates import show
-from simclr_spec.language.declared import is_path
-from simclr_spec.language.setting import Setting
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.compiler import UNSCALED_TITLE
 from simclr_spec.plan.cost import costs, likeness
+from simclr_spec.plan.departures import assumptions, deviations
 from simclr_spec.store.forecast import Forecast
 from simclr_spec.store.staleness import advice
 
@@ -52,7 +44,7 @@ def as_table(forecast: Forecast) -> str:
     lines += _encoders(forecast)
     lines += _bill(forecast)
     lines += _reasons(forecast)
-    lines += stale(forecast)
+    lines += stale_warning(forecast)
     return "\n".join([*lines, *(f"✗ {told}" for told in [crowded(forecast)] if told)])
 
 
@@ -62,7 +54,7 @@ def as_list(forecast: Forecast) -> str:
     steps = [step for step in forecast.plan.steps if step.fingerprint in shown]
     keys = _telling(forecast.plan)
     rows = [["state", f"{forecast.machine.unit}-hours"]]
-    rows += [[forecast.decisions[step.fingerprint].state, number(forecast.hours([step]))] for step in steps]
+    rows += [[forecast.decisions[step.fingerprint].state, amount(forecast.hours([step]))] for step in steps]
     told = (show({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps)
     return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *told], strict=True))
 
@@ -98,7 +90,7 @@ def _encoders(forecast: Forecast) -> Iterator[str]:
     rows = [["encoder", "steps", f"{forecast.machine.unit}-hours", "memory", *_fit_head(forecast)]]
     for name, steps in [*encoders.items()][:_ENCODERS]:
         memory = max(forecast.costs[step.fingerprint].memory for step in steps)
-        rows.append([name, str(len(steps)), number(forecast.hours(steps)), size(memory), *_fit(forecast, steps)])
+        rows.append([name, str(len(steps)), amount(forecast.hours(steps)), size(memory), *_fit(forecast, steps)])
     yield from _aligned(rows)
     if len(encoders) > _ENCODERS:
         yield f"  ... and {len(encoders) - _ENCODERS:,} more (--format json shows all)"
@@ -117,7 +109,7 @@ def _row(forecast: Forecast, name: str, steps: Sequence[Step], states: Sequence[
         for step in steps
     )
     in_states = [_some(count) for count in (*(counts[state] for state in states), counts["new"] - waits, waits)]
-    return [name, str(len(steps)), *in_states, number(forecast.hours(steps)), *_fit(forecast, steps)]
+    return [name, str(len(steps)), *in_states, amount(forecast.hours(steps)), *_fit(forecast, steps)]
 
 
 def _fit_head(forecast: Forecast) -> list[str]:
@@ -133,15 +125,6 @@ def _fit(forecast: Forecast, steps: Sequence[Step]) -> list[str]:
 
 def _some(count: int) -> str:
     return str(count) if count else "–"
-
-
-def number(value: float) -> str:
-    """Three digits that matter, thousands apart: 4,299, 66.8, 0.52, 0."""
-    if value == 0:
-        return "0"
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -160,8 +143,8 @@ def _bill(forecast: Forecast) -> Iterator[str]:
     kept = sum(forecast.costs[step.fingerprint].disk for step in running)
     unit = forecast.machine.unit
     if running:
-        hours = f"{number(forecast.hours(running))} {unit}-hours ({forecast.machine.title})"
-        yield f"{counted(len(running), 'Step')} will run: {hours}, {flops:.3g} FLOP, {size(kept)} of weights"
+        hours = f"{amount(forecast.hours(running))} {unit}-hours ({forecast.machine.title})"
+        yield f"{counted(len(running), 'Step')} will run: {hours}, {scientific(flops)} FLOP, {size(kept)} of weights"
         yield from _assumed_rates(forecast)
         yield from _sharing(forecast)
     else:
@@ -181,20 +164,20 @@ def _assumed_rates(forecast: Forecast) -> Iterator[str]:
         everything = forecast.plan.ancestors(step.fingerprint for step in forecast.steps)
         hours = sum(priced[one].seconds for one in everything) / 3600
         if hours < forecast.hours(forecast.running):
-            yield f"--set precision=bf16, a deviation, costs {number(hours)} {forecast.machine.unit}-hours"
+            yield f"--set precision=bf16, a deviation, costs {amount(hours)} {forecast.machine.unit}-hours"
 
 
 def _sharing(forecast: Forecast) -> Iterator[str]:
     """What is saved because cells share what they need, where that is much."""
-    alone = _one_by_one(forecast)
+    alone = seconds_one_by_one(forecast)
     together = sum(forecast.seconds[one] for one in forecast.plan.ancestors(step.fingerprint for step in forecast.steps))
-    saved = number((alone - together) / 3600)
+    saved = amount((alone - together) / 3600)
     if alone > 1.05 * together and saved != "0.00":
         told = f"run one by one, the cells cost {alone / together:.1f} times as much"
         yield f"sharing saves {saved} {forecast.machine.unit}-hours: {told}"
 
 
-def _one_by_one(forecast: Forecast) -> float:
+def seconds_one_by_one(forecast: Forecast) -> float:
     """Seconds if every selected Step, pretrainings for others apart, were run alone with everything it needs."""
     cells = [step for step in forecast.steps if step.kind != "pretrain"] or forecast.steps
     return sum(forecast.seconds[one] for step in cells for one in forecast.plan.ancestors([step.fingerprint]))
@@ -214,131 +197,8 @@ def _reasons(forecast: Forecast) -> Iterator[str]:
         yield f"  ... and {len(special) - _REASONS} more (--format json shows all)"
 
 
-def stale(forecast: Forecast) -> Iterator[str]:
+def stale_warning(forecast: Forecast) -> Iterator[str]:
     """What a person is told of Steps that saw other images."""
     if forecast.stale:
         yield f"✗ {counted(len(forecast.stale), 'Step')} stale: {forecast.images.told(forecast.stale)} have changed since;"
         yield f"  {advice(forecast.stale, forecast.images.store)}"
-
-
-@dataclass(frozen=True)
-class Note:
-    """One deviation or assumption, and the stages that have it."""
-
-    name: str
-    stages: tuple[str, ...]
-    setting: Setting
-
-
-def deviations(steps: Iterable[Step]) -> list[Note]:
-    """Values that differ from the recipe, each once with the stages that have it."""
-    return _notes(steps, deviating=True)
-
-
-def assumptions(steps: Iterable[Step]) -> list[Note]:
-    """Values that paper and code leave open."""
-    return _notes(steps, deviating=False)
-
-
-def _notes(steps: Iterable[Step], deviating: bool) -> list[Note]:
-    found: dict[tuple[Any, ...], tuple[Setting, dict[str, None]]] = {}
-    seen: set[tuple[Any, ...]] = set()
-    for step in steps:
-        same = (
-            step.stages,
-            id(step.shared),
-            *((name, id(setting)) for name, setting in step.own.items() if setting.layer != "axis" or setting.recipe),
-        )
-        if same in seen:
-            continue
-        seen.add(same)
-        for name, setting in step.origins.items():
-            if setting.recipe is None and setting.status != "assumed":
-                continue  # nearly all
-            if setting.is_deviation if deviating else setting.is_assumption:
-                before = setting.recipe.value if setting.recipe else None
-                key = (name, str(setting.value), str(before), setting.document, setting.path)
-                found.setdefault(key, (setting, {}))[1].update(dict.fromkeys(step.stages))
-    return [Note(key[0], tuple(stages), setting) for key, (setting, stages) in found.items()]
-
-
-def as_json(forecast: Forecast) -> str:
-    """The contract of docs/plan-json.md."""
-    steps = []
-    for step in forecast.steps:
-        decision, price = forecast.decisions[step.fingerprint], forecast.costs[step.fingerprint]
-        steps.append(
-            {
-                "id": step.id,
-                "fingerprint": step.fingerprint,
-                "stage": step.stage,
-                "kind": step.kind,
-                "label": step.label,
-                "coordinates": dict(step.coordinates),
-                "needs": dict(step.needs),
-                "state": decision.state,
-                "runs": decision.runs,
-                "why": decision.why,
-                "params": step.params,
-                "cost": {**dataclasses.asdict(price), "seconds": round(forecast.seconds[step.fingerprint], 3)},
-            }
-        )
-    running = forecast.running
-    totals = {
-        "steps": len(forecast.steps),
-        "asked": forecast.plan.asked,
-        "runs": len(running),
-        "flops": sum(forecast.costs[step.fingerprint].flops for step in running),
-        "hours": round(forecast.hours(running), 6),
-        "machine": forecast.machine.title,
-        "disk": sum(forecast.costs[step.fingerprint].disk for step in running),
-        "hours_one_by_one": round(_one_by_one(forecast) / 3600, 6),
-        "assumptions": len(assumptions(forecast.plan.steps)),
-        "deviations": len(deviations(forecast.plan.steps)),
-    }
-    plan = forecast.plan
-    head = {"format": 1, "specs": plan.specs, "scale": plan.scale, "asked_scale": plan.asked_scale, "sets": plan.sets}
-    return json.dumps(
-        {**head, "digest": forecast.digest, "steps": steps, "totals": totals}, indent=1, ensure_ascii=False, allow_nan=False
-    )
-
-
-def as_dot(forecast: Forecast) -> str:
-    """For `dot -Tsvg`: one node per selected Step, an edge from each parent."""
-    shown = {step.fingerprint for step in forecast.steps}
-    lines = ["digraph plan {", "  rankdir=LR; node [shape=box, style=rounded];"]
-    for step in forecast.steps:
-        style = ', style="rounded,filled", fillcolor=grey90' if forecast.decisions[step.fingerprint].state == "done" else ""
-        lines.append(f'  "{step.id}" [label="{step.stage}\\n{step.label}"{style}];')
-        parents = [forecast.plan.by_fingerprint[parent] for parent in step.needs.values() if parent in shown]
-        lines += [f'  "{parent.id}" -> "{step.id}";' for parent in parents]
-    return "\n".join([*lines, "}"])
-
-
-def expected(text: str) -> str:
-    """The digest that --expect means: itself, or that of the file which `plan -o` wrote."""
-    if re.fullmatch("[0-9a-f]{64}", text):
-        return text
-    try:
-        plan = json.loads(Path(text).read_bytes())
-        if plan["format"] == 1:
-            return str(plan["digest"])
-    except FileNotFoundError:
-        raise UsageError(f"--expect {text}: neither a digest nor a file; `simclr-spec plan SPEC -o FILE` writes one") from None
-    except (ValueError, TypeError, KeyError):
-        pass
-    raise UsageError(f"--expect {text}: no plan; `simclr-spec plan SPEC -o FILE` writes one")
-
-
-def write(forecast: Forecast, file: str) -> None:
-    """The plan as JSON; `run --expect` compares its digest."""
-    if Path(file).resolve() in {Path(one).resolve() for one in _made_from(forecast) if is_path(one)}:
-        raise UsageError(f"{file} is one of the files that this plan is made from: name another for the plan")
-    write_output(file, as_json(forecast) + "\n")
-
-
-def _made_from(forecast: Forecast) -> set[str]:
-    """Specs, scales, recipes and data sets, by name or path."""
-    layers = {id(step.shared): step.shared for step in forecast.plan.steps}.values()
-    files = {setting.document.file for layer in layers for setting in layer.values() if setting.document}
-    return files.union(forecast.plan.specs, [forecast.plan.asked_scale] if forecast.plan.asked_scale else [])

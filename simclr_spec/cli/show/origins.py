@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Any
 
-from simclr_spec.cli.show.plan import Note, assumptions, deviations
 from simclr_spec.core.errors import UsageError, did_you_mean
-from simclr_spec.core.words import counted
+from simclr_spec.core.words import counted, written
 from simclr_spec.language import declared, schema
 from simclr_spec.language.coordinates import show as show_coordinates
 from simclr_spec.language.setting import Setting
 from simclr_spec.plan import Step
+from simclr_spec.plan.departures import Departure, assumptions, deviations
 from simclr_spec.stages.kinds import KINDS
 
 _AXES = (
@@ -35,7 +35,7 @@ def is_parameter(word: str) -> bool:
     return any(_covers(part, name) for part in (word, word.partition(".")[2]) for name in schema.common_fields())
 
 
-def unknown(word: str) -> str:
+def unknown_word(word: str) -> str:
     """The sentence for what is neither a spec nor a parameter."""
     if word in KINDS:
         return f"{word!r} is no parameter; for a kind of training write kind={word}"
@@ -54,26 +54,22 @@ def only(keys: Sequence[str], steps: Sequence[Step]) -> Sequence[Step]:
     """The Steps that have the parameters `keys`, with those alone; all, whole, without keys. Raises UsageError."""
     if not keys:
         return steps
-    told: dict[tuple[Any, ...], Mapping[str, Setting]] = {}
-    found, used = [], set()
-
-    def kept(step: Step, settings: Mapping[str, Setting]) -> Mapping[str, Setting]:
-        """Settings that Steps share stay shared."""
-        place = (id(settings), step.stages)
-        if place not in told:
-            told[place] = {name: one for name, one in settings.items() if any(_asks(key, step, name) for key in keys)}
-        return told[place]
-
+    found: list[Step] = []
+    used: set[str] = set()
     for step in steps:
-        narrow = replace(step, shared=kept(step, step.shared), own=kept(step, step.own))
-        if narrow.origins:
-            found.append(narrow)
-            used |= {key for key in keys for name in narrow.origins if _asks(key, step, name)}
+        asked = {name: {key for key in keys if _asks(key, step, name)} for name in step.origins}
+        if names := {name for name in asked if asked[name]}:
+            found.append(replace(step, shared=_kept(step.shared, names), own=_kept(step.own, names)))
+            used.update(*asked.values())
     for key in keys:
         if key not in used:
             stages = dict.fromkeys(word for step in steps for word in (*step.stages, step.kind))
             raise UsageError(f"no Step that is selected has {key!r} (they are of {', '.join(stages)})")
     return found
+
+
+def _kept(settings: Mapping[str, Setting], names: AbstractSet[str]) -> dict[str, Setting]:
+    return {name: setting for name, setting in settings.items() if name in names}
 
 
 def _asks(key: str, step: Step, name: str) -> bool:
@@ -86,7 +82,7 @@ def explain_step(step: Step) -> str:
     lines = [f"{step.id} · {show_coordinates(step.coordinates)}", f"fingerprint {step.fingerprint}"]
     lines += [f"needs {role} {fingerprint}" for role, fingerprint in step.needs.items()]
     lines += _table([_line(name, [step.origins[name]]) for name in sorted(step.origins)])
-    return "\n".join([*lines, "", *notes([step])])
+    return "\n".join([*lines, "", *departures([step])])
 
 
 def explain_steps(steps: Sequence[Step], *, axes: bool = False) -> str:
@@ -105,44 +101,29 @@ def explain_steps(steps: Sequence[Step], *, axes: bool = False) -> str:
                 distinct = {(str(s.value), s.document, s.path): s for s in (step.origins[name] for step in members)}
                 rows += [_line(name, [setting]) for setting in distinct.values()]
         lines += [*_table(rows), ""]
-    return "\n".join([*lines, *notes(steps)])
+    return "\n".join([*lines, *departures(steps)])
 
 
-def notes(steps: Sequence[Step]) -> Iterator[str]:
+def departures(steps: Sequence[Step]) -> Iterator[str]:
     """What differs from the recipe, and what the recipe had to assume."""
     for title, found in (("Deviations", deviations(steps)), ("Assumptions", assumptions(steps))):
         yield f"{title}: {len(found)}"
-        yield from _table([_note(note) for note in found])
+        yield from _table([_departure_line(departure) for departure in found])
 
 
-def _note(note: Note) -> list[str]:
-    setting = note.setting
-    told = show(setting.value) if setting.recipe is None else f"{show(setting.value)} instead of {show(setting.recipe.value)}"
-    return [note.name, told, ", ".join(note.stages), setting.source, setting.origin]
+def _departure_line(departure: Departure) -> list[str]:
+    setting = departure.setting
+    instead = "" if setting.recipe is None else f" instead of {written(setting.recipe.value)}"
+    return [departure.name, written(setting.value) + instead, ", ".join(departure.stages), setting.source, setting.origin]
 
 
 def _line(name: str, settings: Sequence[Setting]) -> list[str]:
     setting = settings[0]
     rule = f"when {setting.rule}" if setting.rule else ""
-    told = show(setting.value)
+    told = written(setting.value)
     if setting.recipe is not None:
-        told += f" (recipe: {show(setting.recipe.value)})"
+        told += f" (recipe: {written(setting.recipe.value)})"
     return [name, told, setting.status or setting.layer, " · ".join(filter(None, (setting.source, rule))), setting.origin]
-
-
-def show(value: Any) -> str:
-    """As it would be written in TOML."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return (
-        repr(value)
-        if isinstance(value, str)
-        else f"{value:g}"
-        if isinstance(value, float) and value == float(f"{value:g}")
-        else str(value)
-    )
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

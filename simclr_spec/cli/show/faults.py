@@ -17,7 +17,7 @@ from simclr_spec.language.schemas import SCHEMAS
 from simclr_spec.plan import compile
 
 
-def check_files(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[str]:
+def look_through(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> Iterator[str]:
     """One line per file without fault. Raises SpecError with the faults of all."""
     faults: list[Fault] = []
     for name in names:
@@ -28,7 +28,7 @@ def check_files(names: Sequence[str], scale: str | None, sets: Sequence[str]) ->
             elif scale or sets:
                 raise UsageError(f"{name} is a {kind}: --scale and --set change specs")
             else:
-                _check(kind, name)
+                _read(kind, name)
                 yield f"{name}: a {kind}, no faults"
         except SpecError as error:
             faults += error.faults
@@ -36,13 +36,13 @@ def check_files(names: Sequence[str], scale: str | None, sets: Sequence[str]) ->
         raise SpecError(faults)
 
 
-def check_all() -> Iterator[str]:
+def look_through_all() -> Iterator[str]:
     """Every declared file: against its schema, and specs compiled too."""
     faults: list[Fault] = []
     for kind in declared.FOLDERS:
         for name in declared.names(kind):
             try:
-                _check(kind, name)
+                _read(kind, name)
             except SpecError as error:
                 faults += error.faults
             else:
@@ -60,7 +60,7 @@ def _kind(name: str) -> Kind:
     return "recipe" if kind == "scale" and validator(SCHEMAS["recipe"]).is_valid(data) else kind
 
 
-def _check(kind: Kind, name: str) -> None:
+def _read(kind: Kind, name: str) -> None:
     load(kind, name, SCHEMAS[kind])
     if kind == "spec":
         compile([name])
@@ -71,6 +71,6 @@ def _check(kind: Kind, name: str) -> None:
     if kind == "runner":
         runner.read(name)
     if kind == "report":
-        from simclr_spec.report.cells import check
+        from simclr_spec.report.cells import validate
 
-        check(name)
+        validate(name)

@@ -1,0 +1,53 @@
+"""What was measured, beside the paper's numbers: report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from simclr_spec.cli.options import (
+    data_root_for_compiling,
+    existing_store_option,
+    scale_options,
+    split_words,
+    words_argument_of,
+)
+
+
+@click.command()
+@words_argument_of("report")
+@scale_options
+@data_root_for_compiling
+@existing_store_option
+@click.option(
+    "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "latex", "html"]), help="Instead of FILE's."
+)
+@click.option("-o", "--output", metavar="PATH", help="Write .txt .md .csv .json .tex or .html; of several reports, a folder.")
+@click.option("--strict", is_flag=True, help="Exit code 1 when a cell is missing, or off the paper's value.")
+def report(
+    words: Sequence[str],
+    scale: str | None,
+    sets: tuple[str, ...],
+    store: str,
+    form: str | None,
+    output: str | None,
+    strict: bool,
+) -> None:
+    """Print a table: mean ± sd (n) over seeds, the state of what is missing, deviations and assumptions.
+
+    Without a name: every declared one that has a result, on the terminal and into out/ as .md and .csv. Without --scale and
+    --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
+    from pathlib import Path
+
+    from simclr_spec.report.every import one, several
+    from simclr_spec.store.layout import Store
+
+    names, selector = split_words(words, specs=False)
+    options = Store(Path(store)), scale, sets, selector, form, output
+    cannot_be_shown, off = (False, one(names[0], *options)) if len(names) == 1 else several(names, *options)
+    if cannot_be_shown or (strict and off):
+        raise click.exceptions.Exit(1)
+
+
+COMMANDS = (report,)
