@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from simclr_spec.core.errors import Fault, SpecError
-from simclr_spec.language.declared import File
+from simclr_spec.language import declared
 from simclr_spec.language.document.document import Document
 from simclr_spec.language.document.limits import DEEPEST, excess, too_deep, too_large
 from simclr_spec.language.document.positions import Path
@@ -25,9 +25,9 @@ _DEEP_KEY = rf"#[^\n]*+|{_PART}(?:[ \t]*\.[ \t]*{_PART}){{0,{DEEPEST - 1}}}(?P<e
 """Comments, strings and dotted keys, so that only the dots of keys count. What is not closed ends with its line or the text."""
 
 
-def parse(file: File) -> Document:
+def parse(file: declared.File) -> Document:
     """Text -> data, not yet validated against a schema; refuses syntax errors, keys set twice, NaN, and excess."""
-    is_json = file.shown.endswith(".json")
+    is_json = declared.is_json(file.shown)
     text = file.text.removeprefix("\ufeff")  # the mark with which Windows editors begin a file
     text = text if is_json else text.replace("\r\n", "\n")
     document = Document(file.name, file.shown, text, {}, is_json, file.folder)
