@@ -19,7 +19,6 @@ from simclr_spec.data.roots import data_roots, label_list
 from simclr_spec.dispatch.slots import nvidia_smi, slots
 from simclr_spec.language import declared
 from simclr_spec.language.dataset import read_dataset
-from simclr_spec.language.document import parse
 from simclr_spec.language.runner import Local
 from simclr_spec.stages.common import DatasetConfig
 from simclr_spec.store import first_look
@@ -70,8 +69,7 @@ def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
     found = data_roots(roots)
     yield f"data roots  {', '.join(os.path.abspath(root) if '=' not in root else root for root in found)}"
     for name in declared.names("dataset"):
-        data = parse(declared.read("dataset", name)).data
-        _, facts = read_dataset(name, None)
+        document, facts = read_dataset(name, None)
         dataset = DatasetConfig(**{key.removeprefix("dataset."): setting.value for key, setting in facts.items()})
         try:
             seen = first_look.look(dataset, roots, facts["dataset.train_images"].origin, store)
@@ -82,7 +80,7 @@ def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
                 yield f"            {name}'s images: {_digest(seen.folder, store, rehash)}"
         except DataError as error:
             yield f"            {name}: not here ({str(error).partition(': say')[0]})"
-        for listed in data.get("label_lists", ()):
+        for listed in document.data.get("label_lists", ()):
             which = f"{name}'s label list at {100 * listed['fraction']:g} %"
             try:
                 yield f"            {which}: {label_list(listed['list_digest']['value'], found)}"
