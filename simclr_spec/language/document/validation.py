@@ -15,7 +15,7 @@ from simclr_spec.core.errors import Fault, did_you_mean
 from simclr_spec.language.document.document import Document
 from simclr_spec.language.document.limits import MOST_FAULTS, excess
 from simclr_spec.language.document.reading import toml_value
-from simclr_spec.language.document.validator import draft4, twice
+from simclr_spec.language.document.validator import draft4, is_type, twice
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -132,27 +132,13 @@ def _meant(branches: list[dict[str, Any]], instance: Any) -> int | None:
             return by_kind[0]
         if any("enum" in b.get("properties", {}).get("kind", {}) for b in branches):
             return None
-    fitting = [i for i, branch in enumerate(branches) if any(_is(kind, instance) for kind in _types(branch))]
+    fitting = [i for i, branch in enumerate(branches) if any(is_type(instance, kind) for kind in _types(branch))]
     return fitting[0] if len(fitting) == 1 else None
 
 
 def _types(schema: dict[str, Any]) -> list[str]:
     wanted = schema.get("type", [])
     return [wanted] if isinstance(wanted, str) else wanted
-
-
-def _is(kind: str, value: Any) -> bool:
-    if isinstance(value, bool) or kind == "boolean":
-        return kind == "boolean" and isinstance(value, bool)
-    types: dict[str, Any] = {
-        "integer": int,
-        "number": (int, float),
-        "string": str,
-        "object": dict,
-        "array": list,
-        "null": type(None),
-    }
-    return isinstance(value, types[kind])
 
 
 def describe(schema: dict[str, Any]) -> str:
