@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from simclr_spec.core.errors import Fault, SpecError
@@ -30,22 +31,28 @@ def parse(file: declared.File) -> Document:
     is_json = declared.is_json(file.shown)
     text = file.text.removeprefix("\ufeff")  # the mark with which Windows editors begin a file
     text = text if is_json else text.replace("\r\n", "\n")
-    document = Document(file.name, file.shown, text, {}, is_json, file.folder)
-    if not is_json and (deep := _deep_key(text)):
-        place = text.count("\n", 0, deep.start()) + 1, deep.start() - text.rfind("\n", 0, deep.start())
-        raise SpecError([Fault(file.shown, *place, f"a key of more than {DEEPEST} dotted parts is not read")])
-    try:
-        data = _json(text) if is_json else _toml(text)
-    except RecursionError:
-        raise SpecError([too_deep(file.shown)]) from None
-    except ValueError as error:
-        raise SpecError([_syntax(document, error)]) from None
-    if not isinstance(data, dict):
-        raise SpecError([Fault(file.shown, 1, 1, "the top level must be a table of keys and values")])
-    document.data.update(data)
+    document = Document(name=file.name, file=file.shown, text=text, is_json=is_json, folder=file.folder)
+    document = replace(document, data=_data(document))
     if found := excess(document):
         raise SpecError(found)
     return document
+
+
+def _data(document: Document) -> dict[str, Any]:
+    """Of a document that has only its text."""
+    if not document.is_json and (deep := _deep_key(document.text)):
+        text, at = document.text, deep.start()  # not by its places: they need memory by the square of the parts, too
+        place = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        raise SpecError([Fault(document.file, *place, f"a key of more than {DEEPEST} dotted parts is not read")])
+    try:
+        data = _json(document.text) if document.is_json else _toml(document.text)
+    except RecursionError:
+        raise SpecError([too_deep(document.file)]) from None
+    except ValueError as error:
+        raise SpecError([_syntax(document, error)]) from None
+    if not isinstance(data, dict):
+        raise SpecError([Fault(document.file, 1, 1, "the top level must be a table of keys and values")])
+    return data
 
 
 def toml_value(text: str) -> Any:

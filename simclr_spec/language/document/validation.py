@@ -43,7 +43,7 @@ def faults(document: Document, validator: Any) -> list[Fault]:
 
 def value_fault(name: str, value: Any, schema: dict[str, Any]) -> str:
     """What is wrong with a single value that stands in no file, or the empty string."""
-    document = Document(name, name, "", {name: value}, False)
+    document = Document(name=name, file=name, text="", data={name: value}, is_json=False)
     found = excess(document) or faults(document, draft4({"type": "object", "properties": {name: schema}}))
     return found[0].sentence if found else ""
 
