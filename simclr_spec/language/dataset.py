@@ -10,6 +10,8 @@ from typing import Any, cast
 
 from simclr_spec.core.errors import DataError, SpecError
 from simclr_spec.core.fields import NAME, TEXT, Schema, file_schema, listed, properties, table
+from simclr_spec.data import listing
+from simclr_spec.data.roots import data_roots, find
 from simclr_spec.language.declared import absolute
 from simclr_spec.language.document import Document, load
 from simclr_spec.language.setting import Setting, leaves
@@ -61,9 +63,6 @@ def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str
 
 def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence[str]) -> dict[str, Setting]:
     """The numbers of an image folder, which its data-set file leaves out; the folder lies under a data root."""
-    from simclr_spec.data import listing
-    from simclr_spec.data.roots import data_roots, find
-
     loader, name = facts["loader"].value, facts["name"].value
     labelled = "classes" in lacking or facts["classes"].value is not None
     if loader != "image_folder":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +46,7 @@ def _data(document: Document) -> dict[str, Any]:
         place = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
         raise SpecError([Fault(document.file, *place, f"a key of more than {DEEPEST} dotted parts is not read")])
     try:
-        data = _json(document.text) if document.is_json else _toml(document.text)
+        data = _json(document.text) if document.is_json else tomllib.loads(document.text)
     except RecursionError:
         raise SpecError([too_deep(document.file)]) from None
     except ValueError as error:
@@ -58,7 +59,7 @@ def _data(document: Document) -> dict[str, Any]:
 def toml_value(text: str) -> Any:
     """The value that `text` means in TOML; ValueError when it means none."""
     try:
-        value = {} if _deep_key(text) else _toml(f"v = {text}")
+        value = {} if _deep_key(text) else tomllib.loads(f"v = {text}")
     except RecursionError:
         raise ValueError("nested too deep") from None
     if list(value) != ["v"]:
@@ -71,12 +72,6 @@ def _deep_key(text: str) -> re.Match[str] | None:
     if all(line.count(".") < DEEPEST for line in text.split("\n")):
         return None  # nearly always, and much faster
     return next((found for found in re.finditer(_DEEP_KEY, text) if found["excess"]), None)
-
-
-def _toml(text: str) -> Any:
-    import tomllib
-
-    return tomllib.loads(text)
 
 
 def _json(text: str) -> Any:
