@@ -43,9 +43,9 @@ def selector_schema(keys: Sequence[str] = tuple(KEYS)) -> dict[str, Any]:
     """JSON Schema of a table of equalities or lists over some coordinates."""
     properties = {}
     for key in keys:
-        one = {name: value for name, value in KEYS[key].items() if name != "description"}
-        several = {"type": "array", "items": one, "minItems": 1, "maxItems": 100}
-        properties[key] = {"anyOf": [one, several], "description": f"{KEYS[key]['description']}; a list means any of"}
+        value = {name: wanted for name, wanted in KEYS[key].items() if name != "description"}
+        values = {"type": "array", "items": value, "minItems": 1, "maxItems": 100}
+        properties[key] = {"anyOf": [value, values], "description": f"{KEYS[key]['description']}; a list means any of"}
     properties_of_seeds = {"^[A-Za-z][A-Za-z0-9_-]*_seed$": {"type": "integer"}} if "seed" in keys else {}
     schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**schema, "patternProperties": properties_of_seeds} if properties_of_seeds else schema
@@ -118,7 +118,7 @@ def _value(key: str, text: str) -> Any:
 def near_miss(table: Mapping[str, Any], known: Sequence[Coordinates]) -> str:
     """'; did you mean 'finetune'?' for a selector's text that none of the coordinates has."""
     for key, wanted in table.items():
-        words = {one[key] for one in known if isinstance(one.get(key), str)}
+        words = {coordinates[key] for coordinates in known if isinstance(coordinates.get(key), str)}
         for value in wanted if isinstance(wanted, (list, tuple)) else [wanted]:
             if isinstance(value, str) and value not in words and (hint := did_you_mean(value, words)):
                 return hint

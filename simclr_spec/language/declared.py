@@ -28,7 +28,8 @@ FOLDERS: dict[Kind, str] = {
     "report": "reports",
 }
 _TITLES: dict[Kind, str] = {"dataset": "data set"}
-SUFFIXES = (".toml", ".json")
+JSON = ".json"
+SUFFIXES = (".toml", JSON)
 LARGEST = 1_000_000
 """Bytes of the largest file that is read."""
 
@@ -76,6 +77,10 @@ def is_path(name: str) -> bool:
     return name.endswith(SUFFIXES)
 
 
+def is_json(name: str) -> bool:
+    return name.endswith(JSON)
+
+
 def absolute(name: str, folder: Path | None = None) -> str:
     """The same file from any working directory, as named from `folder` (None = this one); a declared name stays."""
     return os.path.abspath((folder or Path()) / name) if is_path(name) else name
@@ -86,20 +91,20 @@ _REMEDY: dict[Kind, str] = {
     "report": "`simclr-spec report {}` prints it",
     "scale": "`--scale {}` uses it",
     "runner": "`simclr-spec run SPEC --runner {}` uses it",
-    "machine": "`simclr-spec plan SPEC --machine {}` tells costs on it",
+    "machine": "`simclr-spec plan SPEC --machine {}` estimates costs for it",
     "recipe": 'a spec names it, as in recipe = "{}"',
     "dataset": 'a spec names it, as in dataset = "{}"',
 }
-"""What a file of each kind is for; of a name that two kinds have, the first is told."""
+"""What a file of each kind is for; of a name that two kinds have, the first kind is meant."""
 
 
 def another_kind(name: str, found: Kind, wanted: Kind) -> str:
     """The sentence for a file of the kind `found` where one of the kind `wanted` belongs."""
     from shlex import quote
 
-    known = names(wanted)
-    told = f"{name} is a {_TITLES.get(found, found)}, not a {_TITLES.get(wanted, wanted)}: {_REMEDY[found].format(quote(name))}"
-    return f"{told}; declared {_TITLES.get(wanted, wanted)}s are {', '.join(known)}"
+    title = _TITLES.get(wanted, wanted)
+    remedy = _REMEDY[found].format(quote(name))
+    return f"{name} is a {_TITLES.get(found, found)}, not a {title}: {remedy}; declared {title}s are {', '.join(names(wanted))}"
 
 
 def unknown(kind: Kind, name: str) -> str:
@@ -108,7 +113,8 @@ def unknown(kind: Kind, name: str) -> str:
         return another_kind(name, other, kind)
     known = names(kind)
     hint = did_you_mean(name, known) or (f"; declared are {', '.join(known)}" if known else "")
-    return f"no {kind} is named {name!r}{hint}" + ("" if hint.endswith("?") else "; a file of yours ends in .toml or .json")
+    own = "" if hint.endswith("?") else f"; a file of yours ends in {' or '.join(SUFFIXES)}"
+    return f"no {kind} is named {name!r}{hint}{own}"
 
 
 def read(kind: Kind, name: str, folder: Path | None = None) -> File:

@@ -9,8 +9,8 @@ from simclr_spec.core.errors import DataError
 from simclr_spec.core.files import write_atomic
 from simclr_spec.core.words import number
 from simclr_spec.data.roots import data_roots, label_list, list_folders
-from simclr_spec.language import declared
-from simclr_spec.language.document import parse
+from simclr_spec.language import dataset, declared
+from simclr_spec.language.document import load
 
 LARGEST = 100_000_000
 """Bytes that are read at most."""
@@ -20,7 +20,7 @@ def fetch_lists(roots: Sequence[str] = ()) -> Iterator[str]:
     """Gets every declared list that is not under a root yet; one line each."""
     found = data_roots(roots)
     for name in declared.names("dataset"):
-        for listed in parse(declared.read("dataset", name)).data.get("label_lists", ()):
+        for listed in load("dataset", name, dataset.schema).data.get("label_lists", ()):
             digest, url = listed["list_digest"]["value"], listed["url"]
             try:
                 yield f"{label_list(digest, found)}: already here"

@@ -32,7 +32,7 @@ class Machine:
 
     title: str = described("its name in the bill")
     unit: Literal["GPU", "core"] = described("what an hour of it is called")
-    device: str = described("part of the name that its driver tells; cpu for a core", minLength=2)
+    device: str = described("part of the name that its driver reports; cpu for a core", minLength=2)
     terabytes_per_second: float = described("reached bandwidth", _ABOVE_ZERO)
     sk_traffic: float = described("traffic of selective kernels relative to plain convolutions", minimum=1, maximum=_LARGEST)
     step_milliseconds: float = described("overhead of one train step", _FROM_ZERO)

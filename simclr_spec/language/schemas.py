@@ -32,7 +32,7 @@ def published(kind: str) -> Schema:
         if counts[text] == 1 or len(text) < 100:
             return _mapped(part, shorter)
         if text not in names:
-            number = sum(one.partition("-")[0] == name for one in names.values())
+            number = sum(taken.partition("-")[0] == name for taken in names.values())
             names[text] = f"{name}-{number + 1}" if number else name
             definitions[names[text]] = _mapped(part, shorter)
         return {"$ref": f"#/definitions/{names[text]}"}

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from simclr_spec.core.errors import Fault
 from simclr_spec.core.fields import Schema
 from simclr_spec.language.document import Document, Path
+from simclr_spec.language.written import ASSUMED
 
 LayerName = Literal["dataset", "recipe", "scale", "spec", "--set", "axis", "fixed"]
 
@@ -45,7 +46,7 @@ class Setting:
     @property
     def is_assumption(self) -> bool:
         """The recipe's own choice where the paper and its code are silent, even if it was written once more."""
-        return self.recipe is None and self.status == "assumed"
+        return self.recipe is None and self.status == ASSUMED
 
 
 def leaves(

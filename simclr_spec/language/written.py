@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 from simclr_spec.core.fields import TEXT, Schema, table
 
-STATUSES = ("paper", "code", "author", "derived", "assumed")
-"""Where a value comes from; the last is nobody's word but ours."""
+ASSUMED = "assumed"
+STATUSES = ("paper", "code", "author", "derived", ASSUMED)
+"""Who says a value; the last is nobody's word but ours."""
 
 
 def settable(leaf: Schema) -> Schema:

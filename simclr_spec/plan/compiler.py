@@ -14,7 +14,7 @@ from simclr_spec.plan.resolve import UNSCALED, Resolver, concerns
 from simclr_spec.plan.step import Plan, Step
 
 MACHINE = "h200"
-"""On which costs are told when the scale names no machine."""
+"""For which costs are estimated when the scale names no machine."""
 
 UNSCALED_TITLE = "the recipe's own scale"
 

@@ -42,7 +42,7 @@ def pin_images(
         return f"{name} says so already: digest {digest}"
     path = Path(name).resolve()
     mode = path.stat().st_mode
-    write_atomic(path, with_digest(path.read_bytes(), digest, name.endswith(".json")))
+    write_atomic(path, with_digest(path.read_bytes(), digest, declared.is_json(name)))
     os.chmod(path, mode)
     return f"{name}: digest {digest}, of the images in {folder}; its Steps are new ones now"
 

@@ -423,7 +423,10 @@ def test_a_store_without_a_name_is_refused() -> None:
         (("plan", "table1", "--scale", "specs/table1.toml"), "a spec, not a scale: `simclr-spec run specs/table1.toml`"),
         (("run", "table1", "--runner", "reports/table1.toml"), "a report, not a runner: `simclr-spec report reports/tab"),
         (("plan", "table1", "--machine", "runners/local.toml"), "a runner, not a machine: `simclr-spec run SPEC --runner"),
-        (("run", "h200"), "a machine, not a spec: `simclr-spec plan SPEC --machine h200` tells costs on it; declared specs"),
+        (
+            ("run", "h200"),
+            "a machine, not a spec: `simclr-spec plan SPEC --machine h200` estimates costs for it; declared",
+        ),
         (("report", "imagenet"), 'a data set, not a report: a spec names it, as in dataset = "imagenet"; declared reports'),
         (("plan", "table1", "--scale", "simclrv2"), 'a recipe, not a scale: a spec names it, as in recipe = "simclrv2"'),
     ],

@@ -22,7 +22,6 @@ from simclr_spec.data.roots import data_roots, label_list
 from simclr_spec.dispatch.slots import nvidia_smi, slots
 from simclr_spec.language import declared
 from simclr_spec.language.dataset import read_dataset
-from simclr_spec.language.document import parse
 from simclr_spec.language.runner import Local
 from simclr_spec.stages.common import DatasetConfig
 from simclr_spec.store import first_look
@@ -73,8 +72,7 @@ def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
     found = data_roots(roots)
     yield f"data roots  {', '.join(os.path.abspath(root) if '=' not in root else root for root in found)}"
     for name in declared.names("dataset"):
-        data = parse(declared.read("dataset", name)).data
-        _, facts = read_dataset(name, None)
+        document, facts = read_dataset(name, None)
         dataset = DatasetConfig(**{key.removeprefix("dataset."): setting.value for key, setting in facts.items()})
         loader = LOADERS[dataset.loader]
         try:
@@ -86,7 +84,7 @@ def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
                 yield f"            {name}'s images: {_digest(loader, seen.folder, store, rehash)}"
         except DataError as error:
             yield f"            {name}: not here ({str(error).partition(': say')[0]})"
-        for listed in data.get("label_lists", ()):
+        for listed in document.data.get("label_lists", ()):
             which = f"{name}'s label list at {number(100 * listed['fraction'])} %"
             try:
                 yield f"            {which}: {label_list(listed['list_digest']['value'], found)}"

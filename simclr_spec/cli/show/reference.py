@@ -73,5 +73,5 @@ def put_into(text: str) -> str:
 
 
 if __name__ == "__main__":
-    page = Path(__file__).parents[2] / "docs" / "language.md"
+    page = Path(__file__).parents[3] / "docs" / "language.md"
     page.write_text(put_into(page.read_text(encoding="utf-8")), encoding="utf-8")

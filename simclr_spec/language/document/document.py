@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any
@@ -11,14 +11,14 @@ from simclr_spec.core.errors import Fault
 from simclr_spec.language.document.positions import Path, Places, scan
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Document:
     """`name` as it was asked for, `file` as messages say it; paths in it start in `folder`."""
 
     name: str
     file: str
     text: str
-    data: dict[str, Any]
+    data: dict[str, Any] = field(default_factory=dict)
     is_json: bool
     folder: FilePath | None = None
 

@@ -1,4 +1,4 @@
-"""Which kind of declared file a table of data is, told by its keys; and the sentence for one that is taken for another."""
+"""Which kind of declared file a table of data is, by its keys; and the sentence for one that is taken for another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TELLING: dict[str, Kind] = {
 
 
 def kind_of(data: Mapping[str, Any]) -> Kind | None:
-    """None where no key tells it; a recipe is told as a scale."""
+    """None where no key tells; a recipe is taken for a scale."""
     return next((kind for key, kind in _TELLING.items() if key in data), None)
 
 
@@ -40,4 +40,4 @@ def _sourced(value: Any) -> bool:
     """Whether every value of a table has its status, as in recipes; titles and lists of rules do not matter."""
     if not isinstance(value, Mapping):
         return True
-    return "status" in value or all(isinstance(one, (Mapping, list)) and _sourced(one) for one in value.values())
+    return "status" in value or all(isinstance(inner, (Mapping, list)) and _sourced(inner) for inner in value.values())

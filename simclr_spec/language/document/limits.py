@@ -13,7 +13,7 @@ from simclr_spec.language.document.positions import Path
 DEEPEST = 24
 """Levels of tables and lists that a document may have."""
 MOST_FAULTS = 100
-"""Faults of one document that are told; more of them help nobody."""
+"""Faults of one document that are shown; more of them help nobody."""
 MOST_KEYS = 200
 """Keys of one table."""
 MOST_ENTRIES = 10_000

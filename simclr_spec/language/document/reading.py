@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from dataclasses import replace
 from typing import Any
 
 from simclr_spec.core.errors import Fault, SpecError
-from simclr_spec.language.declared import File
+from simclr_spec.language import declared
 from simclr_spec.language.document.document import Document
 from simclr_spec.language.document.limits import DEEPEST, excess, too_deep, too_large
 from simclr_spec.language.document.positions import Path
@@ -25,33 +27,39 @@ _DEEP_KEY = rf"#[^\n]*+|{_PART}(?:[ \t]*\.[ \t]*{_PART}){{0,{DEEPEST - 1}}}(?P<e
 """Comments, strings and dotted keys, so that only the dots of keys count. What is not closed ends with its line or the text."""
 
 
-def parse(file: File) -> Document:
+def parse(file: declared.File) -> Document:
     """Text -> data, not yet validated against a schema; refuses syntax errors, keys set twice, NaN, and excess."""
-    is_json = file.shown.endswith(".json")
+    is_json = declared.is_json(file.shown)
     text = file.text.removeprefix("\ufeff")  # the mark with which Windows editors begin a file
     text = text if is_json else text.replace("\r\n", "\n")
-    document = Document(file.name, file.shown, text, {}, is_json, file.folder)
-    if not is_json and (deep := _deep_key(text)):
-        place = text.count("\n", 0, deep.start()) + 1, deep.start() - text.rfind("\n", 0, deep.start())
-        raise SpecError([Fault(file.shown, *place, f"a key of more than {DEEPEST} dotted parts is not read")])
-    try:
-        data = _json(text) if is_json else _toml(text)
-    except RecursionError:
-        raise SpecError([too_deep(file.shown)]) from None
-    except ValueError as error:
-        raise SpecError([_syntax(document, error)]) from None
-    if not isinstance(data, dict):
-        raise SpecError([Fault(file.shown, 1, 1, "the top level must be a table of keys and values")])
-    document.data.update(data)
+    document = Document(name=file.name, file=file.shown, text=text, is_json=is_json, folder=file.folder)
+    document = replace(document, data=_data(document))
     if found := excess(document):
         raise SpecError(found)
     return document
 
 
+def _data(document: Document) -> dict[str, Any]:
+    """Of a document that has only its text."""
+    if not document.is_json and (deep := _deep_key(document.text)):
+        text, at = document.text, deep.start()  # not by its places: they need memory by the square of the parts, too
+        place = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        raise SpecError([Fault(document.file, *place, f"a key of more than {DEEPEST} dotted parts is not read")])
+    try:
+        data = _json(document.text) if document.is_json else tomllib.loads(document.text)
+    except RecursionError:
+        raise SpecError([too_deep(document.file)]) from None
+    except ValueError as error:
+        raise SpecError([_syntax(document, error)]) from None
+    if not isinstance(data, dict):
+        raise SpecError([Fault(document.file, 1, 1, "the top level must be a table of keys and values")])
+    return data
+
+
 def toml_value(text: str) -> Any:
     """The value that `text` means in TOML; ValueError when it means none."""
     try:
-        value = {} if _deep_key(text) else _toml(f"v = {text}")
+        value = {} if _deep_key(text) else tomllib.loads(f"v = {text}")
     except RecursionError:
         raise ValueError("nested too deep") from None
     if list(value) != ["v"]:
@@ -64,12 +72,6 @@ def _deep_key(text: str) -> re.Match[str] | None:
     if all(line.count(".") < DEEPEST for line in text.split("\n")):
         return None  # nearly always, and much faster
     return next((found for found in re.finditer(_DEEP_KEY, text) if found["excess"]), None)
-
-
-def _toml(text: str) -> Any:
-    import tomllib
-
-    return tomllib.loads(text)
 
 
 def _json(text: str) -> Any:

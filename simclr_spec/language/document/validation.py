@@ -17,7 +17,7 @@ from simclr_spec.core.words import quoted as show
 from simclr_spec.language.document.document import Document
 from simclr_spec.language.document.limits import MOST_FAULTS, excess
 from simclr_spec.language.document.reading import toml_value
-from simclr_spec.language.document.validator import draft4, twice
+from simclr_spec.language.document.validator import draft4, is_type, twice
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -45,7 +45,7 @@ def faults(document: Document, validator: Any) -> list[Fault]:
 
 def value_fault(name: str, value: Any, schema: dict[str, Any]) -> str:
     """What is wrong with a single value that stands in no file, or the empty string."""
-    document = Document(name, name, "", {name: value}, False)
+    document = Document(name=name, file=name, text="", data={name: value}, is_json=False)
     found = excess(document) or faults(document, draft4({"type": "object", "properties": {name: schema}}))
     return found[0].sentence if found else ""
 
@@ -134,27 +134,13 @@ def _meant(branches: list[dict[str, Any]], instance: Any) -> int | None:
             return by_kind[0]
         if any("enum" in b.get("properties", {}).get("kind", {}) for b in branches):
             return None
-    fitting = [i for i, branch in enumerate(branches) if any(_is(kind, instance) for kind in _types(branch))]
+    fitting = [i for i, branch in enumerate(branches) if any(is_type(instance, kind) for kind in _types(branch))]
     return fitting[0] if len(fitting) == 1 else None
 
 
 def _types(schema: dict[str, Any]) -> list[str]:
     wanted = schema.get("type", [])
     return [wanted] if isinstance(wanted, str) else wanted
-
-
-def _is(kind: str, value: Any) -> bool:
-    if isinstance(value, bool) or kind == "boolean":
-        return kind == "boolean" and isinstance(value, bool)
-    types: dict[str, Any] = {
-        "integer": int,
-        "number": (int, float),
-        "string": str,
-        "object": dict,
-        "array": list,
-        "null": type(None),
-    }
-    return isinstance(value, types[kind])
 
 
 def describe(schema: dict[str, Any]) -> str:

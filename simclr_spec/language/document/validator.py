@@ -19,6 +19,11 @@ def draft4(schema: Schema) -> Any:
     return _draft4()(schema)
 
 
+def is_type(value: Any, kind: str) -> bool:
+    """Whether JSON Schema takes the value for a `boolean`, an `integer`, ..."""
+    return bool(draft4({}).is_type(value, kind))
+
+
 def twice(entries: list[Any]) -> int | None:
     """Index of the first entry that stands before; 1 and 1.0 are the same, 1 and true are not."""
     first: dict[Any, int] = {}
