@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from simclr_spec.stages.common import AugmentConfig
-from simclr_spec.train.data.photos import Files, parts
+from simclr_spec.train.data.photos import Files, chunks
 from simclr_spec.train.views.augment import evaluation_view
 
 Network = Callable[[Tensor], Tensor]
@@ -20,7 +20,7 @@ def outputs(network: Network, images: Tensor | Files, samples: Tensor, config: A
     """Outputs (n, D) in float32 for the samples (n,), in batches of at most `batch`, of a network that is in eval mode."""
     found = []
     for rows in torch.split(samples, batch):
-        views = [evaluation_view(part, config, size) for part in parts(images, rows)]
+        views = [evaluation_view(chunk, config, size) for chunk in chunks(images, rows)]
         found.append(network(torch.cat(views)).float())
     return torch.cat(found)
 

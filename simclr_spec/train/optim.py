@@ -24,7 +24,7 @@ SLAB = {"cpu": 2**18}
 """Elements of a slab, where there is a limit; a larger tensor has a slab of its own."""
 
 
-class Rule(NamedTuple):
+class ParameterRule(NamedTuple):
     """What the update does to one parameter."""
 
     name: str
@@ -50,11 +50,11 @@ class Optimizer:
     gradient counts as one with a zero gradient.
     """
 
-    def __init__(self, rules: Sequence[Rule], update: Update) -> None:
+    def __init__(self, rules: Sequence[ParameterRule], update: Update) -> None:
         self._parameters = [rule.parameter for rule in rules]
-        parts = [sorted(part, key=lambda rule: (not rule.adapted, not rule.decayed)) for part in _parts(rules)]
-        gradient = rules[0].parameter.detach().new_zeros(max(map(_length, parts)))
-        self._slabs = [_Slab(part, gradient[: _length(part)], update) for part in parts]
+        groups = [sorted(group, key=lambda rule: (not rule.adapted, not rule.decayed)) for group in _grouped(rules)]
+        gradient = rules[0].parameter.detach().new_zeros(max(map(_length, groups)))
+        self._slabs = [_Slab(group, gradient[: _length(group)], update) for group in groups]
         self._velocities = {name: tensor for slab in self._slabs for name, tensor in slab.velocities.items()}
 
     def zero_grad(self) -> None:
@@ -78,7 +78,7 @@ class _Slab:
     First lie the adapted ones, each padded with zeros to whole chunks, then what else is decayed, then the others.
     """
 
-    def __init__(self, rules: Sequence[Rule], gradient: Tensor, update: Update) -> None:
+    def __init__(self, rules: Sequence[ParameterRule], gradient: Tensor, update: Update) -> None:
         self.update = update
         self.parameters = [rule.parameter for rule in rules]
         self.weights, self.velocity, self.gradient = torch.zeros_like(gradient), torch.zeros_like(gradient), gradient
@@ -132,25 +132,25 @@ class _Slab:
         return rates.index_select(0, self.owner)
 
 
-def _room(rule: Rule) -> int:
+def _room(rule: ParameterRule) -> int:
     """Elements in a slab."""
     size = rule.parameter.numel()
     return -(-size // CHUNK) * CHUNK if rule.adapted else size
 
 
-def _length(rules: Sequence[Rule]) -> int:
+def _length(rules: Sequence[ParameterRule]) -> int:
     return sum(map(_room, rules))
 
 
-def _parts(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
+def _grouped(rules: Sequence[ParameterRule]) -> Iterator[list[ParameterRule]]:
     """Consecutive parameters that share a slab."""
-    part: list[Rule] = []
+    group: list[ParameterRule] = []
     for rule in rules:
-        if part and _length([*part, rule]) > SLAB.get(rule.parameter.device.type, math.inf):
-            yield part
-            part = []
-        part.append(rule)
-    yield part
+        if group and _length([*group, rule]) > SLAB.get(rule.parameter.device.type, math.inf):
+            yield group
+            group = []
+        group.append(rule)
+    yield group
 
 
 def _channels_last(p: Tensor) -> bool:
@@ -181,7 +181,7 @@ def optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
                 decayed = not (isinstance(module, GlobalBatchNorm) or (lars and name.endswith("bias")))
                 adapted = lars and decayed and not classifier
                 decayed = decayed and not (classifier and not config.decay_classifier)
-                rules.append(Rule(name, p, decayed or everything, adapted or everything))
+                rules.append(ParameterRule(name, p, decayed or everything, adapted or everything))
     return Optimizer(rules, Update(config.momentum, config.nesterov, config.weight_decay, config.trust_coefficient))
 
 

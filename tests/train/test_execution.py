@@ -23,7 +23,7 @@ from simclr_spec.store.layout import Store
 from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.loop.fit import STAGES
-from simclr_spec.train.loop.trainer import Run
+from simclr_spec.train.loop.trainer import Trainer
 from tests.steps import prepare, step
 
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -33,10 +33,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def started(kind: str, device: str = "cpu", **overrides: Any) -> Run:
+def started(kind: str, device: str = "cpu", **overrides: Any) -> Trainer:
     config = build(KINDS[kind], step(kind, **overrides))
     torch.manual_seed(0)
-    return Run(config, STAGES[kind](config, {}), datasets.load(config.dataset).to(device), torch.device(device))
+    return Trainer(config, STAGES[kind](config, {}), datasets.load(config.dataset).to(device), torch.device(device))
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="torch.compile needs a C++ compiler")
