@@ -37,14 +37,6 @@ def percentages(counts: Tensor) -> dict[str, float]:
     return {"top1": 100 * top1 / total, "top5": 100 * top5 / total}
 
 
-def evaluate(
-    network: Network, images: Tensor | Files, labels: Tensor, samples: Tensor, config: AugmentConfig, size: int, batch: int
-) -> Tensor:
-    """Counts (see count_correct) of a classifier over the samples of a test set."""
-    logits = outputs(network, images, samples, config, size, batch)
-    return count_correct(logits, labels[samples.to(labels.device)].to(logits.device))
-
-
 class Neighbours:
     """The nearest of a bank to each query by cosine similarity; the bank passes by in parts and is never held as a whole."""
 

@@ -1,8 +1,17 @@
-"""Optimizers in Google's form, on flat buffers, and the learning-rate schedule.
+"""SGD with momentum and LARS in Google's form, on flat buffers; and the learning-rate schedule.
 
-The learning rate is inside the momentum buffer: v <- m v + lr trust g, w <- w - v (Nesterov: w <- w - m v - lr trust g).
-LARS takes trust = eta |w| / |g|, g with its weight decay, and 1 where either norm is 0. Parameters lie side by side in slabs:
-two dozen operations per slab whatever the number of tensors, none that waits for the device. On the CPU a slab fits the cache.
+For each parameter w with gradient g and momentum v (all of one shape), learning rate r, momentum m, weight decay d:
+
+    g <- g + d w                        where the parameter is decayed
+    t  = eta |w| / |g|                  where it is adapted (LARS) and neither norm is 0, else 1; norms over the whole parameter
+    v <- m v + r t g                    the learning rate is inside the momentum
+    w <- w - v, or with Nesterov  w <- w - (m v + r t g), of the new v
+
+(LARS: official tf2/lars_optimizer.py:22-137; which parameters are decayed and adapted: tf2/model.py:31-69.)
+
+The code does so for many parameters at once. They lie side by side in slabs, flat buffers of weights, momenta and gradients:
+two dozen operations per slab whatever the number of tensors, none that waits for the device. |w| and |g| of the adapted ones
+are sums over chunks of CHUNK elements, then over a parameter's chunks. On the CPU a slab fits the cache.
 """
 
 from __future__ import annotations
@@ -109,6 +118,7 @@ class _Slab:
         self.norms = gradient.new_empty(len(self.owner), 2)
 
     def step(self, learning_rate: float) -> None:
+        """g <- g + d w; g <- r t g; v <- m v + g; w <- w - v, or w - g - m v."""
         weights, velocity, gradient, momentum = self.weights, self.velocity, self.gradient, self.update.momentum
         gradients = [torch.zeros_like(p) if (found := p.grad) is None else found for p in self.parameters]
         torch._foreach_copy_(self.gradients, gradients + self.zeros)
