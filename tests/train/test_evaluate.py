@@ -17,7 +17,7 @@ from simclr_spec.train.evaluate import Neighbours, count_correct, outputs, perce
 from simclr_spec.train.loop.fit import STAGES
 from simclr_spec.train.stages.stage import Stage
 from tests.steps import step
-from tests.train.augment_config import digit_images, official
+from tests.train.views.augment_config import digit_images, official
 
 
 def test_counts_of_a_known_ranking() -> None:

@@ -17,7 +17,7 @@ from simclr_spec.train.losses.distillation import distillation
 from simclr_spec.train.losses.nt_xent import nt_xent
 from simclr_spec.train.losses.nt_xent_memory import nt_xent_memory
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def arrays(name: str) -> Any:

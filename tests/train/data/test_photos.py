@@ -28,7 +28,7 @@ from simclr_spec.train.evaluate import outputs
 from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.views.augment import training_views
 from tests.steps import prepare
-from tests.train.augment_config import official
+from tests.train.views.augment_config import official
 
 RAMP: NDArray[np.uint16] = np.linspace(0, 65535, 120).reshape(10, 12).astype(np.uint16)
 EIGHT: NDArray[np.uint8] = (RAMP / 257.0).round().astype(np.uint8)
@@ -304,7 +304,7 @@ import sys, torch
 from pathlib import Path
 from simclr_spec.train import evaluate
 from simclr_spec.train.data import photos
-from tests.train.augment_config import official
+from tests.train.views.augment_config import official
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024

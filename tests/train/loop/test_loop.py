@@ -285,7 +285,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     def begin(folder: RunFolder, **environment: str) -> subprocess.Popen[bytes]:
         variables = os.environ | {"SIMCLR_SPEC_CHECKPOINT_STEPS": "7", "SIMCLR_SPEC_THREADS": "1"} | environment
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         command = [sys.executable, "-m", "simclr_spec.train", str(folder.path)]
         started.append(subprocess.Popen(command, env=variables, cwd=root, stderr=subprocess.PIPE))
         return started[-1]

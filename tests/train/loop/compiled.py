@@ -1,4 +1,4 @@
-"""Two train steps of a supervised network, plain and compiled: `python -m tests.train.compiled` prints the differences.
+"""Two train steps of a supervised network, plain and compiled: `python -m tests.train.loop.compiled` prints the differences.
 
 In a process of its own: what the compiler loads stays loaded. Eight channels, not the two of other tests: with two the numbers
 agree as well, but the process crashed at its end (torch 2.15, CPU).
