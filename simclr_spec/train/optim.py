@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,8 @@ SLAB = {"cpu": 2**18}
 """Elements of a slab, where there is a limit; a larger tensor has a slab of its own."""
 
 
-class ParameterRule(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class ParameterRule:
     """What the update does to one parameter."""
 
     name: str
@@ -43,7 +44,8 @@ class ParameterRule(NamedTuple):
     """Its rate is scaled by its trust ratio (LARS); what is adapted is decayed, too."""
 
 
-class Update(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Update:
     """What the update does to all parameters."""
 
     momentum: float
@@ -191,8 +193,15 @@ def optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
                 decayed = not (isinstance(module, GlobalBatchNorm) or (lars and name.endswith("bias")))
                 adapted = lars and decayed and not classifier
                 decayed = decayed and not (classifier and not config.decay_classifier)
-                rules.append(ParameterRule(name, p, decayed or everything, adapted or everything))
-    return Optimizer(rules, Update(config.momentum, config.nesterov, config.weight_decay, config.trust_coefficient))
+                decayed, adapted = decayed or everything, adapted or everything
+                rules.append(ParameterRule(name=name, parameter=p, decayed=decayed, adapted=adapted))
+    update = Update(
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+        trust_coefficient=config.trust_coefficient,
+    )
+    return Optimizer(rules, update)
 
 
 def train_steps(examples: int, epochs: float, batch: int) -> int:
