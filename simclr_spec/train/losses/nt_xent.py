@@ -15,6 +15,7 @@ E is symmetric: one process forms its upper triangle only, and a strip serves it
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Any
 
 import torch
@@ -58,54 +59,54 @@ class _NtXent(torch.autograd.Function):
 
 
 def _triangle(z: Tensor, temperature: float, differentiate: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Loss, accuracy and, where asked for, the gradient by z (2N, D)."""
     u, factor, free = normalised(z, temperature)
-    rows, n = len(u), len(u) // 2
+    n = len(u) // 2
     scaled = u * math.sqrt(1 / temperature)
-    columns = scaled.T
-
-    def strip(start: int) -> Tensor:
-        """E of rows [start, stop) and columns [start, rows), with 0 for each row itself and for its positive."""
-        e = torch.mm(scaled[start : start + strips.STRIP], columns[:, start:]).exp_().fill_diagonal_(0)
-        e.diagonal(n).zero_()
-        if n < len(e):
-            e.diagonal(-n).zero_()
-        return e
-
     logit = (scaled[:n] * scaled[n:]).sum(1)
     positive = logit.exp()
-    total = u.new_zeros(rows)
-    best = u.new_empty(n)
-    keep = rows * rows * u.element_size() // 2 <= strips.KEPT_BYTES and differentiate
-    kept: list[Tensor] = []
-    for start in range(0, rows, strips.STRIP):
-        e = strip(start)
-        stop = start + len(e)
-        total[start:stop] += e.sum(1)
-        total[stop:] += e[:, stop - start :].sum(0)
-        if start < n:
-            own = e[: n - start]
-            best[start:stop] = own[:, n - start :].amax(1)
-        if keep:
-            kept.append(e)
-    losses = row_losses(total, positive.repeat(2), logit.repeat(2))
-    loss = losses.sum() / n
+    total, best, kept = _row_sums(scaled, keep=differentiate and len(u) ** 2 * u.element_size() // 2 <= strips.KEPT_BYTES)
+    loss = row_losses(total, positive.repeat(2), logit.repeat(2)).sum() / n
     accuracy = (positive > best).to(u.dtype).mean()
     if not differentiate:
         return loss.to(z.dtype), accuracy, None
     inverse = 1 / (total + positive.repeat(2))
     share = total * inverse
     du = -(share[:n] + share[n:]).repeat(2)[:, None] * u.roll(n, 0)
-    for number, start in enumerate(range(0, rows, strips.STRIP)):
-        if keep:
-            e, kept[number] = kept[number], u[:0]
-        else:
-            e = strip(start)
+    for start in range(0, len(u), strips.STRIP):
+        e = kept.popleft() if kept else _upper_strip(scaled, start)
         stop = start + len(e)
         e *= inverse[start:stop, None] + inverse[start:]
         du[start:stop].addmm_(e, u[start:])
         du[stop:].addmm_(e[:, stop - start :].T, u[start:stop])
     du *= 1 / (n * temperature)
     return loss.to(z.dtype), accuracy, through_norm(du, u, factor, free).to(z.dtype)
+
+
+def _row_sums(scaled: Tensor, *, keep: bool) -> tuple[Tensor, Tensor, deque[Tensor]]:
+    """Sums of E's rows without the positives (2N,), largest E of view 1 rows with other images' view 2 (N,), strips if kept."""
+    rows, n = len(scaled), len(scaled) // 2
+    total, best, kept = scaled.new_zeros(rows), scaled.new_empty(n), deque[Tensor]()
+    for start in range(0, rows, strips.STRIP):
+        e = _upper_strip(scaled, start)
+        stop = start + len(e)
+        total[start:stop] += e.sum(1)
+        total[stop:] += e[:, stop - start :].sum(0)
+        if start < n:
+            best[start:stop] = e[: n - start, n - start :].amax(1)
+        if keep:
+            kept.append(e)
+    return total, best, kept
+
+
+def _upper_strip(scaled: Tensor, start: int) -> Tensor:
+    """E of rows [start, start + STRIP) and columns [start, 2N), with 0 for each row itself and for its positive."""
+    n = len(scaled) // 2
+    e = torch.mm(scaled[start : start + strips.STRIP], scaled.T[:, start:]).exp_().fill_diagonal_(0)
+    e.diagonal(n).zero_()
+    if n < len(e):
+        e.diagonal(-n).zero_()
+    return e
 
 
 class _NtXentOverProcesses(torch.autograd.Function):
