@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.timing import cpu_seconds, installed, peak_mib, setting
-from simclr_spec.train.losses import nt_xent
+from simclr_spec.train.losses.nt_xent import nt_xent
 
 DIM, TEMPERATURE = 128, 0.1
 

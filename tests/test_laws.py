@@ -21,6 +21,7 @@ from simclr_spec.stages.kinds import KINDS, METRICS
 from simclr_spec.stages.pretrain import MemoryConfig
 from simclr_spec.train import optim
 from simclr_spec.train.loop import fit
+from simclr_spec.train.losses.contrastive import LOSSES
 from simclr_spec.train.model import encoder
 from simclr_spec.train.views import colour
 
@@ -38,6 +39,7 @@ def test_tables_of_the_training() -> None:
     assert OPTIONS["depth"] == encoder.BLOCKS.keys()
     assert encoder.BLOCKS == network._BLOCKS
     assert OPTIONS["loader"] == LOADERS.keys()
+    assert OPTIONS["loss"] == LOSSES.keys()
     for scaling in OPTIONS["learning_rate_scaling"]:
         config: Any = SimpleNamespace(learning_rate=1.0, learning_rate_scaling=scaling)
         assert optim.peak_learning_rate(config, 512) > 0

@@ -73,7 +73,9 @@ def of_files(
             tell(line)
     if cache is not None and (files.read or len(files.keys) != len(known)):
         kept = [
-            key + one for key, mtime, one in zip(files.keys, files.mtimes, hashes, strict=True) if mtime < started - _FRESH_NS
+            key + digest
+            for key, mtime, digest in zip(files.keys, files.mtimes, hashes, strict=True)
+            if mtime < started - _FRESH_NS
         ]
         _remember(cache, Known(_FORMAT, at, sha.hexdigest()), kept)
     return sha.hexdigest()
@@ -93,17 +95,17 @@ def _twins(splits: Sequence[tuple[Sequence[str | Path], Sequence[int]]], hashes:
     """Of the same bytes: test images that are trained on, training images that have two classes."""
     (train, labels), *others = splits
     first: dict[bytes, int] = {}
-    mixed = [(i, j) for i, one in enumerate(hashes[: len(train)]) if labels[j := first.setdefault(one, i)] != labels[i]]
+    mixed = [(i, j) for i, sha in enumerate(hashes[: len(train)]) if labels[j := first.setdefault(sha, i)] != labels[i]]
     test = [path for paths, _ in others for path in paths]
-    known = [(i, first[one]) for i, one in enumerate(hashes[len(train) :]) if one in first]
-    for found, told, paths in (
+    known = [(i, first[sha]) for i, sha in enumerate(hashes[len(train) :]) if sha in first]
+    for found, what, paths in (
         (known, "test images that are trained on", test),
         (mixed, "training images of two classes", train),
     ):
         if found:
             i, j = found[0]
             such = f"such as {shown(paths[i])}, which is {shown(train[j])}"
-            yield f"{told}, byte for byte: {len(found):,} of {len(paths):,}, {such}"
+            yield f"{what}, byte for byte: {len(found):,} of {len(paths):,}, {such}"
 
 
 def last_look(cache: Path) -> Known | None:
@@ -144,9 +146,9 @@ class _Files:
         self.read = len(unread)
         if self.tell and total > _MANY_BYTES:
             self.tell(f"reading {len(unread):,} images ({total / 1e9:,.0f} GB) once, to know them again")
-        parts = [[paths[i] for i in unread[at : at + _CHUNK]] for at in range(0, len(unread), _CHUNK)]
+        chunks = [[paths[i] for i in unread[at : at + _CHUNK]] for at in range(0, len(unread), _CHUNK)]
         with ThreadPoolExecutor(min(_THREADS, cores())) as pool:
-            fresh = [one for part in pool.map(_sha256s, parts) for one in part]
+            fresh = [sha for found in pool.map(_sha256s, chunks) for sha in found]
         known = {**self.known, **dict(zip((self.keys[i] for i in unread), fresh, strict=True))} if unread else self.known
         return [known[key] for key in self.keys]
 

@@ -95,10 +95,12 @@ def _pile(folder: Path) -> Listing:
             members.append(_look(place))
             todo += members[-1].folders
     files = sorted(
-        f"{one.folder.relative_to(folder / 'train')}/{name}".removeprefix("./") for one in members for name in one.images
+        f"{member.folder.relative_to(folder / 'train')}/{name}".removeprefix("./")
+        for member in members
+        for name in member.images
     )
     faults = [] if files else [f"{shown(folder / 'train')} holds no image"]
-    faults += [*_foreign(members), *(reason for one in members for reason in one.broken)]
+    faults += [*_foreign(members), *(reason for member in members for reason in member.broken)]
     train, test = Split(folder / "train", tuple(files), (-1,) * len(files)), Split(folder / "val", (), ())
     return Listing((), train, test, tuple(faults), tuple(_all(members, "others")), labelled=False)
 
@@ -107,16 +109,16 @@ def _classified(folder: Path) -> Listing:
     train, test = (_look(folder / split) for split in ("train", "val"))
     classes = tuple(path.name for path in train.folders)
     inside = {split: {path.name: _look(path) for path in found.folders} for split, found in (("train", train), ("val", test))}
-    members = [one for split in inside.values() for one in split.values()]
-    nested = {path: _holds_images(path) for one in members for path in one.folders}
-    counts = {name: len(one.images) for name, one in inside["val"].items()}
+    members = [member for split in inside.values() for member in split.values()]
+    nested = {path: _holds_images(path) for member in members for path in member.folders}
+    counts = {name: len(member.images) for name, member in inside["val"].items()}
     faults = [*_classes(folder, classes, counts), *_empty(folder, classes, inside)]
     for split, found in (("train", train), ("val", test)):
         faults += _beside(folder / split, found)
     faults += _nested(path for path, used in nested.items() if used)
     everything = [train, test, *members]
     faults += _foreign(everything)
-    faults += [reason for one in everything for reason in one.broken]
+    faults += [reason for member in everything for reason in member.broken]
     ignored = _all(everything, "others")
     ignored += [path for path, used in nested.items() if not used]
     splits = [_split(folder / split, classes, inside[split]) for split in ("train", "val")]
@@ -198,8 +200,8 @@ def _classes(folder: Path, classes: Sequence[str], counts: Mapping[str, int]) ->
         yield f"{shown(test)} has {len(unknown) - _NAMED:,} more folders that are no classes of the training split"
     if lacking:
         names = listed([f"'{name}'" for name in lacking])
-        told = f"no folder {names}, a class" if len(lacking) == 1 else f"no folders {names}, classes"
-        yield f"{shown(test)} has {told} of the training split ({shown(train)})"
+        lack = f"no folder {names}, a class" if len(lacking) == 1 else f"no folders {names}, classes"
+        yield f"{shown(test)} has {lack} of the training split ({shown(train)})"
 
 
 def _empty(folder: Path, classes: Sequence[str], inside: dict[str, dict[str, _Found]]) -> Iterator[str]:
@@ -228,10 +230,10 @@ def _foreign(found: Iterable[_Found]) -> Iterator[str]:
 def _named(sentence: str, paths: Sequence[Path], what: str) -> Iterator[str]:
     """One sentence for all paths; its first gap takes them, a second one `it` or `them`."""
     if paths:
-        told = f"{shown(paths[0])} is a{'n' * (what[0] in 'aeiou')} {what}"
+        subject = f"{shown(paths[0])} is a{'n' * (what[0] in 'aeiou')} {what}"
         if len(paths) > 1:
-            told = f"{listed(paths)} are {plural(what)}"
-        yield sentence.format(told, "it" if len(paths) == 1 else "them")
+            subject = f"{listed(paths)} are {plural(what)}"
+        yield sentence.format(subject, "it" if len(paths) == 1 else "them")
 
 
 def facts(paths: Sequence[str | Path]) -> Iterator[tuple[int, int, int]]:
@@ -262,4 +264,4 @@ def listed(paths: Sequence[Path | str]) -> str:
 
 
 def _all(found: Iterable[_Found], kind: str) -> list[Path]:
-    return [path for one in found for path in getattr(one, kind)]
+    return [path for member in found for path in getattr(member, kind)]

@@ -24,10 +24,10 @@ LISTS = "imagenet_subsets"
 
 def data_roots(given: Sequence[str] = ()) -> list[str]:
     """What was given, else what the environment says, else ./data."""
-    return told(given) or ["data"]
+    return configured(given) or ["data"]
 
 
-def told(given: Sequence[str] = ()) -> list[str]:
+def configured(given: Sequence[str] = ()) -> list[str]:
     """What was given, else what the environment says."""
     text = os.environ.get(ENVIRONMENT, "")
     return list(given) or [root for root in text.split("\n" if "\n" in text else os.pathsep) if root]

@@ -123,7 +123,7 @@ def where(store: Store, specs: Sequence[str] = (), given: Sequence[str] = ()) ->
 
 
 def _where(plans: Iterable[Recorded], given: Sequence[str] = ()) -> list[str]:
-    return data_roots.told(given) or [*_roots(plans), *data_roots.data_roots()]
+    return data_roots.configured(given) or [*_roots(plans), *data_roots.data_roots()]
 
 
 @contextlib.contextmanager

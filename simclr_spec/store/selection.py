@@ -147,7 +147,7 @@ def forecast_again(
     chosen = last.selector or Selector({"state": _UNFINISHED}, descendants=True)
     if selector is not None:
         chosen = replace(selector, table={"state": _UNFINISHED, **selector.table}, descendants=True)
-    images = Images(place, last.specs, data_roots.told(roots) or last.data_roots, thorough=True)
+    images = Images(place, last.specs, data_roots.configured(roots) or last.data_roots, thorough=True)
     told: dict[str, Any] = {"scale": last.scale, "sets": last.sets, "store": store, "machine": machine, "images": images}
     return replace(make_forecast(last.specs, chosen, within=last.selector, **told), selector=last.selector)
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from simclr_spec.stages.common import AugmentConfig
-from simclr_spec.train.data.photos import Files, parts
+from simclr_spec.train.data.photos import Files, chunks
 from simclr_spec.train.views.augment import evaluation_view
 
 Network = Callable[[Tensor], Tensor]
@@ -20,7 +20,7 @@ def outputs(network: Network, images: Tensor | Files, samples: Tensor, config: A
     """Outputs (n, D) in float32 for the samples (n,), in batches of at most `batch`, of a network that is in eval mode."""
     found = []
     for rows in torch.split(samples, batch):
-        views = [evaluation_view(part, config, size) for part in parts(images, rows)]
+        views = [evaluation_view(chunk, config, size) for chunk in chunks(images, rows)]
         found.append(network(torch.cat(views)).float())
     return torch.cat(found)
 
@@ -35,14 +35,6 @@ def percentages(counts: Tensor) -> dict[str, float]:
     """Counts of count_correct -> {"top1": percent, "top5": percent}."""
     top1, top5, total = counts.tolist()
     return {"top1": 100 * top1 / total, "top5": 100 * top5 / total}
-
-
-def evaluate(
-    network: Network, images: Tensor | Files, labels: Tensor, samples: Tensor, config: AugmentConfig, size: int, batch: int
-) -> Tensor:
-    """Counts (see count_correct) of a classifier over the samples of a test set."""
-    logits = outputs(network, images, samples, config, size, batch)
-    return count_correct(logits, labels[samples.to(labels.device)].to(logits.device))
 
 
 class Neighbours:

@@ -1,15 +1,24 @@
-"""Optimizers in Google's form, on flat buffers, and the learning-rate schedule.
+"""SGD with momentum and LARS in Google's form, on flat buffers; and the learning-rate schedule.
 
-The learning rate is inside the momentum buffer: v <- m v + lr trust g, w <- w - v (Nesterov: w <- w - m v - lr trust g).
-LARS takes trust = eta |w| / |g|, g with its weight decay, and 1 where either norm is 0. Parameters lie side by side in slabs:
-two dozen operations per slab whatever the number of tensors, none that waits for the device. On the CPU a slab fits the cache.
+For each parameter w with gradient g and momentum v (all of one shape), learning rate r, momentum m, weight decay d:
+
+    g <- g + d w                        where the parameter is decayed
+    t  = eta |w| / |g|                  where it is adapted (LARS) and neither norm is 0, else 1; norms over the whole parameter
+    v <- m v + r t g                    the learning rate is inside the momentum
+    w <- w - v, or with Nesterov  w <- w - (m v + r t g), of the new v
+
+(LARS: official tf2/lars_optimizer.py:22-137; which parameters are decayed and adapted: tf2/model.py:31-69.)
+
+The code does so for many parameters at once. They lie side by side in slabs, flat buffers of weights, momenta and gradients:
+two dozen operations per slab whatever the number of tensors, none that waits for the device. |w| and |g| of the adapted ones
+are sums over chunks of CHUNK elements, then over a parameter's chunks. On the CPU a slab fits the cache.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +33,8 @@ SLAB = {"cpu": 2**18}
 """Elements of a slab, where there is a limit; a larger tensor has a slab of its own."""
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class ParameterRule:
     """What the update does to one parameter."""
 
     name: str
@@ -34,7 +44,8 @@ class Rule(NamedTuple):
     """Its rate is scaled by its trust ratio (LARS); what is adapted is decayed, too."""
 
 
-class Update(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Update:
     """What the update does to all parameters."""
 
     momentum: float
@@ -50,11 +61,11 @@ class Optimizer:
     gradient counts as one with a zero gradient.
     """
 
-    def __init__(self, rules: Sequence[Rule], update: Update) -> None:
+    def __init__(self, rules: Sequence[ParameterRule], update: Update) -> None:
         self._parameters = [rule.parameter for rule in rules]
-        parts = [sorted(part, key=lambda rule: (not rule.adapted, not rule.decayed)) for part in _parts(rules)]
-        gradient = rules[0].parameter.detach().new_zeros(max(map(_length, parts)))
-        self._slabs = [_Slab(part, gradient[: _length(part)], update) for part in parts]
+        groups = [sorted(group, key=lambda rule: (not rule.adapted, not rule.decayed)) for group in _grouped(rules)]
+        gradient = rules[0].parameter.detach().new_zeros(max(map(_length, groups)))
+        self._slabs = [_Slab(group, gradient[: _length(group)], update) for group in groups]
         self._velocities = {name: tensor for slab in self._slabs for name, tensor in slab.velocities.items()}
 
     def zero_grad(self) -> None:
@@ -78,7 +89,7 @@ class _Slab:
     First lie the adapted ones, each padded with zeros to whole chunks, then what else is decayed, then the others.
     """
 
-    def __init__(self, rules: Sequence[Rule], gradient: Tensor, update: Update) -> None:
+    def __init__(self, rules: Sequence[ParameterRule], gradient: Tensor, update: Update) -> None:
         self.update = update
         self.parameters = [rule.parameter for rule in rules]
         self.weights, self.velocity, self.gradient = torch.zeros_like(gradient), torch.zeros_like(gradient), gradient
@@ -109,6 +120,7 @@ class _Slab:
         self.norms = gradient.new_empty(len(self.owner), 2)
 
     def step(self, learning_rate: float) -> None:
+        """g <- g + d w; g <- r t g; v <- m v + g; w <- w - v, or w - g - m v."""
         weights, velocity, gradient, momentum = self.weights, self.velocity, self.gradient, self.update.momentum
         gradients = [torch.zeros_like(p) if (found := p.grad) is None else found for p in self.parameters]
         torch._foreach_copy_(self.gradients, gradients + self.zeros)
@@ -132,25 +144,25 @@ class _Slab:
         return rates.index_select(0, self.owner)
 
 
-def _room(rule: Rule) -> int:
+def _room(rule: ParameterRule) -> int:
     """Elements in a slab."""
     size = rule.parameter.numel()
     return -(-size // CHUNK) * CHUNK if rule.adapted else size
 
 
-def _length(rules: Sequence[Rule]) -> int:
+def _length(rules: Sequence[ParameterRule]) -> int:
     return sum(map(_room, rules))
 
 
-def _parts(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
+def _grouped(rules: Sequence[ParameterRule]) -> Iterator[list[ParameterRule]]:
     """Consecutive parameters that share a slab."""
-    part: list[Rule] = []
+    group: list[ParameterRule] = []
     for rule in rules:
-        if part and _length([*part, rule]) > SLAB.get(rule.parameter.device.type, math.inf):
-            yield part
-            part = []
-        part.append(rule)
-    yield part
+        if group and _length([*group, rule]) > SLAB.get(rule.parameter.device.type, math.inf):
+            yield group
+            group = []
+        group.append(rule)
+    yield group
 
 
 def _channels_last(p: Tensor) -> bool:
@@ -181,8 +193,15 @@ def optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
                 decayed = not (isinstance(module, GlobalBatchNorm) or (lars and name.endswith("bias")))
                 adapted = lars and decayed and not classifier
                 decayed = decayed and not (classifier and not config.decay_classifier)
-                rules.append(Rule(name, p, decayed or everything, adapted or everything))
-    return Optimizer(rules, Update(config.momentum, config.nesterov, config.weight_decay, config.trust_coefficient))
+                decayed, adapted = decayed or everything, adapted or everything
+                rules.append(ParameterRule(name=name, parameter=p, decayed=decayed, adapted=adapted))
+    update = Update(
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+        trust_coefficient=config.trust_coefficient,
+    )
+    return Optimizer(rules, update)
 
 
 def train_steps(examples: int, epochs: float, batch: int) -> int:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from simclr_spec.store.layout import Store
 from simclr_spec.train.data import datasets
 from tests import folders
 from tests.folders import declared, pets, picture
+from tests.store.spoil import Spoil, add, both, half, link, move, remove, write
 
 
 @pytest.fixture
@@ -33,51 +33,6 @@ def folder(tmp_path: Path) -> Path:
 
 def look(folder: Path, **changes: object) -> first_look.Look:
     return first_look.look(declared(**changes), [f"pets={folder}"], "pets.toml:6")
-
-
-Spoil = Callable[[Path], object]
-
-
-def both(*spoils: Spoil) -> Spoil:
-    return lambda folder: [spoil(folder) for spoil in spoils]
-
-
-def move(place: str, to: str) -> Spoil:
-    def spoil(folder: Path) -> None:
-        (folder / to).parent.mkdir(exist_ok=True)
-        (folder / place).rename(folder / to)
-
-    return spoil
-
-
-def write(place: str, content: bytes = b"x") -> Spoil:
-    def spoil(folder: Path) -> None:
-        (folder / place).parent.mkdir(exist_ok=True)
-        (folder / place).write_bytes(content)
-
-    return spoil
-
-
-def remove(place: str) -> Spoil:
-    return lambda folder: subprocess.run(["rm", "-r", folder / place], check=True)
-
-
-def add(place: str) -> Spoil:
-    return lambda folder: picture(folder / place)
-
-
-def link(place: str, to: str) -> Spoil:
-    return both(lambda folder: (folder / place).symlink_to(to))
-
-
-def half(place: str) -> Spoil:
-    """An image of noise, of which the end is missing."""
-
-    def spoil(folder: Path) -> None:
-        Image.frombytes("RGB", (40, 40), os.urandom(4800)).save(folder / place)
-        (folder / place).write_bytes((folder / place).read_bytes()[:900])
-
-    return spoil
 
 
 NUMBERS = (

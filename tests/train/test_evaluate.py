@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from simclr_spec.core.fields import build
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.train.data import datasets
-from simclr_spec.train.evaluate import Neighbours, count_correct, evaluate, percentages
+from simclr_spec.train.evaluate import Neighbours, count_correct, outputs, percentages
 from simclr_spec.train.loop.fit import STAGES
 from simclr_spec.train.stages.stage import Stage
 from tests.steps import step
-from tests.train.augment_config import digit_images, official
+from tests.train.views.augment_config import digit_images, official
 
 
 def test_counts_of_a_known_ranking() -> None:
@@ -31,9 +32,12 @@ def test_counts_add_up_over_shares_and_batches() -> None:
     images = datasets.as_tensors(LOADERS["digits"].read(None))
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 10)).eval()
     samples = torch.arange(len(images.test_labels))
-    whole = evaluate(network, images.test, images.test_labels, samples, official(), 8, batch=360)
-    shares = [evaluate(network, images.test, images.test_labels, samples[r::2], official(), 8, batch=50) for r in range(2)]
-    assert torch.equal(whole, shares[0] + shares[1])
+
+    def counts(rows: Tensor, batch: int) -> Tensor:
+        return count_correct(outputs(network, images.test, rows, official(), 8, batch), images.test_labels[rows])
+
+    whole = counts(samples, batch=360)
+    assert torch.equal(whole, counts(samples[::2], batch=50) + counts(samples[1::2], batch=50))
     assert whole[2] == 360
 
 

@@ -15,8 +15,8 @@ from simclr_spec.core.fields import build
 from simclr_spec.stages.finetune import FinetuneConfig
 from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.store.layout import Store
-from simclr_spec.train import losses
-from simclr_spec.train.losses import nt_xent
+from simclr_spec.train.losses import strips
+from simclr_spec.train.losses.nt_xent import nt_xent
 from simclr_spec.train.model.encoder import ConvNorm
 from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.pretrain import Pretrain
@@ -34,18 +34,20 @@ def replica(rank: int, world: int, counter: Counter) -> dict[str, Any]:
     """One replica's loss and gradient, its strips kept and formed twice; its logits and the places of its positives."""
     golden, found = np.load(GOLDEN / "ntxent_two_replicas.npz"), dict[str, Any]()
     temperature, rows = float(golden["temperature"]), torch.tensor(golden[f"z_replica{rank}"]).double()
-    for kept in (losses.KEPT_BYTES, 0):
-        losses.KEPT_BYTES, losses.STRIP = kept, 3
+    for kept in (strips.KEPT_BYTES, 0):
+        strips.KEPT_BYTES, strips.STRIP = kept, 3
         z = rows.clone().requires_grad_()
         loss, accuracy = nt_xent(z, temperature)
         loss.backward()  # type: ignore[no-untyped-call]
         assert z.grad is not None
         found[f"kept {kept > 0}"] = loss.item(), accuracy.item(), z.grad
-    u, n = losses._normalised(rows, temperature)[0], len(rows) // 2
-    everyone = losses._by_view(losses._gather(u, None), world)
+    u, n = strips.normalised(rows, temperature)[0], len(rows) // 2
+    everyone = strips.by_view(strips.gather(u, None), world)
     found["logits"] = u[:n] @ everyone[n * world :].T / temperature
-    strips = losses._strips(n, rank * n, n * world)
-    found["positives"] = [other + i for rows_, _, other in strips if rows_.start < n for i in range(rows_.stop - rows_.start)]
+    row_strips = strips.row_strips(n, rank * n, n * world)
+    found["positives"] = [
+        other + i for rows_, _, other in row_strips if rows_.start < n for i in range(rows_.stop - rows_.start)
+    ]
     return found
 
 

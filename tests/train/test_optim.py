@@ -47,7 +47,7 @@ def test_lars_is_googles() -> None:
     rules = []
     for variable, p in zip(facts["variables"], parameters, strict=True):
         excluded = variable["excluded_from_weight_decay_and_trust_ratio"]
-        rules.append(optim.Rule(str(variable["index"]), p, decayed=not excluded, adapted=not excluded))
+        rules.append(optim.ParameterRule(name=str(variable["index"]), parameter=p, decayed=not excluded, adapted=not excluded))
     ours = optim.Optimizer(
         rules, optim.Update(momentum=0.9, nesterov=False, weight_decay=1e-4, trust_coefficient=facts["eeta"])
     )
@@ -138,7 +138,7 @@ def test_without_a_gradient_momentum_goes_on_and_trust_is_1() -> None:
     """Weight decay 0: a zero gradient stays zero, a zero weight has no norm, and neither makes a NaN."""
     starts = {"moving": torch.tensor([3.0, 4.0]), "zero": torch.zeros(2), "resting": torch.tensor([1.0, 2.0])}
     weights = {name: nn.Parameter(w.double()) for name, w in starts.items()}
-    rules = [optim.Rule(name, p, decayed=True, adapted=True) for name, p in weights.items()]
+    rules = [optim.ParameterRule(name=name, parameter=p, decayed=True, adapted=True) for name, p in weights.items()]
     ours = optim.Optimizer(rules, optim.Update(momentum=0.9, nesterov=False, weight_decay=0.0, trust_coefficient=0.001))
     first = torch.tensor([0.6, 0.8], dtype=torch.float64)
     for name, p in weights.items():

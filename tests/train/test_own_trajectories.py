@@ -23,7 +23,7 @@ from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.fit import STAGES
-from simclr_spec.train.loop.trainer import Run, train_step
+from simclr_spec.train.loop.trainer import Trainer, train_step
 from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.pretrain import Pretrain
 from tests.steps import finished, step
@@ -78,7 +78,7 @@ def trajectory(case: str, folder: Path) -> dict[str, Any]:
     for name, module in stage.named_modules():
         if name.rpartition(".")[2] == "encoder":
             module.register_forward_pre_hook(lambda _m, x: (x[0].double(),))  # images come as float32
-    run = Run(config, stage, datasets.load(config.dataset), torch.device("cpu"))
+    run = Trainer(config, stage, datasets.load(config.dataset), torch.device("cpu"))
     losses = []
     for t in range(TRAIN_STEPS):
         losses.append(float(train_step(stage, run.optimizer, run.make_batch(t), run.rate())[0]))

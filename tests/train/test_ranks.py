@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from simclr_spec.stages.common import EncoderConfig, HeadConfig
-from simclr_spec.train import losses as module
-from simclr_spec.train.losses import nt_xent, nt_xent_memory
+from simclr_spec.train.losses import strips
+from simclr_spec.train.losses.nt_xent import nt_xent
+from simclr_spec.train.losses.nt_xent_memory import nt_xent_memory
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import ProjectionHead
 from simclr_spec.train.model.norm import GlobalBatchNorm
@@ -59,12 +60,12 @@ STRIPS = {"one strip": (256, 2**33), "strips kept": (2, 2**33), "strips formed t
 
 
 def in_strips(how: str, images: slice, counter: Counter) -> dict[str, Any]:
-    before = module.STRIP, module.KEPT_BYTES
-    module.STRIP, module.KEPT_BYTES = STRIPS[how]
+    before = strips.STRIP, strips.KEPT_BYTES
+    strips.STRIP, strips.KEPT_BYTES = STRIPS[how]
     try:
         return losses(images, counter)
     finally:
-        module.STRIP, module.KEPT_BYTES = before
+        strips.STRIP, strips.KEPT_BYTES = before
 
 
 def norm(rows: slice, variance: str, dims: int, counter: Counter | None = None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from simclr_spec.train.random import permutation
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Both splits of a data set: uint8 (N, 3, H, W), or files; photos.parts gives batches of either."""
+    """Both splits of a data set: uint8 (N, 3, H, W), or files; photos.chunks gives batches of either."""
 
     train: Tensor | Files
     train_labels: Tensor  # (N,) int64

@@ -50,12 +50,12 @@ class Files:
         return len(self.paths)
 
     def __getitem__(self, samples: Tensor) -> list[Tensor]:
-        return [image for part in self.parts(samples) for image in part]
+        return [image for chunk in self.chunks(samples) for image in chunk]
 
     def to(self, device: torch.device | str) -> Files:
         return Files(self.paths, device, self.orientation)
 
-    def parts(self, samples: Tensor) -> Iterator[list[Tensor]]:
+    def chunks(self, samples: Tensor) -> Iterator[list[Tensor]]:
         """The images of the samples in their order, as many at a time as DECODED_BYTES allow."""
         indices = samples.tolist()
         new = [sample for sample in indices if not self.pixels[sample]]
@@ -74,12 +74,12 @@ class Files:
         return [to_device(image, self.device) for image in images]
 
 
-def parts(images: Tensor | Files, samples: Tensor) -> Iterator[Tensor | list[Tensor]]:
-    """The images of the samples in their order: at once where they are in memory, else in parts. Let go of each in time."""
+def chunks(images: Tensor | Files, samples: Tensor) -> Iterator[Tensor | list[Tensor]]:
+    """The images of the samples in their order: at once where they are in memory, else in chunks. Let go of each in time."""
     if isinstance(images, Tensor):
         yield images[to_device(samples, images.device)]
     else:
-        yield from images.parts(samples)
+        yield from images.chunks(samples)
 
 
 @functools.cache
@@ -129,10 +129,10 @@ def _upright(image: Image.Image, orientation: str) -> Image.Image:
     if orientation == "exif":
         ImageOps.exif_transpose(image, in_place=True)
         return image
-    told = image.getexif().get(_ORIENTATION) if image.format == "TIFF" else None
+    turned = image.getexif().get(_ORIENTATION) if image.format == "TIFF" else None
     image.load()
-    if told in _TURNED_BACK and _ORIENTATION not in image.getexif():
-        return image.transpose(Image.Transpose(_TURNED_BACK[told]))
+    if turned in _TURNED_BACK and _ORIENTATION not in image.getexif():
+        return image.transpose(Image.Transpose(_TURNED_BACK[turned]))
     return image
 
 

@@ -102,19 +102,19 @@ def recorded(attempt: Attempt) -> Iterator[Record]:
         record.set(state="interrupted", ended=now())
         raise
     except Exception as error:
-        told = _told(error)
-        sentence = str(told) if isinstance(told, SimclrSpecError) else f"{type(told).__name__}: {told}"
-        ours = told is error and isinstance(error, SimclrSpecError)
+        shown = _for_users(error)
+        sentence = str(shown) if isinstance(shown, SimclrSpecError) else f"{type(shown).__name__}: {shown}"
+        ours = shown is error and isinstance(error, SimclrSpecError)
         record.log(f"failed: {sentence}" + ("" if ours else f"\n{traceback.format_exc()}"))  # what we say ourselves says it all
         record.set(state="failed", ended=now(), error=sentence.splitlines()[0])
-        if told is error:
+        if shown is error:
             raise
-        raise told from error
+        raise shown from error
     record.log("done")
     record.set(state="done", ended=now())
 
 
-def _told(error: Exception) -> Exception:
+def _for_users(error: Exception) -> Exception:
     """The error as the user should hear it."""
     if isinstance(error, torch.OutOfMemoryError):
         return TrainingError(

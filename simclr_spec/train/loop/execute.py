@@ -11,7 +11,7 @@ from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
 from simclr_spec.train.loop.attempt import recorded, stopping
-from simclr_spec.train.loop.fit import Work, train
+from simclr_spec.train.loop.fit import Job, train
 
 
 def execute(path: Path) -> None:
@@ -31,7 +31,7 @@ def execute(path: Path) -> None:
             return
         attempt = distributed.broadcast(folder.new_attempt() if distributed.rank() == 0 else Attempt(folder.path))
         with recorded(attempt) as record:
-            train(Work(folder, attempt, step, device, stop, record))
+            train(Job(folder, attempt, step, device, stop, record))
     if stop.asked:
         raise Interrupted
 

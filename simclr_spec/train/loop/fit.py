@@ -25,7 +25,7 @@ from simclr_spec.train.checkpoint import Checkpoint, checkpoints, delete_checkpo
 from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.attempt import Record, Stop, now
 from simclr_spec.train.loop.environment import environment
-from simclr_spec.train.loop.trainer import WINDOW, Clock, Run
+from simclr_spec.train.loop.trainer import WINDOW, Clock, Trainer
 from simclr_spec.train.stages.distill import Distill
 from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.linear_eval import LinearEval
@@ -50,7 +50,7 @@ CHECKPOINT_SHARE = 0.05
 
 
 @dataclass(frozen=True)
-class Work:
+class Job:
     """A Step in the hands of this process."""
 
     folder: RunFolder
@@ -72,116 +72,116 @@ class Work:
         return {role: RunFolder(self.store.path / need["folder"]) for role, need in self.step["needs"].items()}
 
 
-def train(work: Work) -> None:
+def train(job: Job) -> None:
     """From step.json to result.json."""
-    kind = work.step["kind"]
-    config: TrainingConfig = build(KINDS[kind], work.step["params"])
-    images = datasets.load(config.dataset, orientation=config.augment.orientation, store=work.store)
-    if distributed.rank() == 0 and (seen := datasets.seen(config.dataset, images, work.store, work.record.log)):
-        work.record.set(data_digest=seen)
-    images = images.to(work.device)
+    kind = job.step["kind"]
+    config: TrainingConfig = build(KINDS[kind], job.step["params"])
+    images = datasets.load(config.dataset, orientation=config.augment.orientation, store=job.store)
+    if distributed.rank() == 0 and (seen := datasets.seen(config.dataset, images, job.store, job.record.log)):
+        job.record.set(data_digest=seen)
+    images = images.to(job.device)
     torch.manual_seed(config.seed)
-    run = Run(config, STAGES[kind](config, work.parents()), images, work.device)
-    _resume(run, work)
+    trainer = Trainer(config, STAGES[kind](config, job.parents()), images, job.device)
+    _resume(trainer, job)
     if config.compile:
-        run.stage.compile_encoders()
-    fit(run, work)
-    measured = run.stage.evaluate(images)
-    work.record.log(f"result: {_told(measured)}, after {run.seconds:,.1f} s of training")
-    metrics = run.means() | measured
+        trainer.stage.compile_encoders()
+    fit(trainer, job)
+    measured = trainer.stage.evaluate(images)
+    job.record.log(f"result: {_sentence(measured)}, after {trainer.seconds:,.1f} s of training")
+    metrics = trainer.means() | measured
     if distributed.rank() == 0:
-        _still_there(config.dataset, images, work)
-        write_tensors(work.attempt.weights, run.stage.exported_weights())
-        work.folder.commit(work.attempt, _result(run, work, metrics))
-        delete_checkpoints(work.folder)
+        _still_there(config.dataset, images, job)
+        write_tensors(job.attempt.weights, trainer.stage.exported_weights())
+        job.folder.commit(job.attempt, _result(trainer, job, metrics))
+        delete_checkpoints(job.folder)
 
 
-def _still_there(dataset: DatasetConfig, images: datasets.ImageSet, work: Work) -> None:
+def _still_there(dataset: DatasetConfig, images: datasets.ImageSet, job: Job) -> None:
     """A result says which images it is of; of such as changed meanwhile, nobody could say what it and its checkpoints saw."""
-    if not datasets.unchanged(dataset, images, work.store, work.record.values.get("data_digest")):
-        delete_checkpoints(work.folder)
+    if not datasets.unchanged(dataset, images, job.store, job.record.values.get("data_digest")):
+        delete_checkpoints(job.folder)
         raise DataError(f"the images of '{dataset.name}' changed while they were trained on: leave them alone, and run again")
 
 
-def _resume(run: Run, work: Work) -> None:
+def _resume(trainer: Trainer, job: Job) -> None:
     """Go on from the newest checkpoint that every rank can read, whichever attempt left it; all follow rank 0's list."""
-    for candidate in distributed.broadcast(checkpoints(work.folder, work.fingerprint)):
+    for candidate in distributed.broadcast(checkpoints(job.folder, job.fingerprint)):
         tensors, why = {}, "another rank cannot read it"
-        if _saw_others(candidate, work):
-            work.record.log(f"skipped {candidate.path}: the images have changed since")
+        if _saw_others(candidate, job):
+            job.record.log(f"skipped {candidate.path}: the images have changed since")
             continue
         try:
-            tensors = run.read(candidate)
+            tensors = trainer.read(candidate)
         except (OSError, SafetensorError, ValueError) as error:
             why = str(error)
         if distributed.any_across_ranks(not tensors):
-            work.record.log(f"skipped {candidate.path}: {why}")
+            job.record.log(f"skipped {candidate.path}: {why}")
             continue
-        run.restore(candidate, tensors)
+        trainer.restore(candidate, tensors)
         attempt = int(candidate.path.parent.name)
-        work.record.set(resumed_from={"attempt": attempt, "train_step": run.done})
-        work.record.log(f"goes on from train step {run.done} of attempt {attempt}")
+        job.record.set(resumed_from={"attempt": attempt, "train_step": trainer.done})
+        job.record.log(f"goes on from train step {trainer.done} of attempt {attempt}")
         return
 
 
-def _saw_others(candidate: Checkpoint, work: Work) -> bool:
+def _saw_others(candidate: Checkpoint, job: Job) -> bool:
     """Whether the attempt that left it trained on other images; rank 0 knows."""
     before = (read_json(candidate.path.parent / "record.json") or {}).get("data_digest")
-    return distributed.broadcast(before != work.record.values.get("data_digest") and before is not None)
+    return distributed.broadcast(before != job.record.values.get("data_digest") and before is not None)
 
 
-def fit(run: Run, work: Work) -> None:
+def fit(trainer: Trainer, job: Job) -> None:
     """Train to the last train step; about once a second a line of metrics, every few seconds and at the end a checkpoint."""
-    curve, saver, landmarks = Curve(run, work.attempt.metrics), Saver(run, work), Landmarks(run, work.record)
+    curve, saver, landmarks = Curve(trainer, job.attempt.metrics), Saver(trainer, job), Landmarks(trainer, job.record)
     curve.write({"loss": None})
-    run.clock.lap()
-    while run.done < run.train_steps:
-        if _together(run) and distributed.any_across_ranks(work.stop.requested()):
-            run.inspect()
+    trainer.clock.lap()
+    while trainer.done < trainer.train_steps:
+        if _together(trainer) and distributed.any_across_ranks(job.stop.requested()):
+            trainer.inspect()
             saver.write()
             raise Interrupted
-        run.advance()
-        monitored, last = run.monitor(), run.done == run.train_steps
-        pressing = landmarks.due() or bool(monitored) or run.done - run.inspected >= WINDOW
-        if pressing or (_together(run) and (distributed.world_size() > 1 or curve.due() or saver.due())):
-            measured = run.inspect()
+        trainer.advance()
+        monitored, last = trainer.monitor(), trainer.done == trainer.train_steps
+        pressing = landmarks.due() or bool(monitored) or trainer.done - trainer.inspected >= WINDOW
+        if pressing or (_together(trainer) and (distributed.world_size() > 1 or curve.due() or saver.due())):
+            measured = trainer.inspect()
             if landmarks.due() or monitored:
                 landmarks.write({**measured, **monitored})
             if curve.due() or monitored or last:
                 curve.write(measured | monitored)
             if saver.due():
                 saver.write()
-    run.count()
+    trainer.count()
     if saver.clock.now() >= saver.every_seconds:  # a failure in the evaluation then costs no training to speak of
         saver.write()
 
 
-def _together(run: Run) -> bool:
+def _together(trainer: Trainer) -> bool:
     """Whether this is a moment for what all ranks must do at the same train step."""
-    return distributed.world_size() == 1 or run.done % TOGETHER == 0
+    return distributed.world_size() == 1 or trainer.done % TOGETHER == 0
 
 
 class Curve:
     """metrics.jsonl, one line about every second; rank 0 writes."""
 
-    def __init__(self, run: Run, path: Path) -> None:
-        self.run, self.path = run, path
+    def __init__(self, trainer: Trainer, path: Path) -> None:
+        self.trainer, self.path = trainer, path
         self.clock = Clock()
-        self.written = run.done
+        self.written = trainer.done
 
     def due(self) -> bool:
         return self.clock.now() >= LOG_SECONDS
 
     def write(self, measured: Mapping[str, float | None]) -> None:
-        run, images = self.run, (self.run.done - self.written) * self.run.batch
+        trainer, images = self.trainer, (self.trainer.done - self.written) * self.trainer.batch
         line: dict[str, Any] = {
-            "train_step": run.done,
-            "train_steps": run.train_steps,
-            "epoch": round(run.epoch, 4),
+            "train_step": trainer.done,
+            "train_steps": trainer.train_steps,
+            "epoch": round(trainer.epoch, 4),
             **measured,
         }
-        line |= {"learning_rate": run.rate(), "images_per_second": round(images / self.clock.lap(), 2), "time": time.time()}
-        self.written = run.done
+        line |= {"learning_rate": trainer.rate(), "images_per_second": round(images / self.clock.lap(), 2), "time": time.time()}
+        self.written = trainer.done
         if distributed.rank() == 0:
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -190,67 +190,71 @@ class Curve:
 class Landmarks:
     """The curve in a few lines of the log: what is trained, its measures at some shares of the train steps, and monitors."""
 
-    def __init__(self, run: Run, record: Record) -> None:
-        self.run, self.record = run, record
-        self.left = {-(-percent * run.train_steps // 100) for percent in LANDMARKS}
-        self.done, self.seconds = run.done, run.seconds
-        epochs, world = run.train_steps * run.batch / len(run.examples), distributed.world_size()
+    def __init__(self, trainer: Trainer, record: Record) -> None:
+        self.trainer, self.record = trainer, record
+        self.left = {-(-percent * trainer.train_steps // 100) for percent in LANDMARKS}
+        self.done, self.seconds = trainer.done, trainer.seconds
+        epochs, world = trainer.train_steps * trainer.batch / len(trainer.examples), distributed.world_size()
         record.log(
-            f"{run.train_steps:,} train steps, {number(epochs, 4)} epochs, batch {run.batch:,}, {len(run.examples):,} images, "
-            f"on {run.history.device}" + (f", {world} processes" if world > 1 else "")
+            f"{trainer.train_steps:,} train steps, {number(epochs, 4)} epochs, batch {trainer.batch:,}, "
+            f"{len(trainer.examples):,} images, on {trainer.history.device}" + (f", {world} processes" if world > 1 else "")
         )
 
     def due(self) -> bool:
         """At the same train steps on all ranks."""
-        return self.run.done in self.left
+        return self.trainer.done in self.left
 
     def write(self, measured: Mapping[str, float]) -> None:
-        run = self.run
-        run.count()
-        rate = (run.done - self.done) * run.batch / max(run.seconds - self.seconds, 1e-9)
-        self.done, self.seconds = run.done, run.seconds
-        place = f"train step {run.done:,} of {run.train_steps:,}, epoch {number(run.epoch, 4)}"
-        self.record.log(f"{place}, {_told(measured)}, {rate:,.0f} images/s")
+        trainer = self.trainer
+        trainer.count()
+        rate = (trainer.done - self.done) * trainer.batch / max(trainer.seconds - self.seconds, 1e-9)
+        self.done, self.seconds = trainer.done, trainer.seconds
+        place = f"train step {trainer.done:,} of {trainer.train_steps:,}, epoch {number(trainer.epoch, 4)}"
+        self.record.log(f"{place}, {_sentence(measured)}, {rate:,.0f} images/s")
 
 
-def _told(measured: Mapping[str, float]) -> str:
+def _sentence(measured: Mapping[str, float]) -> str:
     """`loss 3.214, contrast_top1 45.21`: the loss first, before a sum that it is part of."""
-    return ", ".join(f"{name} {number(value, 4)}" for name, value in sorted(measured.items(), key=lambda one: one[0] != "loss"))
+    return ", ".join(
+        f"{name} {number(value, 4)}" for name, value in sorted(measured.items(), key=lambda measure: measure[0] != "loss")
+    )
 
 
 class Saver:
     """The attempt's checkpoint, every few seconds or train steps; rank 0 writes."""
 
-    def __init__(self, run: Run, work: Work) -> None:
-        self.run, self.work = run, work
+    def __init__(self, trainer: Trainer, job: Job) -> None:
+        self.trainer, self.job = trainer, job
         self.every_seconds = float(os.environ.get("SIMCLR_SPEC_CHECKPOINT_SECONDS", "5"))
         self.every_steps = int(os.environ.get("SIMCLR_SPEC_CHECKPOINT_STEPS", "0"))
         self.clock = Clock()
         self.wait = self.every_seconds
 
     def due(self) -> bool:
-        return self.clock.now() >= self.wait or bool(self.every_steps and self.run.done % self.every_steps == 0)
+        return self.clock.now() >= self.wait or bool(self.every_steps and self.trainer.done % self.every_steps == 0)
 
     def write(self) -> None:
         """Training time stands still meanwhile."""
-        run, work = self.run, self.work
-        run.count()
+        trainer, job = self.trainer, self.job
+        trainer.count()
         self.clock.lap()
         if distributed.rank() == 0:
-            write_checkpoint(work.attempt, run.state(), fingerprint=work.fingerprint, train_step=run.done, seconds=run.seconds)
+            write_checkpoint(
+                job.attempt, trainer.state(), fingerprint=job.fingerprint, train_step=trainer.done, seconds=trainer.seconds
+            )
         self.wait = max(self.every_seconds, self.clock.lap() / CHECKPOINT_SHARE)
-        run.clock.lap()
+        trainer.clock.lap()
 
 
-def _result(run: Run, work: Work, metrics: dict[str, float]) -> dict[str, Any]:
+def _result(trainer: Trainer, job: Job, metrics: dict[str, float]) -> dict[str, Any]:
     return {
-        "fingerprint": work.fingerprint,
+        "fingerprint": job.fingerprint,
         "metrics": metrics,
-        "train_steps": run.train_steps,
-        "seconds": round(run.seconds, 3),
-        "images_per_second": round(run.train_steps * run.batch / run.seconds, 2),
-        "parameters": sum(p.numel() for p in run.stage.parameters() if p.requires_grad),
-        "environment": environment(work.device),
+        "train_steps": trainer.train_steps,
+        "seconds": round(trainer.seconds, 3),
+        "images_per_second": round(trainer.train_steps * trainer.batch / trainer.seconds, 2),
+        "parameters": sum(p.numel() for p in trainer.stage.parameters() if p.requires_grad),
+        "environment": environment(job.device),
         "finished": now(),
-        **({"data_digest": seen} if (seen := work.record.values.get("data_digest")) else {}),
+        **({"data_digest": seen} if (seen := job.record.values.get("data_digest")) else {}),
     }

@@ -21,7 +21,7 @@ from simclr_spec.stages.common import TrainingConfig
 from simclr_spec.train import distributed, optim
 from simclr_spec.train.checkpoint import Checkpoint
 from simclr_spec.train.data import datasets
-from simclr_spec.train.data.photos import parts
+from simclr_spec.train.data.photos import chunks
 from simclr_spec.train.stages.stage import Batch, Stage
 from simclr_spec.train.tensors import to_device
 from simclr_spec.train.views import augment
@@ -54,12 +54,12 @@ def train_step(
     micro-batch of all ranks only.
     """
     optimizer.zero_grad()
-    parts = []
-    for part in batch.split(micro_batch):
-        measured = stage.measure(part) * (len(part) / len(batch))
+    measures = []
+    for micro in batch.split(micro_batch):
+        measured = stage.measure(micro) * (len(micro) / len(batch))
         measured[0].backward()  # type: ignore[no-untyped-call]
-        parts.append(measured.detach())
-    total = torch.stack(parts).sum(0)
+        measures.append(measured.detach())
+    total = torch.stack(measures).sum(0)
     if distributed.world_size() > 1:
         distributed.average([p.grad for p in stage.parameters() if p.grad is not None] + [total])
     optimizer.step(rate)
@@ -67,7 +67,7 @@ def train_step(
     return total
 
 
-class Run:
+class Trainer:
     """A Step's training: what it has come to (`done` train steps of `train_steps`) and how it goes on."""
 
     def __init__(self, config: TrainingConfig, stage: Stage[Any], images: datasets.ImageSet, device: torch.device) -> None:
@@ -111,7 +111,7 @@ class Run:
         epochs, places = datasets.stream(positions, len(self.examples), seed=config.seed)
         samples = self.examples[places]
         views = augment.training_views(
-            parts(self.images.train, samples),
+            chunks(self.images.train, samples),
             config.augment,
             config.dataset.image_size,
             seed=config.seed,

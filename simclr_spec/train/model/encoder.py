@@ -103,9 +103,9 @@ class SelectiveKernel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         first, second = self.streams(x).chunk(2, 1)
         gate = self.expand(self.norm(self.squeeze((first + second).mean((2, 3)))).relu_())
-        one, two = gate.chunk(2, 1)
+        gate_first, gate_second = gate.chunk(2, 1)
         # The softmax over two logits is the sigmoid of their difference.
-        return torch.lerp(second, first, torch.sigmoid(one - two)[:, :, None, None])
+        return torch.lerp(second, first, torch.sigmoid(gate_first - gate_second)[:, :, None, None])
 
 
 class _TwoDilations(nn.Conv2d):
@@ -113,12 +113,13 @@ class _TwoDilations(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int, stride: int, dilation: int) -> None:
         super().__init__(inputs, outputs, 3, stride, 1, bias=False)
-        self.second = dilation
+        self.rate = dilation
 
     def forward(self, x: Tensor) -> Tensor:
-        one, two = self.weight.chunk(2)
-        plain = F.conv2d(x, one, stride=self.stride, padding=1)
-        return torch.cat([plain, F.conv2d(x, two, stride=self.stride, padding=self.second, dilation=self.second)], 1)
+        kernel, dilated_kernel = self.weight.chunk(2)
+        plain = F.conv2d(x, kernel, stride=self.stride, padding=1)
+        dilated = F.conv2d(x, dilated_kernel, stride=self.stride, padding=self.rate, dilation=self.rate)
+        return torch.cat([plain, dilated], 1)
 
 
 class Block(nn.Module):
@@ -158,9 +159,9 @@ def _stem(base: int, config: EncoderConfig) -> nn.Sequential:
     )
 
 
-def max_pool(x: Tensor, law: str) -> Tensor:
+def max_pool(x: Tensor, variant: str) -> Tensor:
     """3x3 stride 2. TensorFlow's SAME pads one row at the end where the size is even, one on both sides where it is odd."""
-    if law == "torchvision":
+    if variant == "torchvision":
         return F.max_pool2d(x, 3, 2, 1)
     return F.max_pool2d(x, 3, 2, (x.shape[2] % 2, x.shape[3] % 2), ceil_mode=True)
 
@@ -173,9 +174,9 @@ def average_pool(x: Tensor, stride: int) -> Tensor:
     return F.avg_pool2d(torch.cat([x, x[:, :, :, -1:]], 3), 2, 1)
 
 
-def _initialise(weight: Tensor, law: str) -> None:
+def _initialise(weight: Tensor, variant: str) -> None:
     fan_in = weight[0].numel()
-    if law == "he":
+    if variant == "he":
         nn.init.normal_(weight, std=math.sqrt(2 / (weight.shape[0] * weight[0, 0].numel())))
     else:
         # Keras VarianceScaling: a normal cut at 2 sigma, widened so that its variance is 1 / fan_in after the cut.

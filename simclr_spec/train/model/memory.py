@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from simclr_spec.stages.pretrain import MemoryConfig
 from simclr_spec.train import distributed
-from simclr_spec.train.losses import nt_xent_memory
+from simclr_spec.train.losses.contrastive import ContrastiveLoss
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import ProjectionHead
 from simclr_spec.train.tensors import to_float32
@@ -44,9 +44,9 @@ class Memory(nn.Module):
         self._new.append(keys)
         return keys
 
-    def loss(self, z: Tensor, keys: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        """z, keys: (2N, out_dim) -> NT-Xent against keys and queue, and the contrast accuracy in [0, 1]."""
-        return nt_xent_memory(z, z if self.config.in_batch == "online" else keys, self.queue, temperature)
+    def loss(self, contrastive: ContrastiveLoss, z: Tensor, keys: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """z, keys: (2N, out_dim) -> the loss against keys and queue, and the contrast accuracy in [0, 1]."""
+        return contrastive.with_queue(z, z if self.config.in_batch == "online" else keys, self.queue, temperature)
 
     @torch.no_grad()
     def after_step(self, encoder: Encoder, head: ProjectionHead) -> None:

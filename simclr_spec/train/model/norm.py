@@ -66,7 +66,9 @@ class GlobalBatchNorm(nn.Module):
 class _Synchronised(torch.autograd.Function):
     """Normalise with the statistics of all processes; `shift` (C,), equal on all of them, keeps the sums well conditioned.
 
-    Gradients of weight and bias are this process's share: the sum over processes is the whole gradient.
+    For x of mean mu and variance s^2 over all processes, x_hat = (x - mu) / s, y = gamma x_hat + beta and means over all
+    processes: dx = gamma / s (dy - mean(dy) - x_hat mean(dy x_hat)), d gamma = sum(dy x_hat), d beta = sum(dy). Gradients of
+    weight and bias are this process's share: the sum over processes is the whole gradient.
     """
 
     @staticmethod

@@ -17,7 +17,7 @@ from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.checkpoint import load_part, read_weights
 from simclr_spec.train.data.datasets import ImageSet
-from simclr_spec.train.losses import distillation
+from simclr_spec.train.losses.distillation import distillation
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
 from simclr_spec.train.stages.stage import Batch, Stage, named, top1

@@ -12,7 +12,7 @@ from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.data.datasets import ImageSet, evaluation_samples
 from simclr_spec.train.evaluate import Neighbours
-from simclr_spec.train.losses import nt_xent
+from simclr_spec.train.losses.contrastive import LOSSES
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
 from simclr_spec.train.model.memory import Memory
@@ -56,9 +56,9 @@ class Pretrain(Stage[PretrainConfig]):
             keys = None if self.memory is None else self.memory.keys(x)
             logits = None if self.classifier is None else self.classifier(hidden[self.config.linear_layer].detach())
         if self.memory is None or keys is None:
-            loss, accuracy = nt_xent(to_float32(z), self.config.temperature)
+            loss, accuracy = LOSSES[self.config.loss].in_batch(to_float32(z), self.config.temperature)
         else:
-            loss, accuracy = self.memory.loss(to_float32(z), keys, self.config.temperature)
+            loss, accuracy = self.memory.loss(LOSSES[self.config.loss], to_float32(z), keys, self.config.temperature)
         if self.config.loss_mean == "examples":
             loss = loss / 2
         if logits is None:

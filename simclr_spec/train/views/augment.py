@@ -27,7 +27,7 @@ _PLAIN = 4  # in place of an operation: none
 
 
 @dataclass(frozen=True)
-class Parameters:
+class ViewParameters:
     """What happens to each of B images; CPU tensors."""
 
     boxes: Tensor  # (B, 4) int64: y, x, height, width
@@ -57,7 +57,7 @@ def draw(
     samples: Tensor,
     epochs: Tensor,
     view: int,
-) -> Parameters:
+) -> ViewParameters:
     """Parameters of one view of the samples (B,) in their epochs (B,)."""
     index = (epochs.cpu() << 32) + samples.cpu()
     key = (seed, view)
@@ -70,7 +70,7 @@ def draw(
     u_sigma = (
         u[:, 9] if config.blur_sigma == "per_sample" else uniform(*key, BLUR, index=torch.tensor([train_step]), draws=1)[:, 0]
     )
-    return Parameters(
+    return ViewParameters(
         boxes=random_boxes(height, width, config, *key, index=index),
         flip=u[:, 6] < config.flip,
         order=order,
@@ -84,7 +84,7 @@ def draw(
 
 @torch.no_grad()
 def training_views(
-    parts: Iterable[Tensor | Sequence[Tensor]],
+    chunks: Iterable[Tensor | Sequence[Tensor]],
     config: AugmentConfig,
     size: int,
     *,
@@ -94,12 +94,12 @@ def training_views(
     epochs: Tensor,
     views: int,
 ) -> tuple[Tensor, ...]:
-    """The images of a batch, part after part -> its views, float32 (B, 3, size, size) in [0, 1].
+    """The images of a batch, chunk after chunk -> its views, float32 (B, 3, size, size) in [0, 1].
 
-    A part is uint8 (b, 3, H, W), or b images (3, h, w); none is kept. The bits do not depend on where the batch is cut."""
-    begun: list[list[tuple[Parameters, Tensor]]] = [[] for _ in range(views)]
+    A chunk is uint8 (b, 3, H, W), or b images (3, h, w); none is kept. The bits do not depend on where the batch is cut."""
+    begun: list[list[tuple[ViewParameters, Tensor]]] = [[] for _ in range(views)]
     first = 0
-    for images in parts:
+    for images in chunks:
         rows = slice(first, first + len(images))
         first = rows.stop
         height, width = sizes(images)
@@ -110,24 +110,24 @@ def training_views(
     return tuple(coloured(*_joined(begun.pop(0), config), config, size) for _ in range(views))
 
 
-def _joined(parts: Sequence[tuple[Parameters, Tensor]], config: AugmentConfig) -> tuple[Tensor, Parameters]:
-    """Crops of the parts of a batch -> those of the batch (B, 3, S, S), and its parameters."""
-    if len(parts) == 1:
-        return parts[0][1], parts[0][0]
-    columns = {f.name: [getattr(p, f.name) for p, _ in parts] for f in fields(Parameters)}
+def _joined(crops: Sequence[tuple[ViewParameters, Tensor]], config: AugmentConfig) -> tuple[Tensor, ViewParameters]:
+    """Crops of the chunks of a batch -> those of the batch (B, 3, S, S), and its parameters."""
+    if len(crops) == 1:
+        return crops[0][1], crops[0][0]
+    columns = {f.name: [getattr(p, f.name) for p, _ in crops] for f in fields(ViewParameters)}
     joined: dict[str, Any] = {name: None if column[0] is None else torch.cat(column) for name, column in columns.items()}
     if config.blur_sigma != "per_sample":
-        joined["sigma"] = parts[0][0].sigma
-    return torch.cat([x for _, x in parts]), Parameters(**joined)
+        joined["sigma"] = crops[0][0].sigma
+    return torch.cat([x for _, x in crops]), ViewParameters(**joined)
 
 
-def cropped(images: Tensor | Sequence[Tensor], p: Parameters, config: AugmentConfig, size: int) -> Tensor:
+def cropped(images: Tensor | Sequence[Tensor], p: ViewParameters, config: AugmentConfig, size: int) -> Tensor:
     """Crop, resize, flip, AutoAugment; not clipped unless AutoAugment is on."""
     x = resized(images, p.boxes, size, config.resize, p.flip)
     return x if p.autoaugment is None else _autoaugment(x, p.autoaugment)
 
 
-def coloured(x: Tensor, p: Parameters, config: AugmentConfig, size: int) -> Tensor:
+def coloured(x: Tensor, p: ViewParameters, config: AugmentConfig, size: int) -> Tensor:
     """What follows the crop, in place where it can."""
     x = jitter(x, p.order, p.factors, config.colour)
     if (chosen := p.grey.nonzero()[:, 0]).numel():
@@ -142,12 +142,12 @@ def coloured(x: Tensor, p: Parameters, config: AugmentConfig, size: int) -> Tens
     return x
 
 
-def jitter(x: Tensor, order: Tensor, factors: Tensor, law: str) -> Tensor:
+def jitter(x: Tensor, order: Tensor, factors: Tensor, variant: str) -> Tensor:
     """The four colour operations at the positions `order` (B, 4) gives them, with factors (B, 4); clipped after each.
 
     At each position the images are sorted by operation, so that each operation runs in place on one slice.
     """
-    if law == "torchvision":
+    if variant == "torchvision":
         x = x.clamp_(0, 1)
     if bool((order == _PLAIN).all()):
         return x
@@ -163,7 +163,7 @@ def jitter(x: Tensor, order: Tensor, factors: Tensor, law: str) -> Tensor:
             if count:
                 rows = slice(first, first + count)
                 factor = to_device(factors[place[rows], operation], x.device)[:, None, None, None]
-                colour.OPERATIONS[law][operation](x[rows], factor).clamp_(0, 1)
+                colour.OPERATIONS[variant][operation](x[rows], factor).clamp_(0, 1)
             first += count
     return torch.index_select(x, 0, to_device(place.argsort(), x.device), out=spare)
 

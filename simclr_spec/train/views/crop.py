@@ -1,6 +1,6 @@
 """Random crops, bicubic resizing and flips: boxes are drawn for the whole batch, pixels follow from a few numbers each.
 
-A box is (y, x, height, width) in pixels. The laws named `tensorflow` are the official code's, as measured on its outputs.
+A box is (y, x, height, width) in pixels. The variants named `tensorflow` are the official code's, as measured on its outputs.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from simclr_spec.stages.common import AugmentConfig
 from simclr_spec.train.random import uniform
 from simclr_spec.train.tensors import to_device
 
-_ATTEMPTS = 100  # of tensorflow's law; then the whole image
+_ATTEMPTS = 100  # of tensorflow's variant; then the whole image
 _DENSE = 64  # up to this width a dense matrix for each image is the fastest on a CPU; beyond, four taps a pixel
 _TORCHVISION_ATTEMPTS = 10  # then the largest centred crop within the aspect bounds
 
 
 def random_boxes(height: Tensor, width: Tensor, config: AugmentConfig, *key: int, index: Tensor) -> Tensor:
     """Image heights and widths (B,) -> boxes (B, 4) int64, on the CPU."""
-    law = _tensorflow_sizes if config.crop == "tensorflow" else _torchvision_sizes
-    h, w, found = law(height, width, config, key, index)
+    sizes = _tensorflow_sizes if config.crop == "tensorflow" else _torchvision_sizes
+    h, w, found = sizes(height, width, config, key, index)
     # tensorflow draws from [0, free) and so never touches the last row or column; torchvision draws from [0, free]
     last = 0 if config.crop == "tensorflow" else 1
     place = uniform(*key, CROP, 0, index=index, draws=2)
@@ -143,13 +143,15 @@ def _bags(pixels: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     return out.view(batch, channels, -1, width)
 
 
-def resized(images: Tensor | Sequence[Tensor], boxes: Tensor, size: int, law: str, flip: Tensor | None = None) -> Tensor:
+def resized(images: Tensor | Sequence[Tensor], boxes: Tensor, size: int, variant: str, flip: Tensor | None = None) -> Tensor:
     """uint8 (B, 3, H, W), or B images (3, h, w) of any size -> the boxes as float32 (B, 3, size, size), not clipped."""
     flip = torch.zeros(len(boxes), dtype=torch.bool) if flip is None else flip
-    if law == "antialias":
+    if variant == "antialias":
         return torch.cat([_antialiased(i, b, size, f) for i, b, f in zip(images, boxes.tolist(), flip.tolist(), strict=True)])
     if not isinstance(images, Tensor):
-        return torch.cat([resized(i[None], b[None], size, law, f[None]) for i, b, f in zip(images, boxes, flip, strict=True)])
+        return torch.cat(
+            [resized(i[None], b[None], size, variant, f[None]) for i, b, f in zip(images, boxes, flip, strict=True)]
+        )
     device, width = images.device, images.shape[3]
     y, x, height, length = boxes.unbind(1)
     index, weight = taps(height, size)

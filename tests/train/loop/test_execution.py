@@ -23,7 +23,7 @@ from simclr_spec.store.layout import Store
 from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.loop.fit import STAGES
-from simclr_spec.train.loop.trainer import Run
+from simclr_spec.train.loop.trainer import Trainer
 from tests.steps import prepare, step
 
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -33,17 +33,17 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def started(kind: str, device: str = "cpu", **overrides: Any) -> Run:
+def started(kind: str, device: str = "cpu", **overrides: Any) -> Trainer:
     config = build(KINDS[kind], step(kind, **overrides))
     torch.manual_seed(0)
-    return Run(config, STAGES[kind](config, {}), datasets.load(config.dataset).to(device), torch.device(device))
+    return Trainer(config, STAGES[kind](config, {}), datasets.load(config.dataset).to(device), torch.device(device))
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="torch.compile needs a C++ compiler")
 def test_a_compiled_encoder_computes_the_same_numbers(tmp_path: Path) -> None:
     environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "tests.train.compiled"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.train.loop.compiled"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[3], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["graphs"] >= 1

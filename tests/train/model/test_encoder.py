@@ -18,7 +18,7 @@ from simclr_spec.stages.network import encoder as closed_form
 from simclr_spec.train.model.encoder import Encoder, SelectiveKernel, average_pool, max_pool
 from tests.train.golden_fill import encoder_params, fill, tensor_name, to_torch
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def load(folder: Path, key: str) -> tuple[dict[str, Any], Any]:

@@ -13,7 +13,7 @@ from simclr_spec.stages.common import HeadConfig
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
 from tests.train.golden_fill import encoder_params, fill, tensor_name
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 BN = encoder_params(50)
 
 

@@ -28,7 +28,7 @@ from simclr_spec.train.evaluate import outputs
 from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.views.augment import training_views
 from tests.steps import prepare
-from tests.train.augment_config import official
+from tests.train.views.augment_config import official
 
 RAMP: NDArray[np.uint16] = np.linspace(0, 65535, 120).reshape(10, 12).astype(np.uint16)
 EIGHT: NDArray[np.uint8] = (RAMP / 257.0).round().astype(np.uint8)
@@ -249,10 +249,10 @@ def limit(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
 def test_parts_follow_the_order_and_the_bound(files: photos.Files, monkeypatch: pytest.MonkeyPatch) -> None:
     limit(monkeypatch, 4500)
     samples = torch.tensor([1, 0, 6, 2, 2, 3, 5])
-    parts = [[tuple(image.shape[1:]) for image in part] for part in files.parts(samples)]
+    parts = [[tuple(image.shape[1:]) for image in part] for part in files.chunks(samples)]
     assert parts == [[SIZES[1], SIZES[0]], [SIZES[6]], [SIZES[2], SIZES[2]], [SIZES[3]], [SIZES[5]]]
     limit(monkeypatch, 10**9)
-    assert len(list(files.parts(samples))) == 1
+    assert len(list(files.chunks(samples))) == 1
 
 
 CHOICES: list[dict[str, Any]] = [{}, {"blur_sigma": "per_sample", "blur": 1.0}, {"autoaugment": True}, {"resize": "antialias"}]
@@ -267,7 +267,7 @@ def test_views_have_the_same_bits_however_they_are_cut(
     who: dict[str, Any] = {"seed": 3, "train_step": 5, "samples": samples, "epochs": epochs}
     whole = training_views([files[samples]], config, 24, **who, views=2)
     limit(monkeypatch, pixels)
-    parts = list(photos.parts(files, samples))
+    parts = list(photos.chunks(files, samples))
     assert len(parts) == (7 if pixels == 1 else 5)
     for one, other in zip(whole, training_views(parts, config, 24, **who, views=2), strict=True):
         assert torch.equal(one, other)
@@ -278,7 +278,7 @@ def test_views_on_a_gpu_are_those_of_the_cpu(files: photos.Files, monkeypatch: p
     limit(monkeypatch, 5000)
     samples = torch.arange(7)
     who: dict[str, Any] = {"seed": 3, "train_step": 5, "samples": samples, "epochs": samples, "views": 2}
-    on_cpu, on_gpu = (training_views(photos.parts(f, samples), official(), 16, **who) for f in (files, files.to("cuda")))
+    on_cpu, on_gpu = (training_views(photos.chunks(f, samples), official(), 16, **who) for f in (files, files.to("cuda")))
     for one, other in zip(on_cpu, on_gpu, strict=True):
         assert other.is_cuda
         torch.testing.assert_close(other.cpu(), one, rtol=0, atol=1e-5)
@@ -304,7 +304,7 @@ import sys, torch
 from pathlib import Path
 from simclr_spec.train import evaluate
 from simclr_spec.train.data import photos
-from tests.train.augment_config import official
+from tests.train.views.augment_config import official
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024

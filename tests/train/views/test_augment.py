@@ -15,8 +15,8 @@ from torch import Tensor
 from simclr_spec.stages.common import AugmentConfig
 from simclr_spec.train.views import augment, colour, crop
 from simclr_spec.train.views.augment import evaluation_view, training_views
-from tests.train import slow_augment
-from tests.train.augment_config import digit_images, official
+from tests.train.views import slow_augment
+from tests.train.views.augment_config import digit_images, official
 
 OPERATIONS = {
     "brightness": colour.brightness_,

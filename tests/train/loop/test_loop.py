@@ -28,7 +28,7 @@ from simclr_spec.train.__main__ import main
 from simclr_spec.train.checkpoint import checkpoints
 from simclr_spec.train.evaluate import Neighbours
 from simclr_spec.train.loop.execute import execute
-from simclr_spec.train.loop.trainer import Run
+from simclr_spec.train.loop.trainer import Trainer
 from simclr_spec.train.stages import pretrain as module
 from simclr_spec.train.stages.stage import classification
 from tests.steps import prepare
@@ -208,7 +208,7 @@ def test_an_exhausted_device_is_told_in_a_sentence_and_its_log_keeps_where(
     def exhausted(*_: object) -> None:
         raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB")
 
-    monkeypatch.setattr("simclr_spec.train.loop.trainer.Run.advance", exhausted)
+    monkeypatch.setattr("simclr_spec.train.loop.trainer.Trainer.advance", exhausted)
     folder = prepare(store, "pretrain", train_steps=3)
     with pytest.raises(TrainingError, match="ran out of memory: use more devices, or set micro_batch"):
         execute(folder.path)
@@ -238,9 +238,9 @@ def test_the_log_has_landmarks_of_the_curve_and_the_result(store: Store) -> None
 def test_a_resumed_steps_landmarks_are_those_that_were_left(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMCLR_SPEC_CHECKPOINT_STEPS", "7")
     folder = prepare(store, "supervised", train_steps=20)
-    advance = Run.advance
+    advance = Trainer.advance
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "advance", lambda run: advance(run) if run.done < 8 else os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(Trainer, "advance", lambda run: advance(run) if run.done < 8 else os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             execute(folder.path)
     done(folder)
@@ -285,7 +285,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     def begin(folder: RunFolder, **environment: str) -> subprocess.Popen[bytes]:
         variables = os.environ | {"SIMCLR_SPEC_CHECKPOINT_STEPS": "7", "SIMCLR_SPEC_THREADS": "1"} | environment
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         command = [sys.executable, "-m", "simclr_spec.train", str(folder.path)]
         started.append(subprocess.Popen(command, env=variables, cwd=root, stderr=subprocess.PIPE))
         return started[-1]

@@ -1,4 +1,4 @@
-"""Two train steps of a supervised network, plain and compiled: `python -m tests.train.compiled` prints the differences.
+"""Two train steps of a supervised network, plain and compiled: `python -m tests.train.loop.compiled` prints the differences.
 
 In a process of its own: what the compiler loads stays loaded. Eight channels, not the two of other tests: with two the numbers
 agree as well, but the process crashed at its end (torch 2.15, CPU).
@@ -14,15 +14,15 @@ import torch
 from simclr_spec.core.fields import build
 from simclr_spec.stages.supervised import SupervisedConfig
 from simclr_spec.train.data import datasets
-from simclr_spec.train.loop.trainer import Run, train_step
+from simclr_spec.train.loop.trainer import Trainer, train_step
 from simclr_spec.train.stages.supervised import Supervised
 from tests.steps import step
 
 
-def started() -> Run:
+def started() -> Trainer:
     config: Any = build(SupervisedConfig, step("supervised", batch=16, encoder__base_width=8))
     torch.manual_seed(0)
-    return Run(config, Supervised(config, {}), datasets.load(config.dataset), torch.device("cpu"))
+    return Trainer(config, Supervised(config, {}), datasets.load(config.dataset), torch.device("cpu"))
 
 
 def main() -> None:

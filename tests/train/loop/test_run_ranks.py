@@ -18,9 +18,9 @@ from simclr_spec.store.layout import Attempt, RunFolder, Store
 from simclr_spec.train.checkpoint import Checkpoint, write_checkpoint
 from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.attempt import Record, Stop
-from simclr_spec.train.loop.fit import STAGES, Work
+from simclr_spec.train.loop.fit import STAGES, Job
 from simclr_spec.train.loop.fit import _resume as resume
-from simclr_spec.train.loop.trainer import Run, train_step
+from simclr_spec.train.loop.trainer import Trainer, train_step
 from tests.steps import prepare, step
 from tests.train.ranks import Counter, in_processes
 
@@ -45,7 +45,7 @@ def trained(case: str, world: int = 1, device: str = "cpu") -> dict[str, Any]:
     for name, module in stage.named_modules():
         if name.rpartition(".")[2] == "encoder":
             module.register_forward_pre_hook(lambda _m, x: (x[0].double(),))  # images come as float32
-    run = Run(config, stage, datasets.load(config.dataset).to(device), torch.device(device))
+    run = Trainer(config, stage, datasets.load(config.dataset).to(device), torch.device(device))
     found: dict[str, Any] = {"images": [], "losses": [], "gradients": []}
     for t in range(TRAIN_STEPS):
         shown = run.make_batch(t)
@@ -106,23 +106,23 @@ def _compare(ranks: list[dict[str, Any]], alone: dict[str, Any]) -> None:
 
 def _resumed(folder: RunFolder, rank: int, _world: int, _counter: Counter) -> tuple[int, dict[str, Tensor]]:
     """Where a rank goes on when rank 1 cannot read what attempt 2 left."""
-    read = Run.read
+    read = Trainer.read
 
-    def partly(self: Run, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    def partly(self: Trainer, checkpoint: Checkpoint) -> dict[str, Tensor]:
         if rank == 1 and checkpoint.path.parent.name == "2":
             raise OSError("stale file handle")
         return read(self, checkpoint)
 
-    Run.read = partly  # type: ignore[method-assign]
+    Trainer.read = partly  # type: ignore[method-assign]
     run, attempt = _run(), Attempt(folder.path / "attempts" / "3")
-    resume(run, Work(folder, attempt, read_json(folder.step), torch.device("cpu"), Stop(folder), Record(attempt)))
+    resume(run, Job(folder, attempt, read_json(folder.step), torch.device("cpu"), Stop(folder), Record(attempt)))
     return run.done, run.state()
 
 
-def _run() -> Run:
+def _run() -> Trainer:
     config = build(SupervisedConfig, step("supervised", batch=24, train_steps=9))
     torch.manual_seed(config.seed)
-    return Run(config, STAGES["supervised"](config, {}), datasets.load(config.dataset), torch.device("cpu"))
+    return Trainer(config, STAGES["supervised"](config, {}), datasets.load(config.dataset), torch.device("cpu"))
 
 
 def test_ranks_go_on_from_the_newest_checkpoint_that_all_can_read(tmp_path: Path) -> None:

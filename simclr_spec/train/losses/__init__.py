@@ -1,0 +1,1 @@
+"""Losses. The contrastive ones stand in contrastive.py by name."""
