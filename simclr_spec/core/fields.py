@@ -1,12 +1,15 @@
 """Declared fields: name, type, bounds and a line of documentation, said once; schemas and values are made from them."""
 
+from collections.abc import Iterable
 from dataclasses import field, fields, is_dataclass
 from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 
-def described(doc: str, interval: dict[str, Any] | None = None, **bounds: Any) -> Any:
-    """A field with its one-line documentation and JSON Schema bounds (minimum, maximum, exclusiveMinimum, ...)."""
-    return field(metadata={"doc": doc, "bounds": {**(interval or {}), **bounds}})
+def described(doc: str, interval: dict[str, Any] | None = None, *, choices: Iterable[Any] | None = None, **bounds: Any) -> Any:
+    """A field with its one-line documentation and JSON Schema bounds (minimum, maximum, exclusiveMinimum, ...).
+
+    `choices` are the keys of a registry, where the type is not a Literal."""
+    return field(metadata={"doc": doc, "bounds": {**(interval or {}), **bounds}, "choices": choices})
 
 
 POSITIVE = {"exclusiveMinimum": 0}
@@ -43,7 +46,8 @@ _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", 
 
 
 def _leaf(hint: Any, metadata: Any) -> dict[str, Any]:
-    if get_origin(hint) is Literal:
-        return {"enum": list(get_args(hint)), "description": metadata["doc"]}
+    choices = get_args(hint) if get_origin(hint) is Literal else metadata["choices"]
+    if choices:
+        return {"enum": list(choices), "description": metadata["doc"]}
     types = [_JSON_TYPES[t] for t in (get_args(hint) or (hint,))]
     return {"type": types if len(types) > 1 else types[0], "description": metadata["doc"], **metadata["bounds"]}

@@ -1,4 +1,4 @@
-"""JSON Schemas (Draft 4) of specs, recipes, data sets and scales, generated from params.py and the axes of the language."""
+"""JSON Schemas (Draft 4) of specs, recipes, data sets and scales, generated from what the kinds of stage declare."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from typing import Any
 
 from simclr_spec.core.fields import schema
 from simclr_spec.language import coordinates
-from simclr_spec.stages.common import DatasetConfig, EncoderConfig, HeadConfig
+from simclr_spec.stages.common import DatasetConfig, EncoderConfig, HeadConfig, LabelsConfig
+from simclr_spec.stages.kind import ENCODER, HEAD, Kind, Role
 from simclr_spec.stages.kinds import KINDS
 
 Schema = dict[str, Any]
-
-ROLES = {"finetune": "from", "linear_eval": "from", "distill": "teacher"}
-"""The kinds that need a parent, and what the key is called."""
-
-LABELLED = ("finetune", "linear_eval", "supervised")
-"""The kinds that declare how many labels they get; `distill` takes its teacher's."""
 
 AXES = {"seed", "encoder.depth", "encoder.width", "encoder.sk", "labels.fraction", "labels.per_class", "labels.seed"}
 """Fields that a Step gets from the axes of its spec, never from a recipe, a scale or --set."""
@@ -28,13 +23,23 @@ DRAFT = "http://json-schema.org/draft-04/schema#"
 _TEXT = {"type": "string", "maxLength": 2000}
 _NAME = {"type": "string", "pattern": "^[^\\x00-\\x1f]+$", "maxLength": 500}
 _STAGE_NAME = "^[A-Za-z][A-Za-z0-9_-]{0,39}$"
+_ROLES: dict[Role, str] = {
+    "from": "stage whose encoder is used",
+    "teacher": "stage that teaches; coordinates written here are fixed",
+}
+_LISTED = {
+    "label_fraction": ("labels.fraction", "shares of the training images that have labels"),
+    "labels_per_class": ("labels.per_class", "labelled images per class"),
+    "from_layer": ("from_layer", "layers of the head to start from"),
+}
+"""Axes of which a stage may give several values: the field, and what they mean."""
 _STATUSES = ["paper", "code", "author", "derived", "assumed"]
 
 
 @cache
 def fields(kind: str) -> dict[str, Schema]:
     """Every leaf of a kind's parameters, dotted -> its schema."""
-    return _leaves(_draft4(schema(KINDS[kind])), "")
+    return _leaves(_draft4(schema(KINDS[kind].parameters)), "")
 
 
 @cache
@@ -51,7 +56,7 @@ def _leaves(schema: Schema, prefix: str) -> dict[str, Schema]:
 
 
 def _draft4(schema: Schema) -> Schema:
-    """Draft 4 says `minimum: 0, exclusiveMinimum: true` where params.py says `exclusiveMinimum: 0`."""
+    """Draft 4 says `minimum: 0, exclusiveMinimum: true` where a field says `exclusiveMinimum: 0`."""
     converted = dict(schema)
     if "exclusiveMinimum" in schema:
         converted.update(minimum=schema["exclusiveMinimum"], exclusiveMinimum=True)
@@ -111,7 +116,7 @@ def _layer(wrap: Any) -> dict[str, Schema]:
             "additionalProperties": False,
         }
         properties = {**table["properties"], "rules": {"type": "array", "items": rule, "maxItems": 200}}
-        tables[kind] = {**table, "properties": properties, "description": KINDS[kind].__doc__}
+        tables[kind] = {**table, "properties": properties, "description": KINDS[kind].parameters.__doc__}
     return tables
 
 
@@ -153,7 +158,7 @@ def _label_lists() -> Schema:
     """Lists of labelled images published for some fractions; a data set of one's own has none."""
     digest = {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of the list's bytes"}
     properties = {
-        "fraction": {**fields("finetune")["labels.fraction"], "type": "number"},
+        "fraction": {**_draft4(schema(LabelsConfig))["properties"]["fraction"], "type": "number"},
         "list_digest": _recipe_leaf(digest),
         "url": {**_TEXT, "description": "where `simclr-spec fetch-lists` gets it"},
     }
@@ -172,7 +177,7 @@ def _row() -> Schema:
     encoder = schema(EncoderConfig)["properties"]
     head = schema(HeadConfig)["properties"]
     columns = {
-        **{name: encoder[name] for name in ("depth", "width", "sk")},
+        **{name: encoder[name] for name in ENCODER},
         "head_layers": {**head["layers"], "description": "layers of the projection head, instead of the recipe's"},
         "head_width": {**head["width"], "description": "width multiplier of the projection head, instead of the recipe's"},
     }
@@ -203,10 +208,10 @@ def _encoders() -> Schema:
 
 
 def _some_encoders() -> Schema:
-    return coordinates.selector_schema(("depth", "width", "sk", "head_layers", "head_width"))
+    return coordinates.selector_schema((*ENCODER, *HEAD))
 
 
-def _reference(role: str) -> Schema:
+def _reference(role: Role) -> Schema:
     selector = coordinates.selector_schema()
     del selector["properties"]["stage"]
     table = {
@@ -214,35 +219,36 @@ def _reference(role: str) -> Schema:
         "properties": {"stage": {"type": "string"}, **selector["properties"]},
         "required": ["stage"],
     }
-    words = {"from": "stage whose encoder is used", "teacher": "stage that teaches; coordinates written here are fixed"}
-    return {"anyOf": [{"type": "string"}, table], "description": words[role]}
+    return {"anyOf": [{"type": "string"}, table], "description": _ROLES[role]}
 
 
-def _stage(kind: str) -> Schema:
-    axes: dict[str, Schema] = {"kind": {"enum": [kind]}, "description": _TEXT}
-    required = ["kind"]
-    if role := ROLES.get(kind):
-        axes[role] = _reference(role)
-        required.append(role)
+def _stage(kind: Kind) -> Schema:
+    axes: dict[str, Schema] = {"kind": {"enum": [kind.name]}, "description": _TEXT}
+    if kind.parent:
+        axes[kind.parent.role] = _reference(kind.parent.role)
+    required = [name for name in axes if name != "description"]
     some = _some_encoders()
     axes["encoders"] = {"anyOf": [some, _list(some, 200, "any of")], "description": "only these of the spec's encoders"}
-    axes["seeds"] = {**_SEEDS, "description": "seeds of this stage's own; else those of its parent"}
-    leaves = {name: leaf for name, leaf in fields(kind).items() if name != "from_layer"}
-    if kind in LABELLED:
-        fraction = {**fields(kind)["labels.fraction"], "type": "number"}
-        axes["label_fraction"] = _one_or_list(fraction, "shares of the training images that have labels")
-        per_class = {**fields(kind)["labels.per_class"], "type": "integer"}
-        axes["labels_per_class"] = _one_or_list(per_class, "labelled images per class")
-    if kind == "finetune":
-        axes["from_layer"] = _one_or_list(fields(kind)["from_layer"], "layers of the head to start from")
-    table = _settings(leaves, _free_leaf)
+    if "seed" in kind.axes:
+        axes["seeds"] = {**_SEEDS, "description": "seeds of this stage's own; else those of its parent"}
+    leaves = fields(kind.name)
+    for name, (field, description) in _LISTED.items():
+        if name in kind.axes:
+            axes[name] = _one_or_list(_number(leaves[field]), description)
+    table = _settings({name: leaf for name, leaf in leaves.items() if name not in kind.axes}, _free_leaf)
     table["properties"]["dataset"] = {"anyOf": [_NAME, table["properties"]["dataset"]], "description": "data set of this stage"}
     return {
         **table,
         "properties": {**axes, **table["properties"]},
         "required": required,
-        "description": KINDS[kind].__doc__,
+        "description": kind.parameters.__doc__,
     }
+
+
+def _number(leaf: Schema) -> Schema:
+    """Without null, which no axis has."""
+    kinds = leaf["type"]
+    return {**leaf, "type": kinds if isinstance(kinds, str) else next(kind for kind in kinds if kind != "null")}
 
 
 def _one_or_list(leaf: Schema, description: str) -> Schema:
@@ -253,7 +259,7 @@ def _one_or_list(leaf: Schema, description: str) -> Schema:
 def spec() -> Schema:
     stages = {
         "type": "object",
-        "patternProperties": {_STAGE_NAME: {"oneOf": [_stage(kind) for kind in KINDS]}},
+        "patternProperties": {_STAGE_NAME: {"oneOf": [_stage(kind) for kind in KINDS.values()]}},
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 200,

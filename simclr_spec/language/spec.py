@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
@@ -14,18 +15,18 @@ from simclr_spec.language import schema
 from simclr_spec.language.coordinates import matches
 from simclr_spec.language.document import Document, Path, load
 from simclr_spec.language.settings import Setting, leaves
+from simclr_spec.stages.kinds import KINDS
 
-__all__ = ["MOST_ENCODERS", "Encoder", "Reference", "Spec", "Stage", "read_spec"]
+__all__ = ["MOST_ENCODERS", "EncoderAxes", "Reference", "Spec", "Stage", "read_spec"]
 
 MOST_ENCODERS = 10_000
 
 _GRID: Path = ("encoders",)
-_PARENTS = {"finetune": ("pretrain",), "linear_eval": ("pretrain",), "distill": ("finetune", "distill")}
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """One row: the axes of a network. None = the recipe's head."""
+@dataclass(frozen=True, kw_only=True)
+class EncoderAxes:
+    """One row of a spec's `encoders`. None = the recipe's head."""
 
     depth: int
     width: int
@@ -38,7 +39,7 @@ class Encoder:
         return {key: value for key, value in vars(self).items() if value is not None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reference:
     """A stage, and coordinates of its Steps that are fixed; the others equal those of the Step that refers to it."""
 
@@ -49,9 +50,9 @@ class Reference:
     """of the stage's name"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A named training: its parent, its axes, and the values it sets."""
+    """A named stage: its parent, its axes, and the values it sets."""
 
     name: str
     kind: str
@@ -66,7 +67,7 @@ class Stage:
     settings: Mapping[str, Setting]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spec:
     """A whole spec; `rows` pairs every encoder with its place in the document.
 
@@ -79,7 +80,7 @@ class Spec:
     recipe: str
     dataset: str | None
     scale: str | None
-    rows: tuple[tuple[Encoder, Path], ...]
+    rows: tuple[tuple[EncoderAxes, Path], ...]
     seeds: tuple[int, ...]
     stages: Mapping[str, Stage]
     sound: tuple[Stage, ...]
@@ -98,37 +99,37 @@ def read_spec(name: str, folder: FilePath | None = None) -> Spec:
     faults: list[Fault] = []
     stages = {name: _stage(document, name, table) for name, table in data["stages"].items()}
     return Spec(
-        document,
-        data["title"],
-        data.get("description", ""),
-        data["recipe"],
-        data.get("dataset"),
-        data.get("scale"),
-        tuple((row.encoder, row.path) for row in _encoders(document, faults)),
-        tuple(data.get("seeds", (0,))),
-        stages,
-        tuple(_ordered(document, stages, faults)),
-        tuple(faults),
+        document=document,
+        title=data["title"],
+        description=data.get("description", ""),
+        recipe=data["recipe"],
+        dataset=data.get("dataset"),
+        scale=data.get("scale"),
+        rows=tuple((row.encoder, row.path) for row in _encoders(document, faults)),
+        seeds=tuple(data.get("seeds", (0,))),
+        stages=stages,
+        sound=tuple(_ordered(document, stages, faults)),
+        faults=tuple(faults),
     )
 
 
 def _stage(document: Document, name: str, table: dict[str, Any]) -> Stage:
-    kind, path = table["kind"], ("stages", name)
-    role = schema.ROLES.get(kind)
-    dataset = table.get("dataset")
-    some = table.get("encoders", [])
+    path, kind = ("stages", name), KINDS[table["kind"]]
+    dataset, parent = table.get("dataset"), kind.parent
     return Stage(
-        name,
-        kind,
-        path,
-        _reference(table[role], (*path, role)) if role else None,
-        (some,) if isinstance(some, dict) else tuple(some),
-        tuple(float(value) for value in _listed(table.get("label_fraction"))),
-        tuple(_listed(table.get("labels_per_class"))),
-        tuple(_listed(table.get("from_layer"))),
-        tuple(table.get("seeds", ())),
-        dataset if isinstance(dataset, str) else None,
-        {key: value for key, value in leaves(document, path, schema.fields(kind), "spec") if key != "from_layer"},
+        name=name,
+        kind=kind.name,
+        path=path,
+        parent=_reference(table[parent.role], (*path, parent.role)) if parent else None,
+        encoders=tuple(_listed(table.get("encoders"))),
+        fractions=tuple(float(value) for value in _listed(table.get("label_fraction"))),
+        per_class=tuple(_listed(table.get("labels_per_class"))),
+        from_layers=tuple(_listed(table.get("from_layer"))),
+        seeds=tuple(table.get("seeds", ())),
+        dataset=dataset if isinstance(dataset, str) else None,
+        settings={
+            key: value for key, value in leaves(document, path, schema.fields(kind.name), "spec") if key not in kind.axes
+        },
     )
 
 
@@ -138,29 +139,56 @@ def _listed(value: Any) -> list[Any]:
 
 def _reference(value: str | dict[str, Any], path: Path) -> Reference:
     if isinstance(value, str):
-        return Reference(value, {}, path, path)
+        return Reference(stage=value, where={}, path=path, at=path)
     where = {key: wanted for key, wanted in value.items() if key != "stage"}
-    return Reference(value["stage"], where, path, (*path, "stage"))
+    return Reference(stage=value["stage"], where=where, path=path, at=(*path, "stage"))
 
 
-def _ordered(document: Document, stages: Mapping[str, Stage], faults: list[Fault]) -> Iterable[Stage]:
-    """Parents before children, without those that come from a wrong reference or a circle; each of these is told once."""
-    wrong = {stage.name: fault for stage in stages.values() for fault in _misled(document, stage, stages)}
-    ordered: dict[str, Stage] = {}
+def _ordered(document: Document, stages: Mapping[str, Stage], faults: list[Fault]) -> Iterator[Stage]:
+    """Parents before children, else as written; without those that come from a wrong reference or a cycle, told once each."""
+    parents = {name: [stage.parent.stage] if stage.parent else [] for name, stage in stages.items()}
     for stage in stages.values():
-        chain: dict[str, Stage] = {}
-        one: Stage | None = stage
-        while one is not None and one.name not in ordered:
-            if one.name in chain:
-                wrong[one.name] = _circle(document, one, [*chain])
-            if one.name in wrong:
-                break
-            chain[one.name] = one
-            one = stages[one.parent.stage] if one.parent else None
+        if found := [*_misled(document, stage, stages)]:
+            faults += found
+            del parents[stage.name]
+    while (cycle := _cycle(parents)) is not None:
+        faults.append(_needs_itself(document, stages, cycle))
+        for name in cycle:
+            del parents[name]
+    for name in _as_written(parents):
+        if name in parents and all(parent in parents for parent in parents[name]):
+            yield stages[name]
         else:
-            ordered.update((one.name, one) for one in reversed(chain.values()))
-    faults += wrong.values()
-    return ordered.values()
+            parents.pop(name, None)  # and, as they come later, all that start from it
+
+
+def _cycle(parents: Mapping[str, Sequence[str]]) -> list[str] | None:
+    """One cycle of stages, each followed by the one that it starts from, beginning with the one written first."""
+    try:
+        TopologicalSorter(parents).prepare()
+    except CycleError as error:
+        cycle = error.args[1][:0:-1]
+        first = min(range(len(cycle)), key=lambda at: [*parents].index(cycle[at]))
+        return [*cycle[first:], *cycle[:first]]
+    return None
+
+
+def _as_written(parents: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """In topological order; of those that may come next, the one written first."""
+    places = {name: place for place, name in enumerate(parents)}
+    sorter = TopologicalSorter(parents)
+    sorter.prepare()
+    ready: list[str] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=lambda name: places.get(name, -1))
+        yield ready[0]
+        sorter.done(ready.pop(0))
+
+
+def _allowed(stage: Stage) -> tuple[str, ...]:
+    """The kinds from which its kind starts."""
+    parent = KINDS[stage.kind].parent
+    return parent.kinds if parent else ()
 
 
 def _misled(document: Document, stage: Stage, stages: Mapping[str, Stage]) -> Iterator[Fault]:
@@ -173,20 +201,21 @@ def _misled(document: Document, stage: Stage, stages: Mapping[str, Stage]) -> It
         yield document.fault(parent.at, f"{parent.path[-1]} {parent.stage!r} is not a stage here{hint}")
     elif parent.stage == stage.name:
         yield document.fault(parent.at, f"[stages.{stage.name}] needs itself")
-    elif (kind := stages[parent.stage].kind) not in _PARENTS[stage.kind]:
-        allowed = " or ".join(_PARENTS[stage.kind])
+    elif (kind := stages[parent.stage].kind) not in _allowed(stage):
+        allowed = " or ".join(_allowed(stage))
         yield document.fault(parent.at, f"a {stage.kind} starts from a {allowed} stage; {parent.stage!r} is a {kind}")
 
 
-def _circle(document: Document, stage: Stage, chain: list[str]) -> Fault:
-    circle = " → ".join([*chain[chain.index(stage.name) :], stage.name])
-    return document.fault(stage.parent.at if stage.parent else stage.path, f"these stages need each other: {circle}")
+def _needs_itself(document: Document, stages: Mapping[str, Stage], cycle: Sequence[str]) -> Fault:
+    first = stages[cycle[0]]
+    at = first.parent.at if first.parent else first.path
+    return document.fault(at, f"these stages need each other: {' → '.join([*cycle, first.name])}")
 
 
 class _Row(NamedTuple):
     """An encoder, its table (a grid's rows have only the grid), and where each of its values is written."""
 
-    encoder: Encoder
+    encoder: EncoderAxes
     path: Path
     values: Mapping[str, Path]
 
@@ -251,13 +280,13 @@ def _misshapen(document: Document, factors: list[list[dict[str, Any]]]) -> Itera
         yield document.fault(_GRID, "the grid lacks 'depth'; add it to product or to a zip group", key=True)
 
 
-def _encoder(row: dict[str, Any]) -> Encoder:
-    return Encoder(**{"width": 1, "sk": False, **row})
+def _encoder(row: dict[str, Any]) -> EncoderAxes:
+    return EncoderAxes(**{"width": 1, "sk": False, **row})
 
 
 def _encoders(document: Document, faults: list[Fault]) -> Iterable[_Row]:
     """Every encoder once; one with SK on basic blocks stays, for the faults of the stages that need it."""
-    rows: dict[Encoder, _Row] = {}
+    rows: dict[EncoderAxes, _Row] = {}
     try:
         for row in _rows(document):
             if (same := rows.setdefault(row.encoder, row)) is not row:

@@ -52,9 +52,19 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
         faults += sorted(set(found))[:MOST_FAULTS]
     if faults:
         raise SpecError(faults)
-    steps = tuple(merged.values())
-    machines = tuple(dict.fromkeys((one and one.machine) or MACHINE for one in scales))
-    return Plan(steps, tuple(names), tuple(titles), scale, *_named(scales), machines, tuple(sets), asked, may_rehearse)
+    scale_name, scale_title = _named(scales)
+    return Plan(
+        steps=tuple(merged.values()),
+        specs=tuple(names),
+        titles=tuple(titles),
+        asked_scale=scale,
+        scale=scale_name,
+        scale_title=scale_title,
+        machines=tuple(dict.fromkeys((used and used.machine) or MACHINE for used in scales)),
+        sets=tuple(sets),
+        asked=asked,
+        may_rehearse=may_rehearse,
+    )
 
 
 def _named(scales: Sequence[Overlay | None]) -> tuple[str | None, str | None]:

@@ -36,7 +36,7 @@ UNSCALED = "paper"
 """The scale's name that asks for the recipe as it stands."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Override:
     """One --set: `target` is a stage, a kind, or None for every stage that has the field."""
 
@@ -45,9 +45,9 @@ class Override:
     setting: Setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Values:
-    """The values of one stage under one set of matching rules, before the axes of a Step are filled in."""
+    """Of one stage under one set of matching rules, before the axes of a Step are filled in; equal to itself only."""
 
     settings: Mapping[str, Setting]
     params: Mapping[str, Any]
@@ -144,17 +144,15 @@ class Resolver:
     def overrides_of(self, stage: Stage) -> Iterator[Override]:
         return (one for one in self.overrides if one.target in (None, stage.kind, stage.name))
 
-    def values(self, stage: Stage, coordinates: dict[str, Any], fixed: frozenset[str]) -> Values:
-        """Values of a Step with these coordinates; adds the coordinates that are resolved values, unless `fixed` by an axis."""
-        pending = {
-            key: name for key, name in COORDINATE_FIELDS.items() if name in schema.fields(stage.kind) and key not in fixed
-        }
+    def values(self, stage: Stage, coordinates: Mapping[str, Any]) -> tuple[Values, dict[str, Any]]:
+        """Of a Step with these coordinates: its values, and those of them that are coordinates and no axis says."""
+        known = schema.fields(stage.kind)
+        pending = {key: name for key, name in COORDINATE_FIELDS.items() if name in known and key not in coordinates}
         asked = (stage.name, *pending, *map(coordinates.get, self._asked_by_rules(stage.kind)))
         if asked not in self._answers:
             self._answers[asked] = self._settled(stage, coordinates, pending)
         values = self._answers[asked]
-        coordinates.update((key, values.settings[name].value) for key, name in pending.items())
-        return values
+        return values, {key: values.settings[name].value for key, name in pending.items()}
 
     def _asked_by_rules(self, kind: str) -> tuple[str, ...]:
         """Coordinates that any rule of the kind looks at."""
@@ -195,13 +193,14 @@ class Resolver:
         for name, setting in later:
             if name in known:
                 settings[name] = beside(said.get(name), setting)
-        classes, head = settings["dataset.classes"], settings.get("linear_head")
-        if classes.value is None and head is not None and head.layer == "recipe":
-            settings["linear_head"] = beside(head, replace(classes, value=False))  # which needs labels
+        classes = settings["dataset.classes"]
+        for name in KINDS[stage.kind].needing_classes if classes.value is None else ():
+            if (own := settings.get(name)) is not None and own.layer == "recipe":
+                settings[name] = beside(own, replace(classes, value=False))
         missing = known.keys() - settings.keys() - schema.AXES
         if missing:
             raise SpecError([self._missing(name, stage) for name in missing])
-        return Values(settings, _nested({name: setting.value for name, setting in settings.items()}))
+        return Values(settings=settings, params=_nested({name: setting.value for name, setting in settings.items()}))
 
     def _missing(self, name: str, stage: Stage) -> Fault:
         document = self.recipe.document
@@ -278,7 +277,7 @@ def _override(text: str, spec: Spec) -> Override:
     fault = value_fault(name, value, schema.settable(leaf))
     if fault:
         raise SpecError([Fault(shown, 0, 0, fault)])
-    return Override(target, name, Setting(coerce(value, leaf), "--set", text=shown))
+    return Override(target=target, field=name, setting=Setting(coerce(value, leaf), "--set", text=shown))
 
 
 def written_value(text: str) -> Any:

@@ -12,11 +12,12 @@ from simclr_spec.core.errors import UsageError
 from simclr_spec.language.coordinates import Selector, matches
 from simclr_spec.language.settings import Setting
 from simclr_spec.plan.fingerprint import digest
+from simclr_spec.stages.kinds import KINDS
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
-    """One training: a node of the Plan. Equal fingerprints mean equal results."""
+    """One node of the Plan: a training, or whatever else its kind does. Equal fingerprints mean equal results."""
 
     stages: tuple[str, ...]
     """names of the stages that ask for it, over all specs"""
@@ -26,9 +27,9 @@ class Step:
     needs: Mapping[str, str]
     """role -> fingerprint of the parent"""
     coordinates: Mapping[str, Any]
-    """stage, kind, dataset, depth, width, sk, seed and what else tells the Step from its siblings"""
+    """stage, kind, dataset, depth, width, sk, the seed if it has one, and what else tells the Step from its siblings"""
     params: Mapping[str, Any]
-    """nested plain values of params.KINDS[kind]"""
+    """nested plain values of its kind's parameters"""
     shared: Mapping[str, Setting]
     """values with their origins that Steps of the stage have in common"""
     own: Mapping[str, Setting]
@@ -40,6 +41,11 @@ class Step:
     def origins(self) -> Mapping[str, Setting]:
         """Dotted name -> value with its origin."""
         return {**self.shared, **self.own}
+
+    @cached_property
+    def config(self) -> Any:
+        """`params` as its kind's parameters."""
+        return KINDS[self.kind].build(self.params)
 
     @property
     def stage(self) -> str:
@@ -61,7 +67,9 @@ def label(params: Mapping[str, Any]) -> str:
     parts.append(_safe(params["dataset"]["name"]))
     if labels is not None:
         parts.append(f"{100 * labels['fraction']:.6g}pct" if labels["per_class"] is None else f"{labels['per_class']}pc")
-    return "-".join([*parts, f"s{params['seed']}"])
+    if "seed" in params:
+        parts.append(f"s{params['seed']}")
+    return "-".join(parts)
 
 
 @cache
@@ -69,7 +77,7 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip(".")[-40:]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
     """Steps in topological order, each once; `specs`, `asked_scale` and `sets` are what `compile` was told."""
 

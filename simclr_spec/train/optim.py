@@ -1,4 +1,4 @@
-"""Optimizers in Google's form, on flat buffers, and the learning-rate schedule.
+"""Optimizers in Google's form, on flat buffers.
 
 The learning rate is inside the momentum buffer: v <- m v + lr trust g, w <- w - v (Nesterov: w <- w - m v - lr trust g).
 LARS takes trust = eta |w| / |g|, g with its weight decay, and 1 where either norm is 0. Parameters lie side by side in slabs:
@@ -183,30 +183,3 @@ def optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
                 decayed = decayed and not (classifier and not config.decay_classifier)
                 rules.append(Rule(name, p, decayed or everything, adapted or everything))
     return Optimizer(rules, Update(config.momentum, config.nesterov, config.weight_decay, config.trust_coefficient))
-
-
-def train_steps(examples: int, epochs: float, batch: int) -> int:
-    """As the official code counts them: floor, then one more."""
-    return int(examples * epochs) // batch + 1
-
-
-def warmup_steps(examples: int, epochs: float, warmup: float, batch: int) -> int:
-    """`warmup` is a share of `epochs`."""
-    return round(epochs * warmup * examples // batch)
-
-
-def peak_learning_rate(config: TrainingConfig, batch: int) -> float:
-    """The coefficient, scaled by the square root of the batch or linearly."""
-    return config.learning_rate * {"sqrt": math.sqrt(batch), "linear": batch / 256, "none": 1.0}[config.learning_rate_scaling]
-
-
-def learning_rate(done: int, config: TrainingConfig, *, examples: int, batch: int, total: int) -> float:
-    """Of the train step that follows `done` ones: linear from 0 during the warm-up, then a cosine to 0 at `total`."""
-    if config.train_steps is None:
-        warmup = warmup_steps(examples, config.epochs, config.warmup, batch)
-    else:
-        warmup = round(config.warmup * total)
-    peak = peak_learning_rate(config, batch)
-    if done < warmup:
-        return peak * done / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warmup) / max(1, total - warmup))))
