@@ -1,19 +1,22 @@
-"""A kind of stage of the tests' own, and no training: a norm of its parent's weights. No epochs, no optimiser, no seed.
+"""Kinds of stage of the tests' own, and no training: no epochs, no optimiser, no seed.
+
+`measure` is a norm of its parent's weights. `released` stands for weights that were trained elsewhere, and is only planned;
+it stands before a fine-tuning, where else a pretraining does.
 
     python -m tests.stages.measure COMMAND...
 
-is `simclr-spec COMMAND...` with this kind among the others.
+is `simclr-spec COMMAND...` with these kinds among the others.
 """
 
 # No `from __future__ import annotations`: the schemas are made from the annotations.
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simclr_spec.core.fields import described
-from simclr_spec.stages.common import StageConfig
-from simclr_spec.stages.kind import Kind, Parent, Work
-from simclr_spec.stages.kinds import register
+from simclr_spec.stages.common import HeadConfig, StageConfig
+from simclr_spec.stages.kind import ENCODER, HEAD, Kind, Parent, Work
+from simclr_spec.stages.kinds import KINDS, register
 from simclr_spec.stages.training import encoder_of
 
 
@@ -44,8 +47,36 @@ MEASURE = Measure(
     priced_with_parents=True,
 )
 
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasedConfig(StageConfig):
+    """Weights that were trained elsewhere."""
+
+    head: HeadConfig
+    revision: Literal[1] = described("revision of this stage's arithmetic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Released(Kind):
+    def work(self, config: ReleasedConfig, _: Mapping[str, Any]) -> Work:
+        """Nothing is computed."""
+        return Work(flops=0, weights=4 * encoder_of(config).total)
+
+
+RELEASED = Released(
+    name="released",
+    parameters=ReleasedConfig,
+    executor="tests.stages.measuring:nobody",
+    metrics=(),
+    axes=(*ENCODER, *HEAD),
+    needs_classes=False,
+    for_others=True,
+)
+
 if __name__ == "__main__":
     register(MEASURE)
+    register(RELEASED)
+    KINDS["finetune"] = replace(KINDS["finetune"], parent=Parent(role="from", kinds=("pretrain", "released")))
     from simclr_spec.__main__ import run
 
     run()

@@ -42,6 +42,24 @@ kind = "measure"
 from = { stage = "finetune", labels_per_class = 1 }
 order = 1
 """
+RELEASED = """
+title = "Released weights"
+recipe = "recipe.toml"
+scale = "digits"
+encoders = [{ depth = 18 }, { depth = 34, head_layers = 2 }]
+seeds = [4, 5]
+
+[stages.released]
+kind = "released"
+
+[stages.finetune]
+kind = "finetune"
+from = "released"
+
+[stages.student]
+kind = "distill"
+teacher = "finetune"
+"""
 MEASURE = '\n[measure]\norder = { value = 2, source = "the tests", status = "assumed" }\n'
 REPORT = """
 title = "Norms of weights"
@@ -70,7 +88,13 @@ def command(folder: Path, *words: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("norms")
     recipe = (ROOT / "specs" / "recipes" / "simclrv2.toml").read_text(encoding="utf-8")
-    files = {"norms.toml": SPEC, "recipe.toml": recipe + MEASURE, "report.toml": REPORT, "debug.toml": 'kind = "debug"\n'}
+    files = {
+        "norms.toml": SPEC,
+        "recipe.toml": recipe + MEASURE,
+        "report.toml": REPORT,
+        "released.toml": RELEASED,
+        "debug.toml": 'kind = "debug"\n',
+    }
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
@@ -115,6 +139,18 @@ def test_its_steps_are_planned_and_priced(folder: Path) -> None:
         assert 0 < cost["flops"] < pretrained["flops"]
         assert 0 < cost["memory"] < pretrained["memory"]
     assert "before" in command(folder, "plan", str(folder / "norms.toml"))
+
+
+def test_what_starts_from_a_stage_without_seed_has_the_seeds_of_the_spec(folder: Path) -> None:
+    steps = json.loads(command(folder, "plan", str(folder / "released.toml"), "--format", "json"))["steps"]
+    seeds = {
+        kind: [step["coordinates"].get("seed") for step in steps if step["kind"] == kind]
+        for kind in ("released", "finetune", "distill")
+    }
+    assert seeds == {"released": [None, None], "finetune": [4, 5, 4, 5], "distill": [4, 5, 4, 5]}
+    assert [step["label"] for step in steps[:3]] == ["r18-1x-digits", "r34-1x-digits", "r18-1x-digits-100pct-s4"]
+    assert [step["cost"]["seconds"] for step in steps[:2]] == [0, 0]
+    assert [step["params"]["head"]["layers"] for step in steps[2:6]] == [3, 3, 2, 2]
 
 
 def test_its_steps_run_and_are_reported(ran: Path) -> None:
