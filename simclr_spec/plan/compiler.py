@@ -10,7 +10,8 @@ from simclr_spec.language.document import MOST_FAULTS
 from simclr_spec.language.settings import Overlay
 from simclr_spec.language.spec import Spec, read_spec
 from simclr_spec.plan.expand import expand
-from simclr_spec.plan.resolve import UNSCALED, Resolver, concerns
+from simclr_spec.plan.overrides import concerns
+from simclr_spec.plan.resolve import UNSCALED, Resolver
 from simclr_spec.plan.step import Plan, Step
 
 MACHINE = "h200"

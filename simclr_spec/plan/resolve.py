@@ -9,22 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from simclr_spec.core.errors import Fault, SpecError, UsageError, did_you_mean
+from simclr_spec.core.errors import Fault, SpecError, UsageError
 from simclr_spec.language import schema
 from simclr_spec.language.coordinates import matches
 from simclr_spec.language.declared import absolute, is_path, names, unknown
-from simclr_spec.language.document import Document, toml_value, value_fault
-from simclr_spec.language.settings import Overlay, Setting, coerce, fault_at, read_dataset, read_overlay
+from simclr_spec.language.document import Document
+from simclr_spec.language.settings import Overlay, Setting, fault_at, read_dataset, read_overlay
 from simclr_spec.language.spec import Spec, Stage
+from simclr_spec.plan.overrides import Override, read_override
 from simclr_spec.stages.kinds import KINDS
 
 COORDINATE_FIELDS = {"head_layers": "head.layers", "head_width": "head.width", "from_layer": "from_layer"}
 """Coordinates that are resolved values themselves; a rule may ask for them."""
-
-_AXES = {"depth", "width", "sk", "encoders", "seeds", "label_fraction", "labels_per_class"}
-"""What the spec calls them."""
-
-_WHY_FIXED = {"revision": "it counts the changes of this package", "dataset.name": "a data set is chosen by dataset=NAME"}
 
 DEFAULTS = {"labels.list_digest": ""}
 """Fields that mean 'nothing' unless a recipe says otherwise."""
@@ -34,15 +30,6 @@ _UNPINNED = ("dataset.digest", "")
 
 UNSCALED = "paper"
 """The scale's name that asks for the recipe as it stands."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Override:
-    """One --set: `target` is a stage, a kind, or None for every stage that has the field."""
-
-    target: str | None
-    field: str
-    setting: Setting
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +54,7 @@ class Resolver:
             self.scale = self._named("scale", spec.scale)
         for document in (self.recipe.document, spec.document, *([self.scale.document] if self.scale else [])):
             _check_dataset_name(document)
-        self.overrides = [_override(text, spec) for text in sets]
+        self.overrides = [read_override(text, spec) for text in sets]
         if self.scale is not None and self.scale.dataset is not None:
             self._check_datasets(self.scale)
         self._datasets: dict[tuple[Any, ...], dict[str, Setting]] = {}
@@ -244,67 +231,3 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             table = table.setdefault(part, {})
         table[last] = value
     return root
-
-
-def concerns(text: str, spec: Spec) -> bool:
-    """Whether a --set names a field of this spec."""
-    target, name = _target(text.partition("=")[0].strip(), spec)
-    known = _fields(target, spec)
-    return name in known or (name == "dataset" and bool(known))
-
-
-def _target(key: str, spec: Spec) -> tuple[str | None, str]:
-    """A stage or kind, if the key begins with one, and the field."""
-    first, _, rest = key.partition(".")
-    return (first, rest) if rest and (first in spec.stages or first in KINDS) else (None, key)
-
-
-def _fields(target: str | None, spec: Spec) -> dict[str, schema.Schema]:
-    kinds = {stage.kind for stage in spec.stages.values() if target in (None, stage.name, stage.kind)}
-    return {field: leaf for kind in sorted(kinds) for field, leaf in schema.fields(kind).items()}
-
-
-def _override(text: str, spec: Spec) -> Override:
-    """KEY=VALUE, STAGE.KEY=VALUE or KIND.KEY=VALUE; VALUE is TOML, or a bare word."""
-    shown = f"--set {text}"
-    key, equals, written = text.partition("=")
-    key, written = key.strip(), written.strip()
-    if not equals or not written:
-        raise UsageError(f"--set wants KEY=VALUE, not {text!r}")
-    value = written_value(written)
-    target, name = _target(key, spec)
-    leaf = _known(name, target, spec, shown)
-    fault = value_fault(name, value, schema.settable(leaf))
-    if fault:
-        raise SpecError([Fault(shown, 0, 0, fault)])
-    return Override(target=target, field=name, setting=Setting(coerce(value, leaf), "--set", text=shown))
-
-
-def written_value(text: str) -> Any:
-    """What the VALUE of a --set means: TOML, or a bare word."""
-    try:
-        return toml_value(text)
-    except ValueError:
-        return text
-
-
-def _known(name: str, target: str | None, spec: Spec, shown: str) -> schema.Schema:
-    """The schema of a field that --set names, or a SpecError."""
-    known = _fields(target, spec)
-    if target and not known:
-        raise SpecError([Fault(shown, 0, 0, f"no stage here is a {target}")])
-    if name in schema.AXES | _AXES:
-        sentence = f"{name} is an axis of the spec and cannot be set; write it in a copy of the spec"
-        raise SpecError([Fault(shown, 0, 0, sentence)])
-    if name in schema.FIXED:
-        raise SpecError([Fault(shown, 0, 0, f"{name} cannot be set: {_WHY_FIXED[name]}")])
-    if name == "dataset":
-        return {"type": "string"}
-    if name not in known:
-        where = f" in {target}" if target else ""
-        fields = {"dataset", *known} - schema.AXES - schema.FIXED
-        _, dot, rest = name.partition(".")
-        targets = [f"{one}.{rest}" for one in (*spec.stages, *KINDS) if rest in _fields(one, spec)] if dot else []
-        hint = (did_you_mean(name, targets) if not target else "") or did_you_mean(name, fields)
-        raise SpecError([Fault(shown, 0, 0, f"unknown key {name!r}{where}{hint}")])
-    return known[name]

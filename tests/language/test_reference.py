@@ -12,9 +12,9 @@ from simclr_spec.cli.main import main
 from simclr_spec.cli.show.reference import put_into
 from simclr_spec.language import declared, runner, schema
 from simclr_spec.language.document import DEEPEST, MOST_ENTRIES, MOST_KEYS, MOST_VALUES, load
+from simclr_spec.language.encoders import MOST_ENCODERS
 from simclr_spec.language.machine import read_machine
 from simclr_spec.language.settings import read_dataset
-from simclr_spec.language.spec import MOST_ENCODERS
 from simclr_spec.plan import compile
 from simclr_spec.plan.expand import MOST_COMPARISONS, MOST_STEPS
 from simclr_spec.stages.kinds import KINDS
