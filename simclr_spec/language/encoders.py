@@ -84,8 +84,8 @@ def _unequal(document: Document, groups: list[dict[str, list[Any]]]) -> Iterator
     for i, group in enumerate(groups):
         lengths = {key: len(values) for key, values in group.items()}
         if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{key} {length}" for key, length in lengths.items())
-            yield document.fault(("encoders", "zip", i), f"the lists of a zip group must be equally long, not {told}")
+            shown = ", ".join(f"{key} {length}" for key, length in lengths.items())
+            yield document.fault(("encoders", "zip", i), f"the lists of a zip group must be equally long, not {shown}")
 
 
 def _misshapen(document: Document, factors: list[list[dict[str, Any]]]) -> Iterator[Fault]:
@@ -122,9 +122,9 @@ def read_encoders(document: Document, faults: list[Fault]) -> Iterable[Row]:
     return rows.values()
 
 
-def _twice(document: Document, one: Row, two: Row) -> Fault:
+def _twice(document: Document, first: Row, second: Row) -> Fault:
     """At the later row; of a grid, at the first value that stands elsewhere than the earlier row's."""
-    key = next(key for key in two.values if key in one.values and one.values[key] != two.values[key])
-    earlier, later = (row.values[key] if row.path == _GRID else row.path for row in (one, two))
+    key = next(key for key in second.values if key in first.values and first.values[key] != second.values[key])
+    earlier, later = (row.values[key] if row.path == _GRID else row.path for row in (first, second))
     line, column = document.places.of(earlier, key=False)
     return document.fault(later, f"this encoder stands twice; first at {line}:{column}; keep one")

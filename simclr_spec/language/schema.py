@@ -227,8 +227,8 @@ def _stage(kind: Kind) -> Schema:
     if kind.parent:
         axes[kind.parent.role] = _reference(kind.parent.role)
     required = [name for name in axes if name != "description"]
-    some = _some_encoders()
-    axes["encoders"] = {"anyOf": [some, _list(some, 200, "any of")], "description": "only these of the spec's encoders"}
+    selector = _some_encoders()
+    axes["encoders"] = {"anyOf": [selector, _list(selector, 200, "any of")], "description": "only these of the spec's encoders"}
     if "seed" in kind.axes:
         axes["seeds"] = {**_SEEDS, "description": "seeds of this stage's own; else those of its parent"}
     leaves = fields(kind.name)

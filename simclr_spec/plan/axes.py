@@ -146,11 +146,11 @@ class Axes:
         """Where the stage says so: of a list, the entry."""
         return self._entries.get((name, value), (*self.stage.path, name))
 
-    def _setting(self, value: Any, path: Path, said: Setting | None = None) -> Setting:
-        """An axis's value; `said` is what the recipe says."""
-        key = (type(value).__name__, value, path, said)
+    def _setting(self, value: Any, path: Path, of_recipe: Setting | None = None) -> Setting:
+        """An axis's value; `of_recipe` is what the recipe says."""
+        key = (type(value).__name__, value, path, of_recipe)
         if key not in self._made:
-            self._made[key] = beside(said, Setting(value, "axis", self.document, path))
+            self._made[key] = beside(of_recipe, Setting(value, "axis", self.document, path))
         return self._made[key]
 
     def note(self, fault: Fault) -> None:

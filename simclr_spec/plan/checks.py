@@ -39,9 +39,10 @@ def _unlabelled(stage: Stage, settings: Settings) -> list[Fault]:
     """What cannot be done with images without classes."""
     classes, tests, name = (settings[f"dataset.{key}"] for key in ("classes", "test_images", "name"))
     if (classes.value is None) != (tests.value is None):
-        one, other = (classes, "test_images") if classes.value is None else (tests, "classes")
-        word = "classes" if classes.value is None else "test_images"
-        return [fault_at(one, f"{word} is 'none', but {other} is not: without labels nothing can be tested")]
+        lacking, word, other = (
+            (classes, "classes", "test_images") if classes.value is None else (tests, "test_images", "classes")
+        )
+        return [fault_at(lacking, f"{word} is 'none', but {other} is not: without labels nothing can be tested")]
     if classes.value is not None:
         return []
     if settings["dataset.loader"].value != "image_folder":
@@ -118,13 +119,13 @@ def _of_size(
 ) -> Fault:
     """Where a declared file's number does not fit a person's images: a fault of the person's spec, or else of the data set."""
     spec, dataset = (settings[key].document for key in ("encoder.depth", "dataset.image_size"))
-    own = next((one for one in (spec, dataset) if one is not None and one.folder), None)
+    own = next((file for file in (spec, dataset) if file is not None and file.folder), None)
     if own is None or setting.document is None or setting.document.folder is not None:
         return fault_at(setting, f"{sentence}{use and f'; {use}'}{cut}")
     typed = re.sub(r"[ ']", "", fitting)
     option = f"--set {stage.name}.{typed}{cut and ','}{cut}"
-    told = f"{sentence} ({setting.origin}); write {fitting} in [stages.{stage.name}] or {option}"
-    return own.fault(stage.path, told, key=True) if own is spec else own.fault((), told, key=True)
+    advice = f"{sentence} ({setting.origin}); write {fitting} in [stages.{stage.name}] or {option}"
+    return own.fault(stage.path if own is spec else (), advice, key=True)
 
 
 def _head(settings: Settings) -> Iterator[Fault]:
@@ -151,6 +152,6 @@ def _ranges(settings: Settings) -> Iterator[Fault]:
             yield fault_at(later, sentence)
 
 
-def _later(one: Setting, two: Setting) -> tuple[Setting, Setting]:
+def _later(first: Setting, second: Setting) -> tuple[Setting, Setting]:
     """The setting of the later layer, which is to blame, and the other one."""
-    return (one, two) if _LAYERS.index(one.layer) >= _LAYERS.index(two.layer) else (two, one)
+    return (first, second) if _LAYERS.index(first.layer) >= _LAYERS.index(second.layer) else (second, first)

@@ -38,7 +38,7 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
         except SpecError as error:
             faults += error.faults
     for spec in specs:
-        found = [*spec.faults]
+        of_spec = [*spec.faults]
         mine = [text for text in sets if concerns(text, spec) or not any(concerns(text, other) for other in specs)]
         try:
             resolver = Resolver(spec, scale, mine)
@@ -49,8 +49,8 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
                 asked += 1
                 merged[step.fingerprint] = _merge(merged.get(step.fingerprint), step)
         except SpecError as error:
-            found += error.faults
-        faults += sorted(set(found))[:MOST_FAULTS]
+            of_spec += error.faults
+        faults += sorted(set(of_spec))[:MOST_FAULTS]
     if faults:
         raise SpecError(faults)
     scale_name, scale_title = _named(scales)
@@ -72,8 +72,8 @@ def _named(scales: Sequence[Overlay | None]) -> tuple[str | None, str | None]:
     """Names and titles of the scales, each once; None and None where all Steps are at the recipe's own."""
     if not any(scales):
         return None, None
-    told = [(one.document.name, one.title) if one else (UNSCALED, UNSCALED_TITLE) for one in scales]
-    names, titles = (" + ".join(dict.fromkeys(words)) for words in zip(*told, strict=True))
+    named = [(scale.document.name, scale.title) if scale else (UNSCALED, UNSCALED_TITLE) for scale in scales]
+    names, titles = (" + ".join(dict.fromkeys(words)) for words in zip(*named, strict=True))
     return names, titles
 
 

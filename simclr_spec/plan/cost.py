@@ -62,14 +62,14 @@ def cost(work: Work, machine: Machine) -> Cost:
 def costs(plan: Plan, machine: Machine, precision: str | None = None) -> dict[str, Cost]:
     """Fingerprint -> cost of every Step; in another `precision`, if one is given, of those that declare theirs."""
     known: dict[Hashable, Cost] = {}
-    found = {}
+    by_fingerprint = {}
     for step in plan.steps:
         key = tuple(map(_but_seeds, (step, *(plan.by_fingerprint[parent] for parent in step.needs.values()))))
         if key not in known:
             changes = {"precision": precision} if precision and "precision" in step.params else {}
             known[key] = cost(work_of(plan, step, **changes), machine)
-        found[step.fingerprint] = known[key]
-    return found
+        by_fingerprint[step.fingerprint] = known[key]
+    return by_fingerprint
 
 
 def _but_seeds(step: Step) -> Hashable:

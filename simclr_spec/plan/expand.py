@@ -101,10 +101,10 @@ class _Expansion:
     def _started(self) -> Iterator[Step]:
         """The networks of its parents, with all that tells these from each other."""
         where = self.stage.parent.where if self.stage.parent else {}
-        told = [*ENCODER, *HEAD, *(key for key in (*LABELS, "from_layer") if key not in self.kind.axes)]
+        telling = [*ENCODER, *HEAD, *(key for key in (*LABELS, "from_layer") if key not in self.kind.axes)]
         for parent in self.parents:
             if parent.matches(where) and self._wanted(parent.coordinates):
-                encoder = {key: parent.coordinates[key] for key in told if key in parent.coordinates}
+                encoder = {key: parent.coordinates[key] for key in telling if key in parent.coordinates}
                 yield from self._multiplied(encoder, parent.origins["encoder.depth"].path[:-1], {"from": parent})
 
     def _wanted(self, coordinates: Mapping[str, Any]) -> bool:
@@ -200,10 +200,10 @@ class _Expansion:
         """Contradictions between values; a combination without any is looked at once."""
         key = (values, *(coordinates.get(name) for name in (*LABELS, "from_layer", "head_layers")))
         if key not in self._agreeing:
-            found = list(check(self.stage, self.kind.build(params), {**values.settings, **settings}))
-            for fault in found:
+            faults = list(check(self.stage, self.kind.build(params), {**values.settings, **settings}))
+            for fault in faults:
                 self.axes.note(fault)
-            if not found:
+            if not faults:
                 self._agreeing.add(key)
 
 

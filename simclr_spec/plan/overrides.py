@@ -85,7 +85,7 @@ def _known(name: str, target: str | None, spec: Spec, shown: str) -> schema.Sche
         where = f" in {target}" if target else ""
         fields = {"dataset", *known} - schema.AXES - schema.FIXED
         _, dot, rest = name.partition(".")
-        targets = [f"{one}.{rest}" for one in (*spec.stages, *KINDS) if rest in _fields(one, spec)] if dot else []
+        targets = [f"{target}.{rest}" for target in (*spec.stages, *KINDS) if rest in _fields(target, spec)] if dot else []
         hint = (did_you_mean(name, targets) if not target else "") or did_you_mean(name, fields)
         raise SpecError([Fault(shown, 0, 0, f"unknown key {name!r}{where}{hint}")])
     return known[name]

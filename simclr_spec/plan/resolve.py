@@ -69,7 +69,7 @@ class Resolver:
         faults = []
         for stage in self.spec.stages.values():
             named, path = (stage.dataset, stage.path) if stage.dataset is not None else (self.spec.dataset, ())
-            typed = any(one.field == "dataset" for one in self.overrides_of(stage))
+            typed = any(override.field == "dataset" for override in self.overrides_of(stage))
             if named is not None and not typed and absolute(named, document.folder) != brought:
                 sentence = f"dataset {named!r}, but the scale {scale.document.name!r} brings {scale.dataset!r}"
                 faults.append(
@@ -82,7 +82,7 @@ class Resolver:
     def may_rehearse(self) -> bool:
         """Whether a scale may bring other images: no spec, no --set and no file of a person's own names any."""
         named = [self.spec.dataset, *(stage.dataset for stage in self.spec.stages.values())]
-        typed = any(one.field == "dataset" for one in self.overrides)
+        typed = any(override.field == "dataset" for override in self.overrides)
         own = any(layer.dataset is not None and is_path(layer.dataset) for layer in self._layers)
         return not (any(named) or typed or own)
 
@@ -96,27 +96,27 @@ class Resolver:
 
     def dataset(self, stage: Stage) -> dict[str, Setting]:
         """`dataset.*` of a stage; its name remembers the recipe's data set, when that is another one."""
-        asked, folder = self.dataset_name(stage)
-        if asked is None:
+        name, folder = self.dataset_name(stage)
+        if name is None:
             sentence = "no data set is named here, nor by the recipe or the scale; add dataset = '...'"
             raise SpecError([self.spec.document.fault((), sentence)])
-        key = (asked.value, folder, asked.path, asked.text)
+        key = (name.value, folder, name.path, name.text)
         if key not in self._datasets:
             try:
-                _, facts = read_dataset(asked.value, folder)
+                _, facts = read_dataset(name.value, folder)
             except UsageError as error:
-                raise SpecError([fault_at(asked, str(error))]) from None
+                raise SpecError([fault_at(name, str(error))]) from None
             first = self.recipe.dataset or self.spec.dataset
-            if first is not None and first != asked.value:
-                said = Setting(first, "recipe", self.recipe.document, ("dataset",))
-                facts["dataset.name"] = replace(asked, value=facts["dataset.name"].value, recipe=said)
+            if first is not None and first != name.value:
+                of_recipe = Setting(first, "recipe", self.recipe.document, ("dataset",))
+                facts["dataset.name"] = replace(name, value=facts["dataset.name"].value, recipe=of_recipe)
             self._datasets[key] = facts
         return self._datasets[key]
 
     def dataset_name(self, stage: Stage) -> tuple[Setting | None, Any]:
         """The name as it was written, and the folder from which its path starts."""
         document = self.spec.document
-        if typed := [one for one in self.overrides_of(stage) if one.field == "dataset"]:
+        if typed := [override for override in self.overrides_of(stage) if override.field == "dataset"]:
             return typed[-1].setting, None
         if stage.dataset is not None:
             return Setting(stage.dataset, "spec", document, (*stage.path, "dataset")), document.folder
@@ -129,16 +129,16 @@ class Resolver:
         return None, None
 
     def overrides_of(self, stage: Stage) -> Iterator[Override]:
-        return (one for one in self.overrides if one.target in (None, stage.kind, stage.name))
+        return (override for override in self.overrides if override.target in (None, stage.kind, stage.name))
 
     def values(self, stage: Stage, coordinates: Mapping[str, Any]) -> tuple[Values, dict[str, Any]]:
         """Of a Step with these coordinates: its values, and those of them that are coordinates and no axis says."""
         known = schema.fields(stage.kind)
         pending = {key: name for key, name in COORDINATE_FIELDS.items() if name in known and key not in coordinates}
-        asked = (stage.name, *pending, *map(coordinates.get, self._asked_by_rules(stage.kind)))
-        if asked not in self._answers:
-            self._answers[asked] = self._settled(stage, coordinates, pending)
-        values = self._answers[asked]
+        question = (stage.name, *pending, *map(coordinates.get, self._asked_by_rules(stage.kind)))
+        if question not in self._answers:
+            self._answers[question] = self._settled(stage, coordinates, pending)
+        values = self._answers[question]
         return values, {key: values.settings[name].value for key, name in pending.items()}
 
     def _asked_by_rules(self, kind: str) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ class Resolver:
         settings.update(self.dataset(stage))
         settings["revision"] = Setting(known["revision"]["enum"][-1], "fixed")
         settings.update((name, value) for name, value in _of_layer(self.recipe, stage.kind, matching[0]) if name in known)
-        said = {name: setting for name, setting in settings.items() if (name, setting.value) != _UNPINNED}
+        of_recipe = {name: setting for name, setting in settings.items() if (name, setting.value) != _UNPINNED}
         later: list[tuple[str, Setting]] = []
         if self.scale is not None:
             later += _of_layer(self.scale, stage.kind, matching[1])
@@ -179,7 +179,7 @@ class Resolver:
         later += ((override.field, override.setting) for override in self.overrides_of(stage))
         for name, setting in later:
             if name in known:
-                settings[name] = beside(said.get(name), setting)
+                settings[name] = beside(of_recipe.get(name), setting)
         classes = settings["dataset.classes"]
         for name in KINDS[stage.kind].needing_classes if classes.value is None else ():
             if (own := settings.get(name)) is not None and own.layer == "recipe":
@@ -207,19 +207,19 @@ def _check_dataset_name(document: Document) -> None:
 
 
 def _of_layer(layer: Overlay, kind: str, matching: tuple[int, ...]) -> list[tuple[str, Setting]]:
-    found = [*layer.settings["common"].items(), *layer.settings[kind].items()]
+    settings = [*layer.settings["common"].items(), *layer.settings[kind].items()]
     for i in matching:
-        found += layer.rules[kind][i].settings.items()
-    return found
+        settings += layer.rules[kind][i].settings.items()
+    return settings
 
 
-def beside(said: Setting | None, setting: Setting) -> Setting:
+def beside(of_recipe: Setting | None, setting: Setting) -> Setting:
     """A later layer's setting, knowing what the recipe said; who says the same once more does not say why."""
-    if said is None:
+    if of_recipe is None:
         return setting
-    if said.value == setting.value:
-        return replace(setting, status=said.status, source=said.source)
-    return replace(setting, recipe=said)
+    if of_recipe.value == setting.value:
+        return replace(setting, status=of_recipe.status, source=of_recipe.source)
+    return replace(setting, recipe=of_recipe)
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:

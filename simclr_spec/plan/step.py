@@ -103,7 +103,7 @@ class Plan:
         from shlex import join
 
         scale = ["--scale", self.asked_scale] if self.asked_scale else []
-        return join([*self.specs, *scale, *(word for one in self.sets for word in ("--set", one))])
+        return join([*self.specs, *scale, *(word for text in self.sets for word in ("--set", text))])
 
     @property
     def machine(self) -> str:
@@ -122,11 +122,11 @@ class Plan:
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
         """Fingerprint -> fingerprints of the Steps that need it."""
-        found: dict[str, list[str]] = {step.fingerprint: [] for step in self.steps}
+        children: dict[str, list[str]] = {step.fingerprint: [] for step in self.steps}
         for step in self.steps:
             for parent in step.needs.values():
-                found[parent].append(step.fingerprint)
-        return {key: tuple(value) for key, value in found.items()}
+                children[parent].append(step.fingerprint)
+        return {key: tuple(value) for key, value in children.items()}
 
     @cached_property
     def digest(self) -> str:
@@ -135,11 +135,11 @@ class Plan:
 
     def ancestors(self, fingerprints: Iterable[str]) -> set[str]:
         """The given Steps and everything they need."""
-        return _reached(fingerprints, lambda one: self.by_fingerprint[one].needs.values())
+        return _reached(fingerprints, lambda key: self.by_fingerprint[key].needs.values())
 
     def descendants(self, fingerprints: Iterable[str]) -> set[str]:
         """The given Steps and everything that needs them."""
-        return _reached(fingerprints, lambda one: self.children[one])
+        return _reached(fingerprints, lambda key: self.children[key])
 
     def select(self, selector: Selector | None, states: Mapping[str, str] | None = None) -> tuple[Step, ...]:
         """Steps that match, in order; all without a selector. `states` (by fingerprint) is needed for state=...
@@ -150,28 +150,28 @@ class Plan:
         table = {key: value for key, value in selector.table.items() if key != "state"}
         chosen = {step.fingerprint for step in self.steps if step.matches(table)}
         if "state" in selector.table:
-            chosen = {one for one in chosen if matches({"state": (states or {}).get(one)}, {"state": selector.table["state"]})}
+            chosen = {key for key in chosen if matches({"state": (states or {}).get(key)}, {"state": selector.table["state"]})}
         if not chosen:
             from simclr_spec.language.coordinates import near_miss, show
 
             hint = near_miss(table, [where for step in self.steps for where in (step.coordinates, *step.also)])
             hint = hint or "; `simclr-spec plan --steps` shows their coordinates"
             raise UsageError(f"no Step of this plan has {show(selector.table)}{hint}")
-        found = set(chosen)
+        wanted = set(chosen)
         if selector.ancestors:
-            found |= self.ancestors(chosen)
+            wanted |= self.ancestors(chosen)
         if selector.descendants:
-            found |= self.descendants(chosen)
-        return tuple(step for step in self.steps if step.fingerprint in found)
+            wanted |= self.descendants(chosen)
+        return tuple(step for step in self.steps if step.fingerprint in wanted)
 
 
 def _reached(start: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
     """`start` and all that follows from it."""
-    found: set[str] = set()
+    reached: set[str] = set()
     todo = list(start)
     while todo:
-        one = todo.pop()
-        if one not in found:
-            found.add(one)
-            todo.extend(following(one))
-    return found
+        key = todo.pop()
+        if key not in reached:
+            reached.add(key)
+            todo.extend(following(key))
+    return reached

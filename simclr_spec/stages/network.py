@@ -46,7 +46,7 @@ class _Conv:
 
 
 def encoder(config: Mapping[str, Any], image_size: int) -> Network:
-    """The ResNet of params.Encoder up to its average pooling."""
+    """The ResNet up to its average pooling; `config` has the values of an EncoderConfig."""
     return _encoder(*(config[name] for name in _SHAPE), image_size)
 
 
