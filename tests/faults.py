@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from typing import Literal, get_origin
+from dataclasses import dataclass
 
+from simclr_spec.core.fields import schema as schema_of
 from simclr_spec.language import declared, schema
 from simclr_spec.stages.common import AugmentConfig, DatasetConfig, EncoderConfig, HeadConfig, LabelsConfig
 from simclr_spec.stages.kinds import KINDS
@@ -162,8 +162,16 @@ def _retyped_value(file: File, chance: random.Random) -> Seeded | None:
     return None if (word[0], wrong[0]) == ('"', '"') else file.fault("retyped value", item.value, word, wrong, parts=parts)
 
 
-_TABLES = (DatasetConfig, EncoderConfig, HeadConfig, AugmentConfig, LabelsConfig, MemoryConfig, *KINDS.values())
-_WORDS = {field.name for table in _TABLES for field in fields(table) if get_origin(field.type) is Literal}
+_TABLES = (
+    DatasetConfig,
+    EncoderConfig,
+    HeadConfig,
+    AugmentConfig,
+    LabelsConfig,
+    MemoryConfig,
+    *(kind.parameters for kind in KINDS.values()),
+)
+_WORDS = {name for table in _TABLES for name, leaf in schema_of(table)["properties"].items() if "enum" in leaf}
 _WORDS |= {"status", "kind", "unit", "slots", "metric"}
 """Keys whose text is one of a few words."""
 

@@ -14,7 +14,8 @@ from simclr_spec.core.errors import UsageError
 from simclr_spec.core.words import counted, number
 from simclr_spec.language.machine import Machine
 from simclr_spec.plan import Step
-from simclr_spec.plan.cost import batch, cost
+from simclr_spec.plan.cost import cost, work_of
+from simclr_spec.stages.common import TrainingConfig
 from simclr_spec.store.forecast import Forecast
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")
@@ -77,7 +78,7 @@ def _micro_batch(forecast: Forecast, steps: Sequence[Step], room: float) -> int 
 
 
 def _fits(forecast: Forecast, step: Step, micro_batch: int, room: float) -> bool:
-    teacher = forecast.plan.by_fingerprint.get(step.needs.get("teacher", ""))
-    smaller = {**step.params, "micro_batch": micro_batch}
-    divides = batch(step.kind, step.params) % micro_batch == 0
-    return divides and cost(step.kind, smaller, teacher.params if teacher else None, forecast.machine).memory <= room
+    config = step.config
+    if not isinstance(config, TrainingConfig) or config.schedule(config.examples).batch % micro_batch:
+        return False
+    return cost(work_of(forecast.plan, step, micro_batch=micro_batch), forecast.machine).memory <= room

@@ -13,12 +13,13 @@ from typing import Any
 from simclr_spec.core.errors import UsageError, did_you_mean
 from simclr_spec.core.states import STATES
 from simclr_spec.core.words import typed
+from simclr_spec.stages.kinds import KINDS
 
 Coordinates = Mapping[str, Any]
 
 KEYS: dict[str, dict[str, Any]] = {
     "stage": {"type": "string", "description": "name of a stage of the spec"},
-    "kind": {"enum": ["pretrain", "finetune", "linear_eval", "supervised", "distill"], "description": "kind of training"},
+    "kind": {"enum": [*KINDS], "description": "kind of training"},
     "dataset": {"type": "string", "description": "name of the data set"},
     "depth": {"type": "integer", "description": "ResNet depth"},
     "width": {"type": "integer", "description": "width multiplier"},

@@ -9,13 +9,8 @@ from simclr_spec.core.fields import NAME, TEXT, Schema, file_schema, listed, sch
 from simclr_spec.language import coordinates
 from simclr_spec.language.written import free, tables
 from simclr_spec.stages.common import EncoderConfig, HeadConfig
+from simclr_spec.stages.kind import ENCODER, HEAD, Kind, Role
 from simclr_spec.stages.kinds import KINDS
-
-ROLES = {"finetune": "from", "linear_eval": "from", "distill": "teacher"}
-"""The kinds that need a parent, and what the key is called."""
-
-LABELLED = ("finetune", "linear_eval", "supervised")
-"""The kinds that declare how many labels they get; `distill` takes its teacher's."""
 
 AXES = {"seed", "encoder.depth", "encoder.width", "encoder.sk", "labels.fraction", "labels.per_class", "labels.seed"}
 """Fields that a Step gets from the axes of its spec, never from a recipe, a scale or --set."""
@@ -24,12 +19,22 @@ FIXED = {"revision", "dataset.name"}
 """Fields that nobody sets."""
 
 _STAGE_NAME = "^[A-Za-z][A-Za-z0-9_-]{0,39}$"
+_ROLES: dict[Role, str] = {
+    "from": "stage whose encoder is used",
+    "teacher": "stage that teaches; coordinates written here are fixed",
+}
+_LISTED = {
+    "label_fraction": ("labels.fraction", "shares of the training images that have labels"),
+    "labels_per_class": ("labels.per_class", "labelled images per class"),
+    "from_layer": ("from_layer", "layers of the head to start from"),
+}
+"""Axes of which a stage may give several values: the field, and what they mean."""
 
 
 @cache
 def fields(kind: str) -> dict[str, Schema]:
     """Every leaf of a kind's parameters, dotted -> its schema."""
-    return _leaves(schema(KINDS[kind]), "")
+    return _leaves(schema(KINDS[kind].parameters), "")
 
 
 @cache
@@ -57,7 +62,7 @@ def _row() -> Schema:
     encoder = schema(EncoderConfig)["properties"]
     head = schema(HeadConfig)["properties"]
     columns = {
-        **{name: encoder[name] for name in ("depth", "width", "sk")},
+        **{name: encoder[name] for name in ENCODER},
         "head_layers": {**head["layers"], "description": "layers of the projection head, instead of the recipe's"},
         "head_width": {**head["width"], "description": "width multiplier of the projection head, instead of the recipe's"},
     }
@@ -88,10 +93,10 @@ def _encoders() -> Schema:
 
 
 def _some_encoders() -> Schema:
-    return coordinates.selector_schema(("depth", "width", "sk", "head_layers", "head_width"))
+    return coordinates.selector_schema((*ENCODER, *HEAD))
 
 
-def _reference(role: str) -> Schema:
+def _reference(role: Role) -> Schema:
     selector = coordinates.selector_schema()
     del selector["properties"]["stage"]
     table = {
@@ -99,35 +104,39 @@ def _reference(role: str) -> Schema:
         "properties": {"stage": {"type": "string"}, **selector["properties"]},
         "required": ["stage"],
     }
-    words = {"from": "stage whose encoder is used", "teacher": "stage that teaches; coordinates written here are fixed"}
-    return {"anyOf": [{"type": "string"}, table], "description": words[role]}
+    return {"anyOf": [{"type": "string"}, table], "description": _ROLES[role]}
 
 
-def _stage(kind: str) -> Schema:
-    axes: dict[str, Schema] = {"kind": {"enum": [kind]}, "description": TEXT}
-    required = ["kind"]
-    if role := ROLES.get(kind):
-        axes[role] = _reference(role)
-        required.append(role)
-    some = _some_encoders()
-    axes["encoders"] = {"anyOf": [some, listed(some, 200, "any of")], "description": "only these of the spec's encoders"}
-    axes["seeds"] = {**_SEEDS, "description": "seeds of this stage's own; else those of its parent"}
-    leaves = {name: leaf for name, leaf in fields(kind).items() if name != "from_layer"}
-    if kind in LABELLED:
-        fraction = {**fields(kind)["labels.fraction"], "type": "number"}
-        axes["label_fraction"] = _one_or_list(fraction, "shares of the training images that have labels")
-        per_class = {**fields(kind)["labels.per_class"], "type": "integer"}
-        axes["labels_per_class"] = _one_or_list(per_class, "labelled images per class")
-    if kind == "finetune":
-        axes["from_layer"] = _one_or_list(fields(kind)["from_layer"], "layers of the head to start from")
-    table = settings(leaves, free)
+def _stage(kind: Kind) -> Schema:
+    axes: dict[str, Schema] = {"kind": {"enum": [kind.name]}, "description": TEXT}
+    if kind.parent:
+        axes[kind.parent.role] = _reference(kind.parent.role)
+    required = [name for name in axes if name != "description"]
+    selector = _some_encoders()
+    axes["encoders"] = {
+        "anyOf": [selector, listed(selector, 200, "any of")],
+        "description": "only these of the spec's encoders",
+    }
+    if "seed" in kind.axes:
+        axes["seeds"] = {**_SEEDS, "description": "seeds of this stage's own; else those of its parent"}
+    leaves = fields(kind.name)
+    for name, (field, description) in _LISTED.items():
+        if name in kind.axes:
+            axes[name] = _one_or_list(_number(leaves[field]), description)
+    table = settings({name: leaf for name, leaf in leaves.items() if name not in kind.axes}, free)
     table["properties"]["dataset"] = {"anyOf": [NAME, table["properties"]["dataset"]], "description": "data set of this stage"}
     return {
         **table,
         "properties": {**axes, **table["properties"]},
         "required": required,
-        "description": KINDS[kind].__doc__,
+        "description": kind.parameters.__doc__,
     }
+
+
+def _number(leaf: Schema) -> Schema:
+    """Without null, which no axis has."""
+    kinds = leaf["type"]
+    return {**leaf, "type": kinds if isinstance(kinds, str) else next(kind for kind in kinds if kind != "null")}
 
 
 def _one_or_list(leaf: Schema, description: str) -> Schema:
@@ -138,7 +147,7 @@ def _one_or_list(leaf: Schema, description: str) -> Schema:
 def spec() -> Schema:
     stages = {
         "type": "object",
-        "patternProperties": {_STAGE_NAME: {"oneOf": [_stage(kind) for kind in KINDS]}},
+        "patternProperties": {_STAGE_NAME: {"oneOf": [_stage(kind) for kind in KINDS.values()]}},
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 200,

@@ -10,29 +10,17 @@ from simclr_spec.core.words import counted, number
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.language.setting import Setting, fault_at
 from simclr_spec.language.spec import Stage
+from simclr_spec.stages.common import StageConfig, TrainingConfig
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.stages.schedule import labelled_images
 
 Settings = Mapping[str, Setting]
 
 _LAYERS = ("fixed", "dataset", "recipe", "scale", "spec", "axis", "--set")
 
 
-def labelled_images(settings: Settings) -> int:
-    """Training images with labels."""
-    images: int = settings["dataset.train_images"].value
-    if settings["labels.per_class"].value is not None:
-        return int(settings["labels.per_class"].value * settings["dataset.classes"].value)
-    return int(settings["labels.fraction"].value * images + 1e-6)
-
-
-def examples(kind: str, settings: Settings) -> int:
-    """Images that one epoch passes over."""
-    if kind == "pretrain" or (kind == "distill" and settings["images"].value == "all"):
-        return int(settings["dataset.train_images"].value)
-    return labelled_images(settings)
-
-
-def check(stage: Stage, settings: Settings) -> Iterator[Fault]:
-    """Faults of one combination of values."""
+def check(stage: Stage, config: StageConfig, settings: Settings) -> Iterator[Fault]:
+    """Faults of one combination of values: `config`, and where each of them was written."""
     if found := list(_unlabelled(stage, settings) or _classes(settings)):
         yield from found
         return
@@ -41,7 +29,9 @@ def check(stage: Stage, settings: Settings) -> Iterator[Fault]:
         yield from found
         if found:
             return
-    yield from _batch(stage, settings)
+    if isinstance(config, TrainingConfig):
+        yield from _batch(stage, config, settings)
+    yield from _tests(stage, settings)
     yield from _head(settings)
     yield from _ranges(settings)
 
@@ -50,21 +40,21 @@ def _unlabelled(stage: Stage, settings: Settings) -> list[Fault]:
     """What cannot be done with images without classes."""
     classes, tests, name = (settings[f"dataset.{key}"] for key in ("classes", "test_images", "name"))
     if (classes.value is None) != (tests.value is None):
-        one, other = (classes, "test_images") if classes.value is None else (tests, "classes")
-        word = "classes" if classes.value is None else "test_images"
-        return [fault_at(one, f"{word} is 'none', but {other} is not: without labels nothing can be tested")]
+        lacking, word, other = (
+            (classes, "classes", "test_images") if classes.value is None else (tests, "test_images", "classes")
+        )
+        return [fault_at(lacking, f"{word} is 'none', but {other} is not: without labels nothing can be tested")]
     if classes.value is not None:
         return []
     if not LOADERS[settings["dataset.loader"].value].needs_digest:
         others = " or ".join(loader.name for loader in LOADERS.values() if loader.needs_digest)
         return [fault_at(classes, f"{name.value} has classes: only an {others} can be without")]
-    if stage.kind != "pretrain":
+    kind = KINDS[stage.kind]
+    if kind.needs_classes:
         sentence = f"the images of {name.value} have no classes, so [stages.{stage.name}] has nothing to learn"
         return [fault_at(classes, f"{sentence}: a {stage.kind} needs another dataset, or sort the images into classes")]
-    if settings["linear_head"].value:
-        sentence = f"linear_head needs labels, and the images of {name.value} have no classes ({classes.origin})"
-        return [fault_at(settings["linear_head"], f"{sentence}; leave it out, or write false")]
-    return []
+    sentence = f"needs labels, and the images of {name.value} have no classes ({classes.origin}); leave it out, or write false"
+    return [fault_at(settings[key], f"{key} {sentence}") for key in kind.needing_classes if settings[key].value]
 
 
 def _classes(settings: Settings) -> Iterator[Fault]:
@@ -78,7 +68,7 @@ def _classes(settings: Settings) -> Iterator[Fault]:
 def _labels(settings: Settings) -> Iterator[Fault]:
     images, classes = settings["dataset.train_images"].value, settings["dataset.classes"].value
     name, fraction, per_class = (settings[key] for key in ("dataset.name", "labels.fraction", "labels.per_class"))
-    count = labelled_images(settings)
+    count = labelled_images(images=images, classes=classes, fraction=fraction.value, per_class=per_class.value)
     sampler, listed = settings["labels.sampler"], settings["labels.list_digest"]
     if sampler.value == "list" and not listed.value:
         sentence = (
@@ -104,11 +94,11 @@ def _least(classes: int, images: int) -> float:
     return float(-(-classes * step // images) / step)
 
 
-def _batch(stage: Stage, settings: Settings) -> Iterator[Fault]:
-    batch, micro, count = settings["batch"], settings["micro_batch"], examples(stage.kind, settings)
+def _batch(stage: Stage, config: TrainingConfig, settings: Settings) -> Iterator[Fault]:
+    batch, micro, count = settings["batch"], settings["micro_batch"], config.examples
     taken = min(batch.value, count)  # where the batch may be cut
     if batch.value > count and not settings["batch_at_most_examples"].value:
-        of = "" if stage.kind == "pretrain" else " labelled"
+        of = "" if config.learns_on is None else " labelled"
         sentence = f"batch {batch.value:,} is more than the {count:,}{of} images of {settings['dataset.name'].value}"
         fitting, cut = f"batch = {1 << count.bit_length() - 1}", " or batch_at_most_examples = true"
         yield _of_size(stage, settings, batch, sentence, fitting, "use a smaller batch", cut)
@@ -117,8 +107,11 @@ def _batch(stage: Stage, settings: Settings) -> Iterator[Fault]:
     elif micro.value is not None and micro.value < taken and taken % micro.value:
         at_most = "" if taken == batch.value else f", cut to the {taken} images that there are"
         yield fault_at(micro, f"micro_batch {micro.value} does not divide batch {taken} ({batch.origin}{at_most})")
-    tests, all_tests = settings["test_images"], settings["dataset.test_images"]
-    if tests.value is not None and all_tests.value is not None and tests.value > all_tests.value:
+
+
+def _tests(stage: Stage, settings: Settings) -> Iterator[Fault]:
+    tests, all_tests = settings.get("test_images"), settings["dataset.test_images"]
+    if tests is not None and tests.value is not None and all_tests.value is not None and tests.value > all_tests.value:
         sentence = f"test_images {tests.value:,} is more than the {all_tests.value:,} of {settings['dataset.name'].value}"
         yield _of_size(stage, settings, tests, sentence, "test_images = 'none'")
 
@@ -127,14 +120,14 @@ def _of_size(
     stage: Stage, settings: Settings, setting: Setting, sentence: str, fitting: str, use: str = "", cut: str = ""
 ) -> Fault:
     """Where a declared file's number does not fit a person's images: a fault of the person's spec, or else of the data set."""
-    spec, dataset = (settings[key].document for key in ("seed", "dataset.image_size"))
-    own = next((one for one in (spec, dataset) if one is not None and one.folder), None)
+    spec, dataset = (settings[key].document for key in ("encoder.depth", "dataset.image_size"))
+    own = next((file for file in (spec, dataset) if file is not None and file.folder), None)
     if own is None or setting.document is None or setting.document.folder is not None:
         return fault_at(setting, f"{sentence}{use and f'; {use}'}{cut}")
     typed = re.sub(r"[ ']", "", fitting)
     option = f"--set {stage.name}.{typed}{cut and ','}{cut}"
-    told = f"{sentence} ({setting.origin}); write {fitting} in [stages.{stage.name}] or {option}"
-    return own.fault(stage.path, told, key=True) if own is spec else own.fault((), told, key=True)
+    advice = f"{sentence} ({setting.origin}); write {fitting} in [stages.{stage.name}] or {option}"
+    return own.fault(stage.path if own is spec else (), advice, key=True)
 
 
 def _head(settings: Settings) -> Iterator[Fault]:
@@ -152,16 +145,15 @@ def _head(settings: Settings) -> Iterator[Fault]:
 
 
 def _ranges(settings: Settings) -> Iterator[Fault]:
-    for name in ("crop_area", "crop_aspect", "blur_sigma"):
-        low, high = settings[f"augment.{name}_min"], settings[f"augment.{name}_max"]
+    ranges = [name.removesuffix("_min") for name in settings if name.startswith("augment.") and name.endswith("_min")]
+    for name in ranges:
+        low, high = settings[f"{name}_min"], settings[f"{name}_max"]
         if low.value > high.value:
             later, other = _later(low, high)
-            sentence = (
-                f"augment.{name}_min {number(low.value)} is more than augment.{name}_max {number(high.value)} ({other.origin})"
-            )
+            sentence = f"{name}_min {number(low.value)} is more than {name}_max {number(high.value)} ({other.origin})"
             yield fault_at(later, sentence)
 
 
-def _later(one: Setting, two: Setting) -> tuple[Setting, Setting]:
+def _later(first: Setting, second: Setting) -> tuple[Setting, Setting]:
     """The setting of the later layer, which is to blame, and the other one."""
-    return (one, two) if _LAYERS.index(one.layer) >= _LAYERS.index(two.layer) else (two, one)
+    return (first, second) if _LAYERS.index(first.layer) >= _LAYERS.index(second.layer) else (second, first)

@@ -10,7 +10,8 @@ from simclr_spec.language.document import MOST_FAULTS
 from simclr_spec.language.overlay import Overlay
 from simclr_spec.language.spec import Spec, read_spec
 from simclr_spec.plan.expand import expand
-from simclr_spec.plan.resolve import UNSCALED, Resolver, concerns
+from simclr_spec.plan.overrides import concerns
+from simclr_spec.plan.resolve import UNSCALED, Resolver
 from simclr_spec.plan.step import Plan, Step
 
 MACHINE = "h200"
@@ -37,7 +38,7 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
         except SpecError as error:
             faults += error.faults
     for spec in specs:
-        found = [*spec.faults]
+        of_spec = [*spec.faults]
         mine = [text for text in sets if concerns(text, spec) or not any(concerns(text, other) for other in specs)]
         try:
             resolver = Resolver(spec, scale, mine)
@@ -48,21 +49,31 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
                 asked += 1
                 merged[step.fingerprint] = _merge(merged.get(step.fingerprint), step)
         except SpecError as error:
-            found += error.faults
-        faults += sorted(set(found))[:MOST_FAULTS]
+            of_spec += error.faults
+        faults += sorted(set(of_spec))[:MOST_FAULTS]
     if faults:
         raise SpecError(faults)
-    steps = tuple(merged.values())
-    machines = tuple(dict.fromkeys((one and one.machine) or MACHINE for one in scales))
-    return Plan(steps, tuple(names), tuple(titles), scale, *_named(scales), machines, tuple(sets), asked, may_rehearse)
+    scale_name, scale_title = _named(scales)
+    return Plan(
+        steps=tuple(merged.values()),
+        specs=tuple(names),
+        titles=tuple(titles),
+        asked_scale=scale,
+        scale=scale_name,
+        scale_title=scale_title,
+        machines=tuple(dict.fromkeys((used and used.machine) or MACHINE for used in scales)),
+        sets=tuple(sets),
+        asked=asked,
+        may_rehearse=may_rehearse,
+    )
 
 
 def _named(scales: Sequence[Overlay | None]) -> tuple[str | None, str | None]:
     """Names and titles of the scales, each once; None and None where all Steps are at the recipe's own."""
     if not any(scales):
         return None, None
-    told = [(one.document.name, one.title) if one else (UNSCALED, UNSCALED_TITLE) for one in scales]
-    names, titles = (" + ".join(dict.fromkeys(words)) for words in zip(*told, strict=True))
+    named = [(scale.document.name, scale.title) if scale else (UNSCALED, UNSCALED_TITLE) for scale in scales]
+    names, titles = (" + ".join(dict.fromkeys(words)) for words in zip(*named, strict=True))
     return names, titles
 
 

@@ -9,26 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from simclr_spec.core.errors import Fault, SpecError, UsageError, did_you_mean
-from simclr_spec.core.fields import Schema
+from simclr_spec.core.errors import Fault, SpecError, UsageError
 from simclr_spec.language import schema
 from simclr_spec.language.coordinates import matches
 from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.declared import absolute, is_path, names, unknown
-from simclr_spec.language.document import Document, toml_value, value_fault
+from simclr_spec.language.document import Document
 from simclr_spec.language.overlay import Overlay, read_overlay
-from simclr_spec.language.setting import Setting, coerce, fault_at
+from simclr_spec.language.setting import Setting, fault_at
 from simclr_spec.language.spec import Spec, Stage
-from simclr_spec.language.written import settable
+from simclr_spec.plan.overrides import Override, read_override
 from simclr_spec.stages.kinds import KINDS
 
 COORDINATE_FIELDS = {"head_layers": "head.layers", "head_width": "head.width", "from_layer": "from_layer"}
 """Coordinates that are resolved values themselves; a rule may ask for them."""
-
-_AXES = {"depth", "width", "sk", "encoders", "seeds", "label_fraction", "labels_per_class"}
-"""What the spec calls them."""
-
-_WHY_FIXED = {"revision": "it counts the changes of this package", "dataset.name": "a data set is chosen by dataset=NAME"}
 
 DEFAULTS = {"labels.list_digest": ""}
 """Fields that mean 'nothing' unless a recipe says otherwise."""
@@ -40,18 +34,9 @@ UNSCALED = "paper"
 """The scale's name that asks for the recipe as it stands."""
 
 
-@dataclass(frozen=True)
-class Override:
-    """One --set: `target` is a stage, a kind, or None for every stage that has the field."""
-
-    target: str | None
-    field: str
-    setting: Setting
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Values:
-    """The values of one stage under one set of matching rules, before the axes of a Step are filled in."""
+    """Of one stage under one set of matching rules, before the axes of a Step are filled in; equal to itself only."""
 
     settings: Mapping[str, Setting]
     params: Mapping[str, Any]
@@ -71,7 +56,7 @@ class Resolver:
             self.scale = self._named("scale", spec.scale)
         for document in (self.recipe.names_dataset, spec.document, *([self.scale.document] if self.scale else [])):
             _check_dataset_name(document)
-        self.overrides = [_override(text, spec) for text in sets]
+        self.overrides = [read_override(text, spec) for text in sets]
         if self.scale is not None and self.scale.dataset is not None:
             self._check_datasets(self.scale)
         self._datasets: dict[tuple[Any, ...], dict[str, Setting]] = {}
@@ -86,7 +71,7 @@ class Resolver:
         faults = []
         for stage in self.spec.stages.values():
             named, path = (stage.dataset, stage.path) if stage.dataset is not None else (self.spec.dataset, ())
-            typed = any(one.field == "dataset" for one in self.overrides_of(stage))
+            typed = any(override.field == "dataset" for override in self.overrides_of(stage))
             if named is not None and not typed and absolute(named, document.folder) != brought:
                 sentence = f"dataset {named!r}, but the scale {scale.document.name!r} brings {scale.dataset!r}"
                 faults.append(
@@ -99,7 +84,7 @@ class Resolver:
     def may_rehearse(self) -> bool:
         """Whether a scale may bring other images: no spec, no --set and no file of a person's own names any."""
         named = [self.spec.dataset, *(stage.dataset for stage in self.spec.stages.values())]
-        typed = any(one.field == "dataset" for one in self.overrides)
+        typed = any(override.field == "dataset" for override in self.overrides)
         own = any(layer.dataset is not None and is_path(layer.dataset) for layer in self._layers)
         return not (any(named) or typed or own)
 
@@ -113,27 +98,27 @@ class Resolver:
 
     def dataset(self, stage: Stage) -> dict[str, Setting]:
         """`dataset.*` of a stage; its name remembers the recipe's data set, when that is another one."""
-        asked, folder = self.dataset_name(stage)
-        if asked is None:
+        name, folder = self.dataset_name(stage)
+        if name is None:
             sentence = "no data set is named here, nor by the recipe or the scale; add dataset = '...'"
             raise SpecError([self.spec.document.fault((), sentence)])
-        key = (asked.value, folder, asked.path, asked.text)
+        key = (name.value, folder, name.path, name.text)
         if key not in self._datasets:
             try:
-                _, facts = read_dataset(asked.value, folder)
+                _, facts = read_dataset(name.value, folder)
             except UsageError as error:
-                raise SpecError([fault_at(asked, str(error))]) from None
+                raise SpecError([fault_at(name, str(error))]) from None
             first = self.recipe.dataset or self.spec.dataset
-            if first is not None and first != asked.value:
-                said = Setting(first, "recipe", self.recipe.names_dataset, ("dataset",))
-                facts["dataset.name"] = replace(asked, value=facts["dataset.name"].value, recipe=said)
+            if first is not None and first != name.value:
+                of_recipe = Setting(first, "recipe", self.recipe.names_dataset, ("dataset",))
+                facts["dataset.name"] = replace(name, value=facts["dataset.name"].value, recipe=of_recipe)
             self._datasets[key] = facts
         return self._datasets[key]
 
     def dataset_name(self, stage: Stage) -> tuple[Setting | None, Any]:
         """The name as it was written, and the folder from which its path starts."""
         document = self.spec.document
-        if typed := [one for one in self.overrides_of(stage) if one.field == "dataset"]:
+        if typed := [override for override in self.overrides_of(stage) if override.field == "dataset"]:
             return typed[-1].setting, None
         if stage.dataset is not None:
             return Setting(stage.dataset, "spec", document, (*stage.path, "dataset")), document.folder
@@ -147,19 +132,17 @@ class Resolver:
         return None, None
 
     def overrides_of(self, stage: Stage) -> Iterator[Override]:
-        return (one for one in self.overrides if one.target in (None, stage.kind, stage.name))
+        return (override for override in self.overrides if override.target in (None, stage.kind, stage.name))
 
-    def values(self, stage: Stage, coordinates: dict[str, Any], fixed: frozenset[str]) -> Values:
-        """Values of a Step with these coordinates; adds the coordinates that are resolved values, unless `fixed` by an axis."""
-        pending = {
-            key: name for key, name in COORDINATE_FIELDS.items() if name in schema.fields(stage.kind) and key not in fixed
-        }
-        asked = (stage.name, *pending, *map(coordinates.get, self._asked_by_rules(stage.kind)))
-        if asked not in self._answers:
-            self._answers[asked] = self._settled(stage, coordinates, pending)
-        values = self._answers[asked]
-        coordinates.update((key, values.settings[name].value) for key, name in pending.items())
-        return values
+    def values(self, stage: Stage, coordinates: Mapping[str, Any]) -> tuple[Values, dict[str, Any]]:
+        """Of a Step with these coordinates: its values, and those of them that are coordinates and no axis says."""
+        known = schema.fields(stage.kind)
+        pending = {key: name for key, name in COORDINATE_FIELDS.items() if name in known and key not in coordinates}
+        question = (stage.name, *pending, *map(coordinates.get, self._asked_by_rules(stage.kind)))
+        if question not in self._answers:
+            self._answers[question] = self._settled(stage, coordinates, pending)
+        values = self._answers[question]
+        return values, {key: values.settings[name].value for key, name in pending.items()}
 
     def _asked_by_rules(self, kind: str) -> tuple[str, ...]:
         """Coordinates that any rule of the kind looks at."""
@@ -191,7 +174,7 @@ class Resolver:
         settings.update(self.dataset(stage))
         settings["revision"] = Setting(known["revision"]["enum"][-1], "fixed")
         settings.update((name, value) for name, value in _of_layer(self.recipe, stage.kind, matching[0]) if name in known)
-        said = {name: setting for name, setting in settings.items() if (name, setting.value) != _UNPINNED}
+        of_recipe = {name: setting for name, setting in settings.items() if (name, setting.value) != _UNPINNED}
         later: list[tuple[str, Setting]] = []
         if self.scale is not None:
             later += _of_layer(self.scale, stage.kind, matching[1])
@@ -199,14 +182,15 @@ class Resolver:
         later += ((override.field, override.setting) for override in self.overrides_of(stage))
         for name, setting in later:
             if name in known:
-                settings[name] = beside(said.get(name), setting)
-        classes, head = settings["dataset.classes"], settings.get("linear_head")
-        if classes.value is None and head is not None and head.layer == "recipe":
-            settings["linear_head"] = beside(head, replace(classes, value=False))  # which needs labels
+                settings[name] = beside(of_recipe.get(name), setting)
+        classes = settings["dataset.classes"]
+        for name in KINDS[stage.kind].needing_classes if classes.value is None else ():
+            if (own := settings.get(name)) is not None and own.layer == "recipe":
+                settings[name] = beside(own, replace(classes, value=False))
         missing = known.keys() - settings.keys() - schema.AXES
         if missing:
             raise SpecError([self._missing(name, stage) for name in missing])
-        return Values(settings, _nested({name: setting.value for name, setting in settings.items()}))
+        return Values(settings=settings, params=_nested({name: setting.value for name, setting in settings.items()}))
 
     def _missing(self, name: str, stage: Stage) -> Fault:
         document = self.recipe.document
@@ -226,19 +210,19 @@ def _check_dataset_name(document: Document) -> None:
 
 
 def _of_layer(layer: Overlay, kind: str, matching: tuple[int, ...]) -> list[tuple[str, Setting]]:
-    found = [*layer.settings["common"].items(), *layer.settings[kind].items()]
+    settings = [*layer.settings["common"].items(), *layer.settings[kind].items()]
     for i in matching:
-        found += layer.rules[kind][i].settings.items()
-    return found
+        settings += layer.rules[kind][i].settings.items()
+    return settings
 
 
-def beside(said: Setting | None, setting: Setting) -> Setting:
+def beside(of_recipe: Setting | None, setting: Setting) -> Setting:
     """A later layer's setting, knowing what the recipe said; who says the same once more does not say why."""
-    if said is None:
+    if of_recipe is None:
         return setting
-    if said.value == setting.value:
-        return replace(setting, status=said.status, source=said.source)
-    return replace(setting, recipe=said)
+    if of_recipe.value == setting.value:
+        return replace(setting, status=of_recipe.status, source=of_recipe.source)
+    return replace(setting, recipe=of_recipe)
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,67 +234,3 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             table = table.setdefault(part, {})
         table[last] = value
     return root
-
-
-def concerns(text: str, spec: Spec) -> bool:
-    """Whether a --set names a field of this spec."""
-    target, name = _target(text.partition("=")[0].strip(), spec)
-    known = _fields(target, spec)
-    return name in known or (name == "dataset" and bool(known))
-
-
-def _target(key: str, spec: Spec) -> tuple[str | None, str]:
-    """A stage or kind, if the key begins with one, and the field."""
-    first, _, rest = key.partition(".")
-    return (first, rest) if rest and (first in spec.stages or first in KINDS) else (None, key)
-
-
-def _fields(target: str | None, spec: Spec) -> dict[str, Schema]:
-    kinds = {stage.kind for stage in spec.stages.values() if target in (None, stage.name, stage.kind)}
-    return {field: leaf for kind in sorted(kinds) for field, leaf in schema.fields(kind).items()}
-
-
-def _override(text: str, spec: Spec) -> Override:
-    """KEY=VALUE, STAGE.KEY=VALUE or KIND.KEY=VALUE; VALUE is TOML, or a bare word."""
-    shown = f"--set {text}"
-    key, equals, written = text.partition("=")
-    key, written = key.strip(), written.strip()
-    if not equals or not written:
-        raise UsageError(f"--set wants KEY=VALUE, not {text!r}")
-    value = written_value(written)
-    target, name = _target(key, spec)
-    leaf = _known(name, target, spec, shown)
-    fault = value_fault(name, value, settable(leaf))
-    if fault:
-        raise SpecError([Fault(shown, 0, 0, fault)])
-    return Override(target, name, Setting(coerce(value, leaf), "--set", text=shown))
-
-
-def written_value(text: str) -> Any:
-    """What the VALUE of a --set means: TOML, or a bare word."""
-    try:
-        return toml_value(text)
-    except ValueError:
-        return text
-
-
-def _known(name: str, target: str | None, spec: Spec, shown: str) -> Schema:
-    """The schema of a field that --set names, or a SpecError."""
-    known = _fields(target, spec)
-    if target and not known:
-        raise SpecError([Fault(shown, 0, 0, f"no stage here is a {target}")])
-    if name in schema.AXES | _AXES:
-        sentence = f"{name} is an axis of the spec and cannot be set; write it in a copy of the spec"
-        raise SpecError([Fault(shown, 0, 0, sentence)])
-    if name in schema.FIXED:
-        raise SpecError([Fault(shown, 0, 0, f"{name} cannot be set: {_WHY_FIXED[name]}")])
-    if name == "dataset":
-        return {"type": "string"}
-    if name not in known:
-        where = f" in {target}" if target else ""
-        fields = {"dataset", *known} - schema.AXES - schema.FIXED
-        _, dot, rest = name.partition(".")
-        targets = [f"{one}.{rest}" for one in (*spec.stages, *KINDS) if rest in _fields(one, spec)] if dot else []
-        hint = (did_you_mean(name, targets) if not target else "") or did_you_mean(name, fields)
-        raise SpecError([Fault(shown, 0, 0, f"unknown key {name!r}{where}{hint}")])
-    return known[name]

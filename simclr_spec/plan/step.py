@@ -12,11 +12,12 @@ from simclr_spec.core.errors import UsageError
 from simclr_spec.language.coordinates import Selector, matches
 from simclr_spec.language.setting import Setting
 from simclr_spec.plan.fingerprint import digest
+from simclr_spec.stages.kinds import KINDS
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
-    """One training: a node of the Plan. Equal fingerprints mean equal results."""
+    """One node of the Plan: a training, or whatever else its kind does. Equal fingerprints mean equal results."""
 
     stages: tuple[str, ...]
     """names of the stages that ask for it, over all specs"""
@@ -26,9 +27,9 @@ class Step:
     needs: Mapping[str, str]
     """role -> fingerprint of the parent"""
     coordinates: Mapping[str, Any]
-    """stage, kind, dataset, depth, width, sk, seed and what else tells the Step from its siblings"""
+    """stage, kind, dataset, depth, width, sk, the seed if it has one, and what else tells the Step from its siblings"""
     params: Mapping[str, Any]
-    """nested plain values of params.KINDS[kind]"""
+    """nested plain values of its kind's parameters"""
     shared: Mapping[str, Setting]
     """values with their origins that Steps of the stage have in common"""
     own: Mapping[str, Setting]
@@ -40,6 +41,11 @@ class Step:
     def origins(self) -> Mapping[str, Setting]:
         """Dotted name -> value with its origin."""
         return {**self.shared, **self.own}
+
+    @cached_property
+    def config(self) -> Any:
+        """`params` as its kind's parameters."""
+        return KINDS[self.kind].build(self.params)
 
     @property
     def stage(self) -> str:
@@ -61,7 +67,9 @@ def label(params: Mapping[str, Any]) -> str:
     parts.append(_safe(params["dataset"]["name"]))
     if labels is not None:
         parts.append(f"{100 * labels['fraction']:.6g}pct" if labels["per_class"] is None else f"{labels['per_class']}pc")
-    return "-".join([*parts, f"s{params['seed']}"])
+    if "seed" in params:
+        parts.append(f"s{params['seed']}")
+    return "-".join(parts)
 
 
 @cache
@@ -69,7 +77,7 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip(".")[-40:]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
     """Steps in topological order, each once; `specs`, `asked_scale` and `sets` are what `compile` was told."""
 
@@ -95,7 +103,7 @@ class Plan:
         from shlex import join
 
         scale = ["--scale", self.asked_scale] if self.asked_scale else []
-        return join([*self.specs, *scale, *(word for one in self.sets for word in ("--set", one))])
+        return join([*self.specs, *scale, *(word for text in self.sets for word in ("--set", text))])
 
     @property
     def machine(self) -> str:
@@ -114,11 +122,11 @@ class Plan:
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
         """Fingerprint -> fingerprints of the Steps that need it."""
-        found: dict[str, list[str]] = {step.fingerprint: [] for step in self.steps}
+        children: dict[str, list[str]] = {step.fingerprint: [] for step in self.steps}
         for step in self.steps:
             for parent in step.needs.values():
-                found[parent].append(step.fingerprint)
-        return {key: tuple(value) for key, value in found.items()}
+                children[parent].append(step.fingerprint)
+        return {key: tuple(value) for key, value in children.items()}
 
     @cached_property
     def digest(self) -> str:
@@ -127,11 +135,11 @@ class Plan:
 
     def ancestors(self, fingerprints: Iterable[str]) -> set[str]:
         """The given Steps and everything they need."""
-        return _reached(fingerprints, lambda one: self.by_fingerprint[one].needs.values())
+        return _reached(fingerprints, lambda key: self.by_fingerprint[key].needs.values())
 
     def descendants(self, fingerprints: Iterable[str]) -> set[str]:
         """The given Steps and everything that needs them."""
-        return _reached(fingerprints, lambda one: self.children[one])
+        return _reached(fingerprints, lambda key: self.children[key])
 
     def select(self, selector: Selector | None, states: Mapping[str, str] | None = None) -> tuple[Step, ...]:
         """Steps that match, in order; all without a selector. `states` (by fingerprint) is needed for state=...
@@ -142,28 +150,28 @@ class Plan:
         table = {key: value for key, value in selector.table.items() if key != "state"}
         chosen = {step.fingerprint for step in self.steps if step.matches(table)}
         if "state" in selector.table:
-            chosen = {one for one in chosen if matches({"state": (states or {}).get(one)}, {"state": selector.table["state"]})}
+            chosen = {key for key in chosen if matches({"state": (states or {}).get(key)}, {"state": selector.table["state"]})}
         if not chosen:
             from simclr_spec.language.coordinates import near_miss, show
 
             hint = near_miss(table, [where for step in self.steps for where in (step.coordinates, *step.also)])
             hint = hint or "; `simclr-spec plan --steps` shows their coordinates"
             raise UsageError(f"no Step of this plan has {show(selector.table)}{hint}")
-        found = set(chosen)
+        wanted = set(chosen)
         if selector.ancestors:
-            found |= self.ancestors(chosen)
+            wanted |= self.ancestors(chosen)
         if selector.descendants:
-            found |= self.descendants(chosen)
-        return tuple(step for step in self.steps if step.fingerprint in found)
+            wanted |= self.descendants(chosen)
+        return tuple(step for step in self.steps if step.fingerprint in wanted)
 
 
 def _reached(start: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
     """`start` and all that follows from it."""
-    found: set[str] = set()
+    reached: set[str] = set()
     todo = list(start)
     while todo:
-        one = todo.pop()
-        if one not in found:
-            found.add(one)
-            todo.extend(following(one))
-    return found
+        key = todo.pop()
+        if key not in reached:
+            reached.add(key)
+            todo.extend(following(key))
+    return reached

@@ -16,7 +16,7 @@ from simclr_spec.language.document import MOST_FAULTS, Document
 from simclr_spec.language.document.positions import Path
 from simclr_spec.language.report import Column, Report, Row, load
 from simclr_spec.plan import Plan, Step, compile
-from simclr_spec.stages.kinds import METRICS
+from simclr_spec.stages.kinds import KINDS
 
 _FEW = 10
 Verdict = Literal["match", "off", "deviates", "missing"]
@@ -195,7 +195,7 @@ def _fault(cell: Cell, found: Sequence[coordinates.Coordinates], index: _Index) 
 def _metric_fault(cell: Cell) -> str | None:
     """The sentence when Steps of the cell do not measure its metric."""
     for step in cell.steps:
-        known = METRICS[step.kind]
+        known = KINDS[step.kind].metrics
         if cell.metric not in known:
             hint = did_you_mean(cell.metric, known) or f"; it measures {', '.join(known)}"
             return f"{step.kind} does not measure {cell.metric!r}{hint}"

@@ -12,7 +12,7 @@ from simclr_spec.language.coordinates import Selector, show
 from simclr_spec.language.spec import read_spec
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.departures import at_paper_scale, deviating
-from simclr_spec.plan.resolve import concerns
+from simclr_spec.plan.overrides import concerns
 from simclr_spec.report import cells, notes
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note

@@ -221,7 +221,7 @@ def cell_data(cell: Cell) -> dict[str, Any]:
             {
                 "id": v.step.id,
                 "fingerprint": v.step.fingerprint,
-                "seed": v.step.coordinates["seed"],
+                "seed": v.step.coordinates.get("seed"),
                 "state": v.state,
                 "value": v.number,
             }

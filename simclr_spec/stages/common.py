@@ -11,6 +11,9 @@ from typing import Literal
 from simclr_spec.core.fields import POSITIVE, SHARE, described
 from simclr_spec.data.registry import LOADERS, LoaderName
 from simclr_spec.data.roots import Counts
+from simclr_spec.stages import schedule
+from simclr_spec.stages.network import BLOCKS
+from simclr_spec.stages.schedule import DECAYS, SCALINGS, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class DatasetConfig:
 class EncoderConfig:
     """A ResNet up to its final average pooling."""
 
-    depth: Literal[18, 34, 50, 101, 152, 200] = described("ResNet depth")
+    depth: int = described("ResNet depth", choices=BLOCKS)
     width: int = described("width multiplier", minimum=1)
     sk: bool = described("selective kernels, which bring ResNet-D")
     base_width: int = described("channels of the first group at width 1", minimum=2)
@@ -120,14 +123,24 @@ class LabelsConfig:
     list_digest: str = described("SHA-256 of the list when sampler is list, else empty")
     seed: int | None = described("seed of the sampler; null when every image is labelled or a list is used", minimum=0)
 
+    def count(self, images: int, classes: int) -> int:
+        """Labelled ones among the training images."""
+        return schedule.labelled_images(images=images, classes=classes, fraction=self.fraction, per_class=self.per_class)
+
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+class StageConfig:
+    """What every kind of stage declares; each adds the `revision` of its arithmetic."""
+
+    dataset: DatasetConfig
+    encoder: EncoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(StageConfig):
     """What every kind of training declares."""
 
     seed: int = described("seed of initial weights, order of images and augmentation", minimum=0)
-    dataset: DatasetConfig
-    encoder: EncoderConfig
     augment: AugmentConfig
     epochs: float = described("passes over the training images", POSITIVE, maximum=10**9)
     train_steps: int | None = described("stop after this many train steps instead of by epochs (schedule included)", minimum=1)
@@ -137,11 +150,9 @@ class TrainingConfig:
     optimizer: Literal["lars", "sgd"] = described("LARS in Google's form, or SGD")
     nesterov: bool = described("Nesterov momentum")
     learning_rate: float = described("coefficient of the peak learning rate", POSITIVE)
-    learning_rate_scaling: Literal["sqrt", "linear", "none"] = described(
-        "peak = coefficient x sqrt(batch), x batch/256, or as it is"
-    )
+    learning_rate_scaling: str = described("peak = coefficient x sqrt(batch), x batch/256, or as it is", choices=SCALINGS)
     warmup: float = described("share of the epochs (of `train_steps`, where set) with a linear warm-up from 0", SHARE)
-    decay: Literal["cosine"] = described("decay of the learning rate after the warm-up")
+    decay: str = described("decay of the learning rate after the warm-up", choices=DECAYS)
     momentum: float = described("momentum", SHARE)
     weight_decay: float = described("weight decay", minimum=0)
     trust_coefficient: float = described("LARS's eta", POSITIVE)
@@ -153,3 +164,32 @@ class TrainingConfig:
     channels_last: bool = described("channels_last memory format")
     compile: bool = described("torch.compile the network")
     test_images: int | None = described("evaluate on this many class-balanced test images; none = all", minimum=1)
+
+    @property
+    def learns_on(self) -> LabelsConfig | None:
+        """The labels that an image must have to be learnt on; None where all training images are."""
+        return None
+
+    @property
+    def examples(self) -> int:
+        """Images that one epoch passes over."""
+        data, labels = self.dataset, self.learns_on
+        return data.train_images if labels is None else labels.count(data.train_images, data.classes or 0)
+
+    def schedule(self, examples: int) -> Schedule:
+        """Of a training on so many images."""
+        batch = min(self.batch, examples) if self.batch_at_most_examples else self.batch
+        total = self.train_steps or schedule.train_steps(examples, self.epochs, batch)
+        if self.train_steps is None:
+            warmup = schedule.warmup_steps(examples, self.epochs, self.warmup, batch)
+        else:
+            warmup = round(self.warmup * total)
+        return Schedule(
+            examples=examples,
+            batch=batch,
+            micro_batch=min(self.micro_batch or batch, batch),
+            train_steps=total,
+            warmup_steps=warmup,
+            peak_learning_rate=schedule.peak_learning_rate(self.learning_rate, self.learning_rate_scaling, batch),
+            decay=self.decay,
+        )

@@ -1,11 +1,15 @@
 """The kind of stage `distill`."""
 
 # No `from __future__ import annotations`: the schemas are made from the annotations, and real ones need no evaluation.
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from simclr_spec.core.fields import POSITIVE, SHARE, described
+from simclr_spec.stages import network
 from simclr_spec.stages.common import LabelsConfig, TrainingConfig
+from simclr_spec.stages.kind import ENCODER, Parent
+from simclr_spec.stages.training import PerImage, TrainingKind, encoder_of, whole_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,3 +23,27 @@ class DistillConfig(TrainingConfig):
     temperature_squared: bool = described("multiply the loss by the squared temperature (the colab does, Eq. 2 does not)")
     student_init: Literal["scratch"] = described("the student's initial weights")
     revision: Literal[1] = described("revision of this stage's arithmetic")
+
+    @property
+    def learns_on(self) -> LabelsConfig | None:
+        return None if self.images == "all" else self.labels
+
+
+def _per_image(config: DistillConfig, parents: Mapping[str, Any]) -> PerImage:
+    """The student's training, and the teacher's encoder passed without gradients."""
+    encoder = encoder_of(config)
+    student = whole_network(encoder, network.classifier(encoder.features, config.dataset.classes or 0))
+    teacher = encoder_of(parents["teacher"], config.dataset.image_size)
+    return replace(student, forward=student.forward + teacher.forward, outputs_passed=teacher.outputs)
+
+
+DISTILL = TrainingKind(
+    name="distill",
+    parameters=DistillConfig,
+    stage="simclr_spec.train.stages.distill:Distill",
+    metrics=("loss", "teacher_agreement", "top1", "top5"),
+    axes=(*ENCODER, "seed"),
+    parent=Parent(role="teacher", kinds=("finetune", "distill")),
+    priced_with_parents=True,
+    per_image=_per_image,
+)

@@ -1,11 +1,15 @@
 """The kind of stage `finetune`."""
 
 # No `from __future__ import annotations`: the schemas are made from the annotations, and real ones need no evaluation.
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from simclr_spec.core.fields import described
+from simclr_spec.stages import network
 from simclr_spec.stages.common import HeadConfig, LabelsConfig, TrainingConfig
+from simclr_spec.stages.kind import LABELS, Parent
+from simclr_spec.stages.training import LABELLED_METRICS, PerImage, TrainingKind, encoder_of, whole_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,3 +20,24 @@ class FinetuneConfig(TrainingConfig):
     labels: LabelsConfig
     from_layer: int = described("layer of the head on which the classifier sits; 0 = the head's input", minimum=0)
     revision: Literal[1] = described("revision of this stage's arithmetic")
+
+    @property
+    def learns_on(self) -> LabelsConfig:
+        return self.labels
+
+
+def _per_image(config: FinetuneConfig, _: Mapping[str, Any]) -> PerImage:
+    encoder = encoder_of(config)
+    kept = network.head(encoder.features, vars(config.head), config.from_layer)
+    return whole_network(encoder, kept, network.classifier(kept.features, config.dataset.classes or 0))
+
+
+FINETUNE = TrainingKind(
+    name="finetune",
+    parameters=FinetuneConfig,
+    stage="simclr_spec.train.stages.finetune:Finetune",
+    metrics=LABELLED_METRICS,
+    axes=(*LABELS, "from_layer", "seed"),
+    parent=Parent(role="from", kinds=("pretrain",)),
+    per_image=_per_image,
+)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
+"""Depth -> residual blocks in each of the four groups; below depth 50 they are basic, else bottlenecks."""
 _SHAPE = ("depth", "width", "sk", "base_width", "stem", "sk_ratio", "sk_min_width", "stride")
 
 
@@ -45,7 +46,7 @@ class _Conv:
 
 
 def encoder(config: Mapping[str, Any], image_size: int) -> Network:
-    """The ResNet of params.Encoder up to its average pooling."""
+    """The ResNet up to its average pooling; `config` has the values of an EncoderConfig."""
     return _encoder(*(config[name] for name in _SHAPE), image_size)
 
 
@@ -66,7 +67,7 @@ def _encoder(
     first, size, channels = convs[0], convs[-1].size, base
     if stem == "imagenet":
         size = _half(size)
-    for number, blocks in enumerate(_BLOCKS[depth]):
+    for number, blocks in enumerate(BLOCKS[depth]):
         inner = base * 2**number
         outer = inner if depth < 50 else 4 * inner
         for block in range(blocks):

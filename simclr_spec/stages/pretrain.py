@@ -1,11 +1,15 @@
 """Contrastive pretraining."""
 
 # No `from __future__ import annotations`: the schemas are made from the annotations, and real ones need no evaluation.
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from simclr_spec.core.fields import POSITIVE, SHARE, described
+from simclr_spec.stages import network
 from simclr_spec.stages.common import HeadConfig, TrainingConfig
+from simclr_spec.stages.kind import ENCODER, HEAD
+from simclr_spec.stages.training import PerImage, TrainingKind, encoder_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +43,38 @@ class PretrainConfig(TrainingConfig):
     knn_temperature: float = described("temperature of the k-NN monitor's votes", POSITIVE)
     knn_every: int = described("epochs between k-NN monitors; 0 = at the end only", minimum=0)
     revision: Literal[1] = described("revision of this stage's arithmetic")
+
+
+def _per_image(config: PretrainConfig, _: Mapping[str, Any]) -> PerImage:
+    """Two views; with the memory, both pass the momentum encoder without gradients."""
+    encoder = encoder_of(config)
+    head = network.head(encoder.features, vars(config.head))
+    below = network.head(encoder.features, vars(config.head), config.linear_layer)
+    linear = network.classifier(below.features, config.dataset.classes or 0)
+    passes = 2 if config.memory.enabled else 1
+    return PerImage(
+        forward=passes * 2 * (encoder.forward + head.forward),
+        backward=2 * (encoder.backward + head.backward),
+        outputs_trained=2 * encoder.outputs,
+        outputs_passed=(passes - 1) * 2 * encoder.outputs,
+        trained=encoder.trainable + head.trainable + config.linear_head * linear.trainable,
+        stored=encoder.total + head.total,
+    )
+
+
+PRETRAIN = TrainingKind(
+    name="pretrain",
+    parameters=PretrainConfig,
+    stage="simclr_spec.train.stages.pretrain:Pretrain",
+    # `loss` is the contrastive one. With `linear_head` only: linear_* and total_loss, the sum that is minimised. knn_top1
+    # where the images have classes.
+    metrics=(
+        *("loss", "contrast_top1", "knn_top1"),
+        *("total_loss", "linear_loss", "linear_train_top1", "linear_top1", "linear_top5"),
+    ),
+    axes=(*ENCODER, *HEAD, "seed"),
+    needs_classes=False,
+    needing_classes=("linear_head",),
+    for_others=True,
+    per_image=_per_image,
+)

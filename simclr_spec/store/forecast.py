@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from simclr_spec.core.errors import DataError, MissingDataError, UsageError
-from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json
 from simclr_spec.core.words import amount, number
 from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.machine import Machine, read_machine
 from simclr_spec.plan import Plan, Step, compile
-from simclr_spec.plan.cost import Cost, calibrated, cost, costs, likeness
+from simclr_spec.plan.cost import Cost, calibrated, cost, costs, likeness, precision_of
 from simclr_spec.plan.fingerprint import digest
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store import history
@@ -155,15 +154,18 @@ def _ratios(
     found: dict[tuple[str, str], list[float]] = {like: [] for like in done}
     for like, steps in done.items():
         for step in steps[:_SAMPLES]:
-            if seconds := _measured(store.path / step.id, machine):
-                found[like].append(seconds / priced[step.fingerprint].seconds)
+            estimated = priced[step.fingerprint].seconds
+            if estimated and (seconds := _measured(store.path / step.id, machine)):
+                found[like].append(seconds / estimated)
     without = {like for like, ratios in found.items() if not ratios}
-    for kind in {kind for kind, _ in without} - {"distill"}:  # whose cost is its teacher's, too
+    for kind in {name for name, _ in without if not KINDS[name].priced_with_parents}:
         for folder in islice((result.parent for result in (store.path / kind).glob(f"*/{RESULT}")), _SAMPLES):
-            known = _known(folder) or {}
-            like = kind, known.get("precision", "")
-            if like in without and (seconds := _measured(folder, machine)):
-                found[like].append(seconds / cost(kind, known, None, machine).seconds)
+            config = _config(folder)
+            if config is None or (like := (kind, precision_of(vars(config)))) not in without:
+                continue
+            estimated = cost(KINDS[kind].work(config, {}), machine).seconds
+            if estimated and (seconds := _measured(folder, machine)):
+                found[like].append(seconds / estimated)
     return found
 
 
@@ -176,12 +178,10 @@ def _measured(folder: Path, machine: Machine) -> float | None:
     return float(result["seconds"] * machine.used(environment))
 
 
-def _known(folder: Path) -> dict[str, Any] | None:
-    """The Step's parameters, where they are those of this version."""
+def _config(folder: Path) -> Any:
+    """The Step's parameters, where they are those of this version, else None."""
     step = read_json(folder / "step.json", "kind", "params")
     try:
-        build(KINDS[step["kind"]], step["params"])
+        return KINDS[step["kind"]].build(step["params"])
     except TypeError:
         return None
-    values: dict[str, Any] = step["params"]
-    return values

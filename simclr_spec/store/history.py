@@ -22,7 +22,7 @@ from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.dataset import COUNTED, counted
 from simclr_spec.language.declared import absolute, is_path
 from simclr_spec.plan import Step
-from simclr_spec.plan.resolve import written_value
+from simclr_spec.plan.overrides import written_value
 from simclr_spec.store.layout import Store
 
 

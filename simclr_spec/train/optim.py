@@ -1,4 +1,4 @@
-"""SGD with momentum and LARS in Google's form, on flat buffers; and the learning-rate schedule.
+"""Optimizers in Google's form, on flat buffers.
 
 For each parameter w with gradient g and momentum v (all of one shape), learning rate r, momentum m, weight decay d:
 
@@ -202,30 +202,3 @@ def optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
         trust_coefficient=config.trust_coefficient,
     )
     return Optimizer(rules, update)
-
-
-def train_steps(examples: int, epochs: float, batch: int) -> int:
-    """As the official code counts them: floor, then one more."""
-    return int(examples * epochs) // batch + 1
-
-
-def warmup_steps(examples: int, epochs: float, warmup: float, batch: int) -> int:
-    """`warmup` is a share of `epochs`."""
-    return round(epochs * warmup * examples // batch)
-
-
-def peak_learning_rate(config: TrainingConfig, batch: int) -> float:
-    """The coefficient, scaled by the square root of the batch or linearly."""
-    return config.learning_rate * {"sqrt": math.sqrt(batch), "linear": batch / 256, "none": 1.0}[config.learning_rate_scaling]
-
-
-def learning_rate(done: int, config: TrainingConfig, *, examples: int, batch: int, total: int) -> float:
-    """Of the train step that follows `done` ones: linear from 0 during the warm-up, then a cosine to 0 at `total`."""
-    if config.train_steps is None:
-        warmup = warmup_steps(examples, config.epochs, config.warmup, batch)
-    else:
-        warmup = round(config.warmup * total)
-    peak = peak_learning_rate(config, batch)
-    if done < warmup:
-        return peak * done / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warmup) / max(1, total - warmup))))

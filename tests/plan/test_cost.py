@@ -12,7 +12,7 @@ from simclr_spec.core.errors import SpecError, UsageError
 from simclr_spec.core.fields import build
 from simclr_spec.language.machine import read_machine
 from simclr_spec.plan import compile
-from simclr_spec.plan.cost import cost, costs
+from simclr_spec.plan.cost import cost, costs, work_of
 from simclr_spec.stages import network
 from simclr_spec.stages.common import EncoderConfig, HeadConfig
 from simclr_spec.stages.kinds import KINDS
@@ -163,8 +163,9 @@ def test_the_bill_of_table1_in_fp32_follows_from_the_data_sheets(machine: str, p
 
 def test_values_of_four_bytes_need_twice_the_memory_and_weights_the_same() -> None:
     """The network, its gradients and its momentum are float32 in both; ResNet-50 saves two values per convolution output."""
-    step = next(s for s in compile(["table1"]).steps if s.label.startswith("r50-1x-imagenet") and s.kind == "supervised")
-    wide, narrow = (cost(step.kind, {**step.params, "precision": one}, None, read_machine("h200")) for one in ("fp32", "bf16"))
+    plan = compile(["table1"])
+    step = next(s for s in plan.steps if s.label.startswith("r50-1x-imagenet") and s.kind == "supervised")
+    wide, narrow = (cost(work_of(plan, step, precision=precision), read_machine("h200")) for precision in ("fp32", "bf16"))
     weights = 4 * 4 * (23_508_032 + 53_120 + 2_049_000)
     assert (wide.memory - weights) == 2 * (narrow.memory - weights)
     assert wide.memory - weights == pytest.approx(4096 * 11.1e6 * 2 * 4, rel=0.01)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from simclr_spec.core.errors import UsageError
-from simclr_spec.core.fields import build
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import Plan, compile
 from simclr_spec.plan.departures import deviations
@@ -56,7 +55,7 @@ def test_golden_plan(name: str, golden: Path) -> None:
 
 def test_every_step_builds_its_parameters() -> None:
     for step in compile(["quickstart", "table1"]).steps:
-        built = build(KINDS[step.kind], dict(step.params))
+        built = KINDS[step.kind].build(step.params)
         assert built.seed == step.coordinates["seed"]
         assert set(step.origins) == {name for name in step.origins if _at(step.params, name) == step.origins[name].value}
 

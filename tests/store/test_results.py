@@ -7,7 +7,7 @@ import pytest
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.files import read_json
 from simclr_spec.plan import compile
-from simclr_spec.stages.kinds import METRICS
+from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.store.results import frame
 from tests.finished import fail, finish, prepare
@@ -32,7 +32,7 @@ def test_one_row_per_finished_step_with_coordinates_metrics_and_provenance(tmp_p
 def test_reports_know_what_every_kind_measures(undisturbed: Path) -> None:
     folders = [RunFolder(path.parent) for path in (undisturbed / "runs").glob("*/*/result.json")]
     found = {read_json(folder.step)["kind"]: set(read_json(folder.result)["metrics"]) for folder in folders}
-    assert found == {kind: set(known) for kind, known in METRICS.items()}
+    assert found == {name: set(kind.metrics) for name, kind in KINDS.items()}
 
 
 _STAGES = ("pretrain", "finetune", "supervised")

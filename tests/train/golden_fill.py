@@ -90,7 +90,7 @@ def encoder_params(
 ) -> EncoderConfig:
     """The official flags' encoder."""
     return EncoderConfig(
-        depth=depth,  # type: ignore[arg-type]
+        depth=depth,
         width=width,
         sk=sk,
         base_width=base_width,

@@ -9,12 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from simclr_spec.core.fields import build
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.train.data import datasets
 from simclr_spec.train.evaluate import Neighbours, count_correct, outputs, percentages
-from simclr_spec.train.loop.fit import STAGES
+from simclr_spec.train.loop.fit import stage_class
 from simclr_spec.train.stages.stage import Stage
 from tests.steps import step
 from tests.train.views.augment_config import digit_images, official
@@ -77,9 +76,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [("supervised", {}), ("pretrain", {"li
 
 def disturbed(kind: str, overrides: dict[str, Any]) -> tuple[Stage[Any], datasets.ImageSet]:
     """A stage in training mode but for one module, with BN away from 1 and 0, and its images."""
-    config = build(KINDS[kind], step(kind, test_images=30, **overrides))
+    config = KINDS[kind].build(step(kind, test_images=30, **overrides))
     torch.manual_seed(0)
-    stage = STAGES[kind](config, {}).train()
+    stage = stage_class(kind)(config, {}).train()
     stage.get_submodule("encoder.group2").eval()
     for name, tensor in stage.state_dict().items():
         if "norm" in name:

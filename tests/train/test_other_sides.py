@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as torchvision
 
 from simclr_spec.core.fields import build
-from simclr_spec.language.machine import read_machine
-from simclr_spec.plan.cost import cost
 from simclr_spec.stages import network
 from simclr_spec.stages.common import HeadConfig
+from simclr_spec.stages.kinds import KINDS
 from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.train.data.datasets import load
 from simclr_spec.train.loop.trainer import train_step
@@ -186,7 +185,7 @@ def test_the_linear_head_may_read_a_layer_of_the_head(layer: int) -> None:
         right = read(images.test / 255).argmax(1) == images.test_labels  # type: ignore[arg-type, operator]
     stage.train()
     assert stage.evaluate(images)["linear_top1"] == pytest.approx(100 * right.double().mean().item())
-    priced = cost("pretrain", values, None, read_machine("cpu"))
+    priced = KINDS["pretrain"].work(stage.config, {})
     assert priced.parameters == sum(p.numel() for p in stage.parameters())
 
 

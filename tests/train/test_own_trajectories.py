@@ -22,7 +22,7 @@ from simclr_spec.stages.kinds import KINDS
 from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.train.data import datasets
-from simclr_spec.train.loop.fit import STAGES
+from simclr_spec.train.loop.fit import stage_class
 from simclr_spec.train.loop.trainer import Trainer, train_step
 from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.pretrain import Pretrain
@@ -52,7 +52,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def revision(kind: str) -> int:
-    return int(get_args(get_type_hints(KINDS[kind])["revision"])[-1])
+    return int(get_args(get_type_hints(KINDS[kind].parameters)["revision"])[-1])
 
 
 def _parents(store: Store) -> dict[str, RunFolder]:
@@ -71,10 +71,10 @@ def _parents(store: Store) -> dict[str, RunFolder]:
 def trajectory(case: str, folder: Path) -> dict[str, Any]:
     """The losses of the first train steps, and the norm of every tensor that they leave."""
     kind, overrides = CASES[case]
-    config = build(KINDS[kind], step(kind, batch=16, train_steps=TRAIN_STEPS, **overrides))
+    config = KINDS[kind].build(step(kind, batch=16, train_steps=TRAIN_STEPS, **overrides))
     parents = _parents(Store(folder))
     torch.manual_seed(config.seed)
-    stage = STAGES[kind](config, parents).double()
+    stage = stage_class(kind)(config, parents).double()
     for name, module in stage.named_modules():
         if name.rpartition(".")[2] == "encoder":
             module.register_forward_pre_hook(lambda _m, x: (x[0].double(),))  # images come as float32

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from simclr_spec.core.errors import WeightsError
-from simclr_spec.core.fields import build
 from simclr_spec.stages.distill import DistillConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder, Store
@@ -33,7 +32,7 @@ RATES = [0.1, 0.3, 0.2]
 
 
 def config(kind: str, **overrides: Any) -> Any:
-    return build(KINDS[kind], step(kind, **overrides))
+    return KINDS[kind].build(step(kind, **overrides))
 
 
 def batch(n: int, seed: int, labels: Tensor | None = None) -> Batch:

@@ -14,6 +14,7 @@ from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.compiler import UNSCALED_TITLE
 from simclr_spec.plan.cost import costs, likeness
 from simclr_spec.plan.departures import assumptions, deviations
+from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.forecast import Forecast
 from simclr_spec.store.staleness import advice
 
@@ -156,7 +157,7 @@ def _bill(forecast: Forecast) -> Iterator[str]:
 
 def _assumed_rates(forecast: Forecast) -> Iterator[str]:
     """Precisions whose rates are a guess that no finished Step has corrected; and what bf16 costs where that is much less."""
-    unsure = {step.params["precision"] for step in forecast.running if likeness(step) not in forecast.measured}
+    unsure = {likeness(step)[1] for step in forecast.running if likeness(step) not in forecast.measured}
     for precision in sorted(one for one in unsure if forecast.machine.rates[one].status == "assumed"):
         yield f"{precision} is priced by assumption ({forecast.machine.rates[precision].source})"
     if "bf16" not in unsure and forecast.machine.unit == "GPU":
@@ -178,8 +179,8 @@ def _sharing(forecast: Forecast) -> Iterator[str]:
 
 
 def seconds_one_by_one(forecast: Forecast) -> float:
-    """Seconds if every selected Step, pretrainings for others apart, were run alone with everything it needs."""
-    cells = [step for step in forecast.steps if step.kind != "pretrain"] or forecast.steps
+    """Seconds if every selected Step, those made for others apart, were run alone with everything it needs."""
+    cells = [step for step in forecast.steps if not KINDS[step.kind].for_others] or forecast.steps
     return sum(forecast.seconds[one] for step in cells for one in forecast.plan.ancestors([step.fingerprint]))
 
 

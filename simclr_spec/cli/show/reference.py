@@ -25,10 +25,11 @@ def reference() -> str:
     lines = [BEGIN, "", "### Coordinates", "", "| coordinate | values | meaning |", "| --- | --- | --- |"]
     lines += [f"| `{key}` | {describe(leaf)} | {leaf['description']} |" for key, leaf in coordinates.KEYS.items()]
     kinds = {kind: schema.fields(kind) for kind in KINDS}
-    shared = [name for name in kinds["pretrain"] if all(name in fields for fields in kinds.values())]
-    lines += ["", "### Parameters of every kind", "", *_table("pretrain", shared)]
+    first = next(iter(kinds))
+    shared = [name for name in kinds[first] if all(name in fields for fields in kinds.values())]
+    lines += ["", "### Parameters of every kind", "", *_table(first, shared)]
     for kind, fields in kinds.items():
-        lines += ["", f"### {kind}", "", (KINDS[kind].__doc__ or ""), ""]
+        lines += ["", f"### {kind}", "", (KINDS[kind].parameters.__doc__ or ""), ""]
         lines += _table(kind, [name for name in fields if name not in shared])
     local, debug = runner.schema()["anyOf"]
     files = {"Reports": table_schema(Report), "Columns of a report": table_schema(Column)}

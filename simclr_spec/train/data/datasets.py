@@ -122,10 +122,10 @@ def labelled(
     if config.per_class is not None:
         rank, _ = _class_ranks(labels, cast(int, config.seed), LABELS)
         found = (rank < config.per_class).nonzero()[:, 0]
-        if len(found) != config.per_class * classes:
+        if len(found) != config.count(len(labels), classes):
             raise DataError(f"some of the {classes} classes have fewer than {config.per_class} training images")
         return found
-    count = int(cast(float, config.fraction) * len(labels) + 1e-6)
+    count = config.count(len(labels), classes)
     if count < classes:
         raise DataError(
             f"label_fraction {config.fraction} of {len(labels)} images is {count}, fewer than the {classes} classes"

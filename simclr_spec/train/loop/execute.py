@@ -1,4 +1,4 @@
-"""One attempt at a Step: lease, attempt folder, record and signals around the training of fit.py."""
+"""One attempt at a Step: lease, attempt folder, record, signals and result around what its kind does."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 from simclr_spec.core.errors import Interrupted, UsageError
 from simclr_spec.core.files import read_json
+from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
-from simclr_spec.train.loop.attempt import recorded, stopping
-from simclr_spec.train.loop.fit import Job, train
+from simclr_spec.train.checkpoint import delete_checkpoints, write_tensors
+from simclr_spec.train.loop.attempt import now, recorded, stopping
+from simclr_spec.train.loop.environment import environment
+from simclr_spec.train.loop.job import Executor, Job, Outcome, imported
 
 
 def execute(path: Path) -> None:
@@ -31,9 +34,31 @@ def execute(path: Path) -> None:
             return
         attempt = distributed.broadcast(folder.new_attempt() if distributed.rank() == 0 else Attempt(folder.path))
         with recorded(attempt) as record:
-            train(Job(folder, attempt, step, device, stop, record))
+            job = Job(folder=folder, attempt=attempt, step=step, device=device, stop=stop, record=record)
+            executor: Executor = imported(KINDS[job.kind].executor)
+            _commit(job, executor(job))
     if stop.asked:
         raise Interrupted
+
+
+def _commit(job: Job, outcome: Outcome) -> None:
+    """Weights, then the result; rank 0 writes."""
+    if distributed.rank() != 0:
+        return
+    write_tensors(job.attempt.weights, outcome.weights)
+    result = {
+        "fingerprint": job.fingerprint,
+        "metrics": outcome.metrics,
+        **outcome.counts,
+        "seconds": round(outcome.seconds, 3),
+        "parameters": outcome.parameters,
+        "environment": environment(job.device),
+        "finished": now(),
+    }
+    if seen := job.record.values.get("data_digest"):
+        result["data_digest"] = seen
+    job.folder.commit(job.attempt, result)
+    delete_checkpoints(job.folder)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,11 @@
-"""One loop for every stage: from step.json to result.json, with a curve, checkpoints and a way to stop."""
+"""One loop for every kind of training, with a curve, checkpoints and a way to stop."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +13,19 @@ import torch
 from safetensors import SafetensorError
 
 from simclr_spec.core.errors import DataError, Interrupted
-from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json
 from simclr_spec.core.words import number
 from simclr_spec.stages.common import DatasetConfig, TrainingConfig
 from simclr_spec.stages.kinds import KINDS
-from simclr_spec.store.layout import Attempt, RunFolder, Store
+from simclr_spec.stages.training import TrainingKind
 from simclr_spec.train import distributed
-from simclr_spec.train.checkpoint import Checkpoint, checkpoints, delete_checkpoints, write_checkpoint, write_tensors
+from simclr_spec.train.checkpoint import Checkpoint, checkpoints, delete_checkpoints, write_checkpoint
 from simclr_spec.train.data import datasets
-from simclr_spec.train.loop.attempt import Record, Stop, now
-from simclr_spec.train.loop.environment import environment
+from simclr_spec.train.loop.attempt import Record
+from simclr_spec.train.loop.job import Job, Outcome, imported
 from simclr_spec.train.loop.trainer import WINDOW, Clock, Trainer
-from simclr_spec.train.stages.distill import Distill
-from simclr_spec.train.stages.finetune import Finetune
-from simclr_spec.train.stages.linear_eval import LinearEval
-from simclr_spec.train.stages.pretrain import Pretrain
 from simclr_spec.train.stages.stage import Stage
-from simclr_spec.train.stages.supervised import Supervised
 
-STAGES: dict[str, Callable[..., Stage[Any]]] = {
-    "pretrain": Pretrain,
-    "finetune": Finetune,
-    "linear_eval": LinearEval,
-    "supervised": Supervised,
-    "distill": Distill,
-}
 TOGETHER = 10
 """With several ranks: train steps between the moments at which all look for NaN and for the wish to stop."""
 LOG_SECONDS = 1.0
@@ -49,51 +35,41 @@ CHECKPOINT_SHARE = 0.05
 """Of the time at most goes into writing checkpoints, however big they are."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """A Step in the hands of this process."""
-
-    folder: RunFolder
-    attempt: Attempt
-    step: dict[str, Any]
-    device: torch.device
-    stop: Stop
-    record: Record
-
-    @property
-    def fingerprint(self) -> str:
-        return str(self.step["fingerprint"])
-
-    @property
-    def store(self) -> Store:
-        return Store(self.folder.path.parent.parent)
-
-    def parents(self) -> dict[str, RunFolder]:
-        return {role: RunFolder(self.store.path / need["folder"]) for role, need in self.step["needs"].items()}
-
-
-def train(job: Job) -> None:
-    """From step.json to result.json."""
-    kind = job.step["kind"]
-    config: TrainingConfig = build(KINDS[kind], job.step["params"])
+def train(job: Job) -> Outcome:
+    """The executor of every kind of training."""
+    config: TrainingConfig = job.config()
     images = datasets.load(config.dataset, orientation=config.augment.orientation, store=job.store)
     if distributed.rank() == 0 and (seen := datasets.seen(config.dataset, images, job.store, job.record.log)):
         job.record.set(data_digest=seen)
     images = images.to(job.device)
     torch.manual_seed(config.seed)
-    trainer = Trainer(config, STAGES[kind](config, job.parents()), images, job.device)
+    trainer = Trainer(config, stage_class(job.kind)(config, job.parents()), images, job.device)
     _resume(trainer, job)
     if config.compile:
         trainer.stage.compile_encoders()
     fit(trainer, job)
     measured = trainer.stage.evaluate(images)
     job.record.log(f"result: {_sentence(measured)}, after {trainer.seconds:,.1f} s of training")
-    metrics = trainer.means() | measured
     if distributed.rank() == 0:
         _still_there(config.dataset, images, job)
-        write_tensors(job.attempt.weights, trainer.stage.exported_weights())
-        job.folder.commit(job.attempt, _result(trainer, job, metrics))
-        delete_checkpoints(job.folder)
+    return Outcome(
+        metrics=trainer.means() | measured,
+        weights=trainer.stage.exported_weights(),
+        seconds=trainer.seconds,
+        parameters=sum(p.numel() for p in trainer.stage.parameters() if p.requires_grad),
+        counts={
+            "train_steps": trainer.schedule.train_steps,
+            "images_per_second": round(trainer.schedule.train_steps * trainer.schedule.batch / trainer.seconds, 2),
+        },
+    )
+
+
+def stage_class(kind: str) -> type[Stage[Any]]:
+    """The network and the measures of a kind of training."""
+    trained = KINDS[kind]
+    assert isinstance(trained, TrainingKind)
+    found: type[Stage[Any]] = imported(trained.stage)
+    return found
 
 
 def _still_there(dataset: DatasetConfig, images: datasets.ImageSet, job: Job) -> None:
@@ -135,13 +111,13 @@ def fit(trainer: Trainer, job: Job) -> None:
     curve, saver, landmarks = Curve(trainer, job.attempt.metrics), Saver(trainer, job), Landmarks(trainer, job.record)
     curve.write({"loss": None})
     trainer.clock.lap()
-    while trainer.done < trainer.train_steps:
+    while trainer.done < trainer.schedule.train_steps:
         if _together(trainer) and distributed.any_across_ranks(job.stop.requested()):
             trainer.inspect()
             saver.write()
             raise Interrupted
         trainer.advance()
-        monitored, last = trainer.monitor(), trainer.done == trainer.train_steps
+        monitored, last = trainer.monitor(), trainer.done == trainer.schedule.train_steps
         pressing = landmarks.due() or bool(monitored) or trainer.done - trainer.inspected >= WINDOW
         if pressing or (_together(trainer) and (distributed.world_size() > 1 or curve.due() or saver.due())):
             measured = trainer.inspect()
@@ -173,10 +149,10 @@ class Curve:
         return self.clock.now() >= LOG_SECONDS
 
     def write(self, measured: Mapping[str, float | None]) -> None:
-        trainer, images = self.trainer, (self.trainer.done - self.written) * self.trainer.batch
+        trainer, images = self.trainer, (self.trainer.done - self.written) * self.trainer.schedule.batch
         line: dict[str, Any] = {
             "train_step": trainer.done,
-            "train_steps": trainer.train_steps,
+            "train_steps": trainer.schedule.train_steps,
             "epoch": round(trainer.epoch, 4),
             **measured,
         }
@@ -191,13 +167,13 @@ class Landmarks:
     """The curve in a few lines of the log: what is trained, its measures at some shares of the train steps, and monitors."""
 
     def __init__(self, trainer: Trainer, record: Record) -> None:
-        self.trainer, self.record = trainer, record
-        self.left = {-(-percent * trainer.train_steps // 100) for percent in LANDMARKS}
+        self.trainer, self.record, schedule = trainer, record, trainer.schedule
+        self.left = {-(-percent * schedule.train_steps // 100) for percent in LANDMARKS}
         self.done, self.seconds = trainer.done, trainer.seconds
-        epochs, world = trainer.train_steps * trainer.batch / len(trainer.examples), distributed.world_size()
+        epochs, world = schedule.train_steps * schedule.batch / schedule.examples, distributed.world_size()
         record.log(
-            f"{trainer.train_steps:,} train steps, {number(epochs, 4)} epochs, batch {trainer.batch:,}, "
-            f"{len(trainer.examples):,} images, on {trainer.history.device}" + (f", {world} processes" if world > 1 else "")
+            f"{schedule.train_steps:,} train steps, {epochs:.4g} epochs, batch {schedule.batch:,}, "
+            f"{schedule.examples:,} images, on {trainer.history.device}" + (f", {world} processes" if world > 1 else "")
         )
 
     def due(self) -> bool:
@@ -207,9 +183,9 @@ class Landmarks:
     def write(self, measured: Mapping[str, float]) -> None:
         trainer = self.trainer
         trainer.count()
-        rate = (trainer.done - self.done) * trainer.batch / max(trainer.seconds - self.seconds, 1e-9)
+        rate = (trainer.done - self.done) * trainer.schedule.batch / max(trainer.seconds - self.seconds, 1e-9)
         self.done, self.seconds = trainer.done, trainer.seconds
-        place = f"train step {trainer.done:,} of {trainer.train_steps:,}, epoch {number(trainer.epoch, 4)}"
+        place = f"train step {trainer.done:,} of {trainer.schedule.train_steps:,}, epoch {trainer.epoch:.4g}"
         self.record.log(f"{place}, {_sentence(measured)}, {rate:,.0f} images/s")
 
 
@@ -244,17 +220,3 @@ class Saver:
             )
         self.wait = max(self.every_seconds, self.clock.lap() / CHECKPOINT_SHARE)
         trainer.clock.lap()
-
-
-def _result(trainer: Trainer, job: Job, metrics: dict[str, float]) -> dict[str, Any]:
-    return {
-        "fingerprint": job.fingerprint,
-        "metrics": metrics,
-        "train_steps": trainer.train_steps,
-        "seconds": round(trainer.seconds, 3),
-        "images_per_second": round(trainer.train_steps * trainer.batch / trainer.seconds, 2),
-        "parameters": sum(p.numel() for p in trainer.stage.parameters() if p.requires_grad),
-        "environment": environment(job.device),
-        "finished": now(),
-        **({"data_digest": seen} if (seen := job.record.values.get("data_digest")) else {}),
-    }

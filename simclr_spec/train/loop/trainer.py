@@ -76,14 +76,13 @@ class Trainer:
             stage.to(memory_format=torch.channels_last)
         self.examples = stage.examples(images)
         self.labels = stage.labels(images)
-        self.batch = min(config.batch, len(self.examples)) if config.batch_at_most_examples else config.batch
-        self.micro_batch = min(config.micro_batch or self.batch, self.batch)
-        if self.batch % self.micro_batch:
-            raise UsageError(f"micro_batch {self.micro_batch} does not divide the batch of {self.batch} images")
-        if self.micro_batch % (world := distributed.world_size()):
-            what = "batch" if self.micro_batch == self.batch else "micro_batch"
-            raise UsageError(f"a {what} of {self.micro_batch} cannot be shared equally by {world} processes")
-        self.train_steps = config.train_steps or optim.train_steps(len(self.examples), config.epochs, self.batch)
+        self.schedule = config.schedule(len(self.examples))
+        batch, micro_batch = self.schedule.batch, self.schedule.micro_batch
+        if batch % micro_batch:
+            raise UsageError(f"micro_batch {micro_batch} does not divide the batch of {batch} images")
+        if micro_batch % (world := distributed.world_size()):
+            what = "batch" if micro_batch == batch else "micro_batch"
+            raise UsageError(f"a {what} of {micro_batch} cannot be shared equally by {world} processes")
         self.optimizer = optim.optimizer(stage, config)
         self.done = 0
         self.seconds = 0.0
@@ -95,19 +94,19 @@ class Trainer:
 
     @property
     def epoch(self) -> float:
-        return self.done * self.batch / len(self.examples)
+        return self.done * self.schedule.batch / len(self.examples)
 
     def rate(self) -> float:
         """Learning rate of the next train step."""
-        return optim.learning_rate(
-            self.done, self.config, examples=len(self.examples), batch=self.batch, total=self.train_steps
-        )
+        return self.schedule.learning_rate(self.done)
 
     def make_batch(self, train_step: int) -> Batch:
         """This rank's share of every micro-batch of train step 0, 1, ...: a pure function."""
         config = self.config
-        positions = torch.arange(train_step * self.batch, (train_step + 1) * self.batch).view(-1, self.micro_batch)
-        positions = positions[:, distributed.rank_slice(self.micro_batch)].flatten()
+        positions = torch.arange(train_step * self.schedule.batch, (train_step + 1) * self.schedule.batch).view(
+            -1, self.schedule.micro_batch
+        )
+        positions = positions[:, distributed.rank_slice(self.schedule.micro_batch)].flatten()
         epochs, places = datasets.stream(positions, len(self.examples), seed=config.seed)
         samples = self.examples[places]
         views = augment.training_views(
@@ -127,17 +126,17 @@ class Trainer:
     def advance(self) -> None:
         """One train step. Batches from files are read one train step ahead."""
         batch = self._ahead.result() if self._ahead else self.make_batch(self.done)
-        if self._reader and self.done + 1 < self.train_steps:
+        if self._reader and self.done + 1 < self.schedule.train_steps:
             self._ahead = self._reader.submit(self.make_batch, self.done + 1)
-        micro_batch = self.micro_batch // distributed.world_size()
+        micro_batch = self.schedule.micro_batch // distributed.world_size()
         measured = train_step(self.stage, self.optimizer, batch, self.rate(), micro_batch)
         self.history[self.done % WINDOW] = measured
         self.done += 1
 
     def monitor(self) -> dict[str, float]:
         """The stage's metrics when an epoch, other than the last, has just ended."""
-        before = (self.done - 1) * self.batch // len(self.examples)
-        if (epochs := int(self.epoch)) == before or self.done >= self.train_steps - 1:
+        before = (self.done - 1) * self.schedule.batch // len(self.examples)
+        if (epochs := int(self.epoch)) == before or self.done >= self.schedule.train_steps - 1:
             return {}
         self.count()
         found = self.stage.monitor(self.images, epochs)
@@ -149,7 +148,7 @@ class Trainer:
         history = self.history.tolist()
         for train_step in range(self.inspected, self.done):
             if not math.isfinite(loss := history[train_step % WINDOW][0]):
-                raise TrainingError(f"the loss became {loss} at train step {train_step + 1} of {self.train_steps}")
+                raise TrainingError(f"the loss became {loss} at train step {train_step + 1} of {self.schedule.train_steps}")
         self.inspected = self.done
         return dict(zip(self.stage.measures, history[(self.done - 1) % WINDOW], strict=True))
 

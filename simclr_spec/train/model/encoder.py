@@ -14,16 +14,8 @@ from torch import Tensor, nn
 
 from simclr_spec.core.errors import UsageError
 from simclr_spec.stages.common import EncoderConfig
+from simclr_spec.stages.network import BLOCKS
 from simclr_spec.train.model.norm import GlobalBatchNorm
-
-BLOCKS = {
-    18: (2, 2, 2, 2),
-    34: (3, 4, 6, 3),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-    200: (3, 24, 36, 3),
-}
 
 
 class Encoder(nn.Module):

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from simclr_spec.core.errors import WeightsError
-from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json
 from simclr_spec.stages.distill import DistillConfig
-from simclr_spec.stages.finetune import FinetuneConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.checkpoint import load_part, read_weights
@@ -30,13 +28,13 @@ class Teacher(nn.Module):
     def __init__(self, folder: RunFolder) -> None:
         super().__init__()
         weights, step = read_weights(folder), read_json(folder.step, "kind", "params")
-        config: Any = build(KINDS[step["kind"]], step["params"])
+        config: Any = KINDS[step["kind"]].build(step["params"])
         self.encoder = Encoder(config.encoder)
         width = self.encoder.features
         self.head: ProjectionHead | None = None
-        if isinstance(config, FinetuneConfig) and config.from_layer:
+        if kept := getattr(config, "from_layer", 0):
             self.head = ProjectionHead(width, config.head, config.encoder)
-            del self.head.layers[config.from_layer :]
+            del self.head.layers[kept:]
             width *= config.head.width
         self.classifier = Classifier(width, config.dataset.classes)
         for name, module in self.named_children():
@@ -70,10 +68,6 @@ class Distill(Stage[DistillConfig]):
             raise WeightsError(
                 f"the teacher in {parents['teacher'].path} knows {classes} classes, this data set has {config.dataset.classes}"
             )
-
-    def examples(self, images: ImageSet) -> Tensor:
-        everything = torch.arange(len(images.train_labels))
-        return everything if self.config.images == "all" else self.labelled(images, self.config.labels)
 
     def labels(self, images: ImageSet) -> Tensor:
         """Only Eq. 3 knows labels, and only those of the labelled images."""

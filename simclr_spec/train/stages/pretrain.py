@@ -42,9 +42,6 @@ class Pretrain(Stage[PretrainConfig]):
         else:
             self.measures = ("loss", "contrast_top1")
 
-    def examples(self, images: ImageSet) -> Tensor:
-        return torch.arange(len(images.train_labels))
-
     def measure(self, batch: Batch) -> Tensor:
         """The linear head's loss is added on features whose gradient is stopped, as in the official code.
 

@@ -61,7 +61,8 @@ class Stage(nn.Module, Generic[Config]):
 
     def examples(self, images: ImageSet) -> Tensor:
         """(n,) sorted int64: the training images of this Step."""
-        raise NotImplementedError
+        labels = self.config.learns_on
+        return torch.arange(len(images.train_labels)) if labels is None else self.labelled(images, labels)
 
     def labels(self, images: ImageSet) -> Tensor:
         """(N,) int64: the labels of all training images, -1 where the Step must not know them."""
@@ -138,9 +139,6 @@ class LabelledStage(Stage[Learner]):
     """Learning labels by cross entropy; `forward` maps (B, 3, S, S) to logits (B, classes)."""
 
     label_smoothing: float = 0.0
-
-    def examples(self, images: ImageSet) -> Tensor:
-        return self.labelled(images, self.config.labels)
 
     def measure(self, batch: Batch) -> Tensor:
         with self.arithmetic():

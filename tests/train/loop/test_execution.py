@@ -17,12 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from simclr_spec.core.fields import build
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Store
 from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.execute import execute
-from simclr_spec.train.loop.fit import STAGES
+from simclr_spec.train.loop.fit import stage_class
 from simclr_spec.train.loop.trainer import Trainer
 from tests.steps import prepare, step
 
@@ -34,9 +33,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 
 
 def started(kind: str, device: str = "cpu", **overrides: Any) -> Trainer:
-    config = build(KINDS[kind], step(kind, **overrides))
+    config = KINDS[kind].build(step(kind, **overrides))
     torch.manual_seed(0)
-    return Trainer(config, STAGES[kind](config, {}), datasets.load(config.dataset).to(device), torch.device(device))
+    return Trainer(config, stage_class(kind)(config, {}), datasets.load(config.dataset).to(device), torch.device(device))
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="torch.compile needs a C++ compiler")

@@ -18,8 +18,8 @@ from simclr_spec.store.layout import Attempt, RunFolder, Store
 from simclr_spec.train.checkpoint import Checkpoint, write_checkpoint
 from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.attempt import Record, Stop
-from simclr_spec.train.loop.fit import STAGES, Job
 from simclr_spec.train.loop.fit import _resume as resume
+from simclr_spec.train.loop.fit import stage_class
 from simclr_spec.train.loop.trainer import Trainer, train_step
 from tests.steps import prepare, step
 from tests.train.ranks import Counter, in_processes
@@ -39,9 +39,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def trained(case: str, world: int = 1, device: str = "cpu") -> dict[str, Any]:
     """What the first train steps of a Step show and leave behind."""
     kind, overrides = CASES[case]
-    config = build(KINDS[kind], step(kind, batch=24, train_steps=TRAIN_STEPS, **STRONG, **overrides))
+    config = KINDS[kind].build(step(kind, batch=24, train_steps=TRAIN_STEPS, **STRONG, **overrides))
     torch.manual_seed(config.seed)
-    stage = STAGES[kind](config, {}).double()
+    stage = stage_class(kind)(config, {}).double()
     for name, module in stage.named_modules():
         if name.rpartition(".")[2] == "encoder":
             module.register_forward_pre_hook(lambda _m, x: (x[0].double(),))  # images come as float32
@@ -51,7 +51,7 @@ def trained(case: str, world: int = 1, device: str = "cpu") -> dict[str, Any]:
         shown = run.make_batch(t)
         rows = zip(*(view.cpu().numpy() for view in shown.views), shown.labels.tolist(), strict=True)
         found["images"].append([(*(view.tobytes() for view in views), label) for *views, label in rows])
-        measured = train_step(stage, run.optimizer, shown, run.rate(), run.micro_batch // world)
+        measured = train_step(stage, run.optimizer, shown, run.rate(), run.schedule.micro_batch // world)
         # Not the accuracies: images with equal outputs tie, and a tie falls to either side.
         found["losses"].append(measured[[i for i, name in enumerate(stage.measures) if name.endswith("loss")]].cpu())
         found["gradients"].append(torch.cat([p.grad.flatten().cpu() for p in stage.parameters() if p.grad is not None]))
@@ -115,14 +115,24 @@ def _resumed(folder: RunFolder, rank: int, _world: int, _counter: Counter) -> tu
 
     Trainer.read = partly  # type: ignore[method-assign]
     run, attempt = _run(), Attempt(folder.path / "attempts" / "3")
-    resume(run, Job(folder, attempt, read_json(folder.step), torch.device("cpu"), Stop(folder), Record(attempt)))
+    resume(
+        run,
+        Job(
+            folder=folder,
+            attempt=attempt,
+            step=read_json(folder.step),
+            device=torch.device("cpu"),
+            stop=Stop(folder),
+            record=Record(attempt),
+        ),
+    )
     return run.done, run.state()
 
 
 def _run() -> Trainer:
     config = build(SupervisedConfig, step("supervised", batch=24, train_steps=9))
     torch.manual_seed(config.seed)
-    return Trainer(config, STAGES["supervised"](config, {}), datasets.load(config.dataset), torch.device("cpu"))
+    return Trainer(config, stage_class("supervised")(config, {}), datasets.load(config.dataset), torch.device("cpu"))
 
 
 def test_ranks_go_on_from_the_newest_checkpoint_that_all_can_read(tmp_path: Path) -> None:

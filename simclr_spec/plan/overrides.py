@@ -1,0 +1,93 @@
+"""One value that is changed on the command line: --set KEY=VALUE, STAGE.KEY=VALUE or KIND.KEY=VALUE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from simclr_spec.core.errors import Fault, SpecError, UsageError, did_you_mean
+from simclr_spec.core.fields import Schema
+from simclr_spec.language import schema
+from simclr_spec.language.document import toml_value, value_fault
+from simclr_spec.language.setting import Setting, coerce
+from simclr_spec.language.spec import Spec
+from simclr_spec.language.written import settable
+from simclr_spec.stages.kinds import KINDS
+
+_AXES = {"depth", "width", "sk", "encoders", "seeds", "label_fraction", "labels_per_class"}
+"""What the spec calls them."""
+
+_WHY_FIXED = {"revision": "it counts the changes of this package", "dataset.name": "a data set is chosen by dataset=NAME"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """One --set: `target` is a stage, a kind, or None for every stage that has the field."""
+
+    target: str | None
+    field: str
+    setting: Setting
+
+
+def concerns(text: str, spec: Spec) -> bool:
+    """Whether a --set names a field of this spec."""
+    target, name = _target(text.partition("=")[0].strip(), spec)
+    known = _fields(target, spec)
+    return name in known or (name == "dataset" and bool(known))
+
+
+def _target(key: str, spec: Spec) -> tuple[str | None, str]:
+    """A stage or kind, if the key begins with one, and the field."""
+    first, _, rest = key.partition(".")
+    return (first, rest) if rest and (first in spec.stages or first in KINDS) else (None, key)
+
+
+def _fields(target: str | None, spec: Spec) -> dict[str, Schema]:
+    kinds = {stage.kind for stage in spec.stages.values() if target in (None, stage.name, stage.kind)}
+    return {field: leaf for kind in sorted(kinds) for field, leaf in schema.fields(kind).items()}
+
+
+def read_override(text: str, spec: Spec) -> Override:
+    """KEY=VALUE, STAGE.KEY=VALUE or KIND.KEY=VALUE; VALUE is TOML, or a bare word."""
+    shown = f"--set {text}"
+    key, equals, written = text.partition("=")
+    key, written = key.strip(), written.strip()
+    if not equals or not written:
+        raise UsageError(f"--set wants KEY=VALUE, not {text!r}")
+    value = written_value(written)
+    target, name = _target(key, spec)
+    leaf = _known(name, target, spec, shown)
+    fault = value_fault(name, value, settable(leaf))
+    if fault:
+        raise SpecError([Fault(shown, 0, 0, fault)])
+    return Override(target=target, field=name, setting=Setting(coerce(value, leaf), "--set", text=shown))
+
+
+def written_value(text: str) -> Any:
+    """What the VALUE of a --set means: TOML, or a bare word."""
+    try:
+        return toml_value(text)
+    except ValueError:
+        return text
+
+
+def _known(name: str, target: str | None, spec: Spec, shown: str) -> Schema:
+    """The schema of a field that --set names, or a SpecError."""
+    known = _fields(target, spec)
+    if target and not known:
+        raise SpecError([Fault(shown, 0, 0, f"no stage here is a {target}")])
+    if name in schema.AXES | _AXES:
+        sentence = f"{name} is an axis of the spec and cannot be set; write it in a copy of the spec"
+        raise SpecError([Fault(shown, 0, 0, sentence)])
+    if name in schema.FIXED:
+        raise SpecError([Fault(shown, 0, 0, f"{name} cannot be set: {_WHY_FIXED[name]}")])
+    if name == "dataset":
+        return {"type": "string"}
+    if name not in known:
+        where = f" in {target}" if target else ""
+        fields = {"dataset", *known} - schema.AXES - schema.FIXED
+        _, dot, rest = name.partition(".")
+        targets = [f"{target}.{rest}" for target in (*spec.stages, *KINDS) if rest in _fields(target, spec)] if dot else []
+        hint = (did_you_mean(name, targets) if not target else "") or did_you_mean(name, fields)
+        raise SpecError([Fault(shown, 0, 0, f"unknown key {name!r}{where}{hint}")])
+    return known[name]

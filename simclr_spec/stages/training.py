@@ -1,0 +1,72 @@
+"""Kinds of stage that train a network, all by one loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simclr_spec.stages import network
+from simclr_spec.stages.common import TrainingConfig
+from simclr_spec.stages.kind import Kind, Work
+from simclr_spec.stages.network import Network
+
+LABELLED_METRICS = ("loss", "train_top1", "top1", "top5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerImage:
+    """FLOPs and outputs of convolutions (with and without gradients) for one training image, and what the network holds."""
+
+    forward: int
+    backward: int
+    outputs_trained: int = 0
+    outputs_passed: int = 0
+    trained: int
+    """parameters"""
+    stored: int
+    """numbers in the weights that stay"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingKind(Kind):
+    """A kind of training: its parameters are a TrainingConfig, its Steps take epochs, batches and a seed."""
+
+    executor: str = "simclr_spec.train.loop.fit:train"
+    stage: str
+    """`module:Class` of the network and its measures, a train.stages.stage.Stage"""
+    per_image: Callable[[Any, Mapping[str, Any]], PerImage]
+    """parameters, the parents' by role -> what one image takes"""
+
+    def work(self, config: TrainingConfig, parents: Mapping[str, Any]) -> Work:
+        """Of the training, and of the evaluation of its end."""
+        image, schedule, data = self.per_image(config, parents), config.schedule(config.examples), config.dataset
+        tests = (config.test_images or data.test_images or 0) if data.labelled else 0
+        encoder, seen = encoder_of(config), schedule.train_steps * schedule.batch
+        return Work(
+            flops=seen * (image.forward + image.backward) + tests * encoder.forward,
+            moved=seen * (image.outputs_trained + image.outputs_passed / 3) + tests * encoder.outputs / 3,
+            train_steps=schedule.train_steps,
+            parameters=image.trained,
+            state=16 * image.stored,
+            saved=schedule.micro_batch * image.outputs_trained,
+            weights=4 * image.stored,
+            precision=config.precision,
+            sk=config.encoder.sk,
+        )
+
+
+def encoder_of(config: Any, image_size: int | None = None) -> Network:
+    """At the size of its own images, unless another is given."""
+    return network.encoder(vars(config.encoder), image_size or config.dataset.image_size)
+
+
+def whole_network(*parts: Network) -> PerImage:
+    """Parts that are trained one on top of the other, the encoder first."""
+    return PerImage(
+        forward=sum(part.forward for part in parts),
+        backward=sum(part.backward for part in parts),
+        outputs_trained=sum(part.outputs for part in parts),
+        trained=sum(part.trainable for part in parts),
+        stored=sum(part.total for part in parts),
+    )

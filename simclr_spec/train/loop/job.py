@@ -1,0 +1,74 @@
+"""A Step in the hands of this process, and what whoever executes it must give back.
+
+A kind of stage names its executor, a function (Job) -> Outcome. It may write into the attempt's folder, and raises Interrupted
+once `job.stop` asks for it. With several processes all of them call it, and rank 0's outcome counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.store.layout import Attempt, RunFolder, Store
+from simclr_spec.train.loop.attempt import Record, Stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One attempt at a Step; `step` is its step.json."""
+
+    folder: RunFolder
+    attempt: Attempt
+    step: Mapping[str, Any]
+    device: torch.device
+    stop: Stop
+    record: Record
+
+    @property
+    def kind(self) -> str:
+        return str(self.step["kind"])
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.step["fingerprint"])
+
+    @property
+    def store(self) -> Store:
+        return Store(self.folder.path.parent.parent)
+
+    def config(self) -> Any:
+        """The Step's parameters."""
+        return KINDS[self.kind].build(self.step["params"])
+
+    def parents(self) -> dict[str, RunFolder]:
+        return {role: RunFolder(self.store.path / need["folder"]) for role, need in self.step["needs"].items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a Step has come to."""
+
+    metrics: Mapping[str, float]
+    weights: Mapping[str, Tensor]
+    """that later Steps start from"""
+    seconds: float
+    """of work, over all attempts"""
+    parameters: int = 0
+    """trained ones"""
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    """what else the result tells, such as train_steps"""
+
+
+Executor = Callable[[Job], Outcome]
+
+
+def imported(name: str) -> Any:
+    """What `module:name` names."""
+    module, _, inside = name.partition(":")
+    return getattr(import_module(module), inside)
