@@ -172,7 +172,7 @@ class Landmarks:
         self.done, self.seconds = trainer.done, trainer.seconds
         epochs, world = schedule.train_steps * schedule.batch / schedule.examples, distributed.world_size()
         record.log(
-            f"{schedule.train_steps:,} train steps, {epochs:.4g} epochs, batch {schedule.batch:,}, "
+            f"{schedule.train_steps:,} train steps, {number(epochs, 4)} epochs, batch {schedule.batch:,}, "
             f"{schedule.examples:,} images, on {trainer.history.device}" + (f", {world} processes" if world > 1 else "")
         )
 
@@ -185,7 +185,7 @@ class Landmarks:
         trainer.count()
         rate = (trainer.done - self.done) * trainer.schedule.batch / max(trainer.seconds - self.seconds, 1e-9)
         self.done, self.seconds = trainer.done, trainer.seconds
-        place = f"train step {trainer.done:,} of {trainer.schedule.train_steps:,}, epoch {trainer.epoch:.4g}"
+        place = f"train step {trainer.done:,} of {trainer.schedule.train_steps:,}, epoch {number(trainer.epoch, 4)}"
         self.record.log(f"{place}, {_sentence(measured)}, {rate:,.0f} images/s")
 
 

@@ -20,6 +20,7 @@ from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.attempt import Record, Stop
 from simclr_spec.train.loop.fit import _resume as resume
 from simclr_spec.train.loop.fit import stage_class
+from simclr_spec.train.loop.job import Job
 from simclr_spec.train.loop.trainer import Trainer, train_step
 from tests.steps import prepare, step
 from tests.train.ranks import Counter, in_processes
