@@ -1,4 +1,5 @@
-"""What a Step will read is looked at before its first train step, by content; what goes wrong while reading a file names it.
+"""What a Step will read is looked at before its first train step, by content; whatever goes wrong while reading a
+file names the file.
 
 Every fault of a folder and of a list: tests/store/test_first_look.py; of declared files: tests/test_faults.py.
 """
