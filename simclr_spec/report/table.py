@@ -17,7 +17,7 @@ from simclr_spec.report import cells, notes
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
 from simclr_spec.store import results
-from simclr_spec.store.history import Recorded, last_plan, located
+from simclr_spec.store.history import RecordedPlan, last_plan, located
 from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.store.staleness import Images
 
@@ -121,7 +121,7 @@ def _folder(store: Store, step: Step) -> RunFolder:
     return store.folder(step.kind, step.label, step.fingerprint)
 
 
-def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: Recorded | None) -> tuple[str, ...]:
+def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: RecordedPlan | None) -> tuple[str, ...]:
     if not paper:
         setting = "a rehearsal, NOT the paper's setting"
     else:

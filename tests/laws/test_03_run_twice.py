@@ -14,20 +14,20 @@ from tests.finished import FEW, fail, finish, finish_all
 
 def test_what_is_done_does_not_run_again(store: Store) -> None:
     forecast = make_forecast([FEW], store=str(store.path))
-    assert len(forecast.running) == len(forecast.plan.steps)
+    assert len(forecast.to_run) == len(forecast.plan.steps)
     finish_all(store, forecast.plan, 50.0)
-    assert make_forecast([FEW], store=str(store.path)).running == []
+    assert make_forecast([FEW], store=str(store.path)).to_run == []
 
 
 def test_a_finished_step_brings_no_parent_to_run(store: Store) -> None:
     selector = parse(["stage=linear"])
-    steps = make_forecast([FEW], selector, store=str(store.path)).steps
+    steps = make_forecast([FEW], selector, store=str(store.path)).selected
     for step in steps[1:]:
         finish(store, step, {"top1": 50.0})
     forecast = make_forecast([FEW], selector, store=str(store.path))
-    assert {step.fingerprint for step in forecast.running} == {steps[0].fingerprint, *steps[0].needs.values()}
+    assert {step.fingerprint for step in forecast.to_run} == {steps[0].fingerprint, *steps[0].needs.values()}
     finish(store, steps[0], {"top1": 50.0})
-    assert make_forecast([FEW], selector, store=str(store.path)).running == []
+    assert make_forecast([FEW], selector, store=str(store.path)).to_run == []
 
 
 def test_what_is_stale_is_shown_and_neither_runs_nor_lets_anything_start_from_it(store: Store) -> None:
