@@ -102,11 +102,11 @@ def _brief(name: str, error: SimclrSpecError) -> str:
 
 def _files(name: str, form: str | None) -> dict[str, str]:
     """NAME.md and NAME.csv, or the one file of `form`: file -> format."""
-    return {Path(name).stem + SUFFIXES[one]: one for one in ([form] if form else FORMS)}
+    return {Path(name).stem + SUFFIXES[each]: each for each in ([form] if form else FORMS)}
 
 
 def _write(name: str, table: Table, form: str | None, folder: str) -> list[str]:
-    files = {str(Path(folder) / file): one for file, one in _files(name, form).items()}
-    for file, one in files.items():
-        write_output(file, render(one, table))
-    return list(files)
+    forms = {str(Path(folder) / file): file_form for file, file_form in _files(name, form).items()}
+    for file, file_form in forms.items():
+        write_output(file, render(file_form, table))
+    return list(forms)

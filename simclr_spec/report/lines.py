@@ -39,8 +39,8 @@ def table_lines(table: Table, width: int | None, *, right: bool) -> Iterator[lis
 
 def _nothing_yet(table: Table) -> str:
     counts = Counter(table.states.values())
-    told = ", ".join(f"{count:,} {state}" for state, count in counts.items())
-    return f"No result yet: {told} of {counted(len(table.states), 'Step')}."
+    states = ", ".join(f"{count:,} {state}" for state, count in counts.items())
+    return f"No result yet: {states} of {counted(len(table.states), 'Step')}."
 
 
 def _shortened(table: Table) -> list[Note]:

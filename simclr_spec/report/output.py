@@ -30,8 +30,8 @@ def write(table: Table, form: str, output: str | None) -> None:
     if output is not None:
         write_output(output, render(form, table))
         filled = sum(cell.complete for cell in table.cells)
-        told = f"{output}: {filled} of {len(table.cells)} cells, {table.finished} of {len(table.states)} runs"
-        print(told, file=sys.stdout if os.path.isfile(output) else sys.stderr)  # elsewhere the table may stand there itself
+        written = f"{output}: {filled} of {len(table.cells)} cells, {table.finished} of {len(table.states)} runs"
+        print(written, file=sys.stdout if os.path.isfile(output) else sys.stderr)  # elsewhere the table may stand there itself
     elif form == "table" and sys.stdout.isatty():
         terminal.print_table(table, sys.stdout)
     elif form == "table":

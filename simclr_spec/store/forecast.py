@@ -68,8 +68,8 @@ class Forecast:
     @property
     def stale(self) -> list[Step]:
         """Selected, or needed by what will run."""
-        shown = {step.fingerprint for step in self.selected}.union(*(step.needs.values() for step in self.to_run))
-        return [s for s in self.plan.steps if s.fingerprint in shown and self.decisions[s.fingerprint].state == "stale"]
+        concerned = {step.fingerprint for step in self.selected}.union(*(step.needs.values() for step in self.to_run))
+        return [s for s in self.plan.steps if s.fingerprint in concerned and self.decisions[s.fingerprint].state == "stale"]
 
     def looked_at_again(self) -> Forecast:
         """The same once it was run: what other processes made of it meanwhile may be of other images."""

@@ -58,12 +58,12 @@ def as_json(forecast: Forecast) -> str:
 
 def as_dot(forecast: Forecast) -> str:
     """For `dot -Tsvg`: one node per selected Step, an edge from each parent."""
-    shown = {step.fingerprint for step in forecast.selected}
+    selected = {step.fingerprint for step in forecast.selected}
     lines = ["digraph plan {", "  rankdir=LR; node [shape=box, style=rounded];"]
     for step in forecast.selected:
         style = ', style="rounded,filled", fillcolor=grey90' if forecast.decisions[step.fingerprint].state == "done" else ""
         lines.append(f'  "{step.id}" [label="{step.stage}\\n{step.label}"{style}];')
-        parents = [forecast.plan.by_fingerprint[parent] for parent in step.needs.values() if parent in shown]
+        parents = [forecast.plan.by_fingerprint[parent] for parent in step.needs.values() if parent in selected]
         lines += [f'  "{parent.id}" -> "{step.id}";' for parent in parents]
     return "\n".join([*lines, "}"])
 
@@ -85,7 +85,7 @@ def expected_digest(text: str) -> str:
 
 def write(forecast: Forecast, file: str) -> None:
     """The plan as JSON; `run --expect` compares its digest."""
-    if Path(file).resolve() in {Path(one).resolve() for one in _made_from(forecast) if is_path(one)}:
+    if Path(file).resolve() in {Path(source).resolve() for source in _made_from(forecast) if is_path(source)}:
         raise UsageError(f"{file} is one of the files that this plan is made from: name another for the plan")
     write_output(file, as_json(forecast) + "\n")
 

@@ -45,18 +45,18 @@ def as_table(forecast: Forecast) -> str:
     lines += _bill(forecast)
     lines += _reasons(forecast)
     lines += stale_warning(forecast)
-    return "\n".join([*lines, *(f"✗ {told}" for told in [crowded(forecast)] if told)])
+    return "\n".join([*lines, *(f"✗ {warning}" for warning in [crowded(forecast)] if warning)])
 
 
 def as_list(forecast: Forecast) -> str:
     """Every selected Step, and those that it needs: state, hours, the coordinates that tell it from the others."""
-    shown = {step.fingerprint for step in (*forecast.selected, *forecast.needed)}
-    steps = [step for step in forecast.plan.steps if step.fingerprint in shown]
+    listed = {step.fingerprint for step in (*forecast.selected, *forecast.needed)}
+    steps = [step for step in forecast.plan.steps if step.fingerprint in listed]
     keys = _telling(forecast.plan)
     rows = [["state", f"{forecast.machine.unit}-hours"]]
     rows += [[forecast.decisions[step.fingerprint].state, amount(forecast.hours([step]))] for step in steps]
-    told = (show({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps)
-    return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *told], strict=True))
+    coordinates = (show({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps)
+    return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *coordinates], strict=True))
 
 
 def _telling(plan: Plan) -> dict[str, list[str]]:
@@ -150,8 +150,8 @@ def _bill(forecast: Forecast) -> Iterator[str]:
     else:
         yield "Nothing will run." if forecast.stale else "Everything is done: nothing will run."
     assumed, deviating = assumptions(forecast.plan.steps), deviations(forecast.plan.steps)
-    told = f"{counted(len(assumed), 'assumption')}, {counted(len(deviating), 'deviation')}"
-    yield f"{told} (simclr-spec explain {forecast.plan.arguments})"
+    counts = f"{counted(len(assumed), 'assumption')}, {counted(len(deviating), 'deviation')}"
+    yield f"{counts} (simclr-spec explain {forecast.plan.arguments})"
 
 
 def _assumed_rates(forecast: Forecast) -> Iterator[str]:
@@ -173,8 +173,8 @@ def _sharing(forecast: Forecast) -> Iterator[str]:
     together = sum(forecast.seconds[one] for one in forecast.plan.ancestors(step.fingerprint for step in forecast.selected))
     saved = amount((alone - together) / 3600)
     if alone > 1.05 * together and saved != "0.00":
-        told = f"run one by one, the cells cost {alone / together:.1f} times as much"
-        yield f"sharing saves {saved} {forecast.machine.unit}-hours: {told}"
+        times = f"run one by one, the cells cost {alone / together:.1f} times as much"
+        yield f"sharing saves {saved} {forecast.machine.unit}-hours: {times}"
 
 
 def seconds_one_by_one(forecast: Forecast) -> float:
@@ -185,12 +185,12 @@ def seconds_one_by_one(forecast: Forecast) -> float:
 
 def _reasons(forecast: Forecast) -> Iterator[str]:
     """Why Steps run that are more than new: failed, interrupted, changed; the others are counted."""
-    told = [
+    to_run = [
         (step, forecast.decisions[step.fingerprint])
         for step in forecast.plan.steps
         if forecast.decisions[step.fingerprint].runs
     ]
-    special = [(step, decision) for step, decision in told if decision.state != "new" or decision.changes]
+    special = [(step, decision) for step, decision in to_run if decision.state != "new" or decision.changes]
     for step, decision in special[:_REASONS]:
         yield f"  {step.id}: {decision.why}"
     if len(special) > _REASONS:

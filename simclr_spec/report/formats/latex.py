@@ -66,5 +66,5 @@ def render(table: Table) -> str:
 
 
 def _stack(parts: list[str], side: str) -> str:
-    told = r"\\".join(map(_tex, parts))
-    return told if len(parts) < 2 else rf"\shortstack[{side}]{{{told}}}"
+    stacked = r"\\".join(map(_tex, parts))
+    return stacked if len(parts) < 2 else rf"\shortstack[{side}]{{{stacked}}}"
