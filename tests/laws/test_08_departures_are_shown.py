@@ -5,6 +5,8 @@ At length, in every format and scale: tests/report/test_shown.py.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from simclr_spec.plan import compile
@@ -30,3 +32,11 @@ def test_off_the_papers_scale_no_number_of_the_paper_stands(options: dict[str, o
     assert not table.at_paper_scale
     assert {cell.paper for cell in table.cells} == {None}
     assert {cell.paper for cell in make("table1", store, "paper").cells} > {57.9}
+
+
+def test_a_scale_of_the_same_size_is_not_the_papers_either(store: Store, tmp_path: Path) -> None:
+    scale = tmp_path / "same.toml"
+    scale.write_text('title = "Same"\n[common]\nprecision = "bf16"\n', encoding="utf-8")
+    table = make("table1", store, str(scale))
+    assert not table.at_paper_scale
+    assert {cell.paper for cell in table.cells} == {None}

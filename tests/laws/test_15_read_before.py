@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from simclr_spec.core.errors import DataError, SimclrSpecError
 from simclr_spec.core.files import read_json
@@ -24,7 +25,8 @@ def test_an_image_that_cannot_be_decoded_keeps_the_run_from_starting(tmp_path: P
     steps = folders.planned(folders.pets(tmp_path / "pets").parent).steps
     assert look_ahead(steps, [str(tmp_path)], store) == []
     image = tmp_path / "pets" / "train" / "bat" / "2.png"
-    image.write_bytes(image.read_bytes()[:40])
+    Image.effect_noise((64, 64), 50).save(image)
+    image.write_bytes(image.read_bytes()[:2000])  # its header is whole
     with pytest.raises(DataError, match=r"pets/train/bat/2\.png"):
         look_ahead(steps, [str(tmp_path)], store)
     done = run("run", str(tmp_path / "mine.toml"), "--data-root", str(tmp_path))
