@@ -62,9 +62,9 @@ def schema(kind: str) -> None:
 @store_option
 @click.option("--format", "form", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
 @click.option("--steps", is_flag=True, help="List every Step with its coordinates, instead of the table.")
-@click.option("--runner", metavar="NAME", shell_complete=completes("runner"), help="Tell costs on this runner's machine.")
+@click.option("--runner", metavar="NAME", shell_complete=completes("runner"), help="Estimate costs for this runner's machine.")
 @click.option(
-    "--machine", metavar="NAME", shell_complete=completes("machine"), help="On this machine: h200, h100, a100, cpu or a file."
+    "--machine", metavar="NAME", shell_complete=completes("machine"), help="For this machine: h200, h100, a100, cpu or a file."
 )
 @budget_option
 @click.option("-o", "--output", metavar="FILE", help="Write the plan as JSON, with its digest for `run --expect`.")
@@ -98,7 +98,7 @@ def plan(
         if form == "dot":
             raise UsageError("-o writes JSON; to keep the graph write `--format dot > FILE`")
         plan_file.write(forecast, output)
-        written = f"{output}: {counted(len(forecast.steps), 'Step')}, digest {forecast.digest}"
+        written = f"{output}: {counted(len(forecast.selected), 'Step')}, digest {forecast.digest}"
         click.echo(written, err=not os.path.isfile(output))
     elif form == "table":
         click.echo(fitted(plan_table.as_list(forecast) if steps else plan_table.as_table(forecast)))

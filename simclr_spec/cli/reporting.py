@@ -13,6 +13,9 @@ from simclr_spec.cli.options import (
     split_words,
     words_argument_of,
 )
+from simclr_spec.report.formats.registry import SUFFIXES
+
+_WRITTEN = "{} or {}".format(" ".join([*SUFFIXES.values()][:-1]), [*SUFFIXES.values()][-1])
 
 
 @click.command()
@@ -20,10 +23,8 @@ from simclr_spec.cli.options import (
 @scale_options
 @data_root_for_compiling
 @existing_store_option
-@click.option(
-    "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "latex", "html"]), help="Instead of FILE's."
-)
-@click.option("-o", "--output", metavar="PATH", help="Write .txt .md .csv .json .tex or .html; of several reports, a folder.")
+@click.option("--format", "form", type=click.Choice([*SUFFIXES]), help="Instead of FILE's.")
+@click.option("-o", "--output", metavar="PATH", help=f"Write {_WRITTEN}; of several reports, a folder.")
 @click.option("--strict", is_flag=True, help="Exit code 1 when a cell is missing, or off the paper's value.")
 def report(
     words: Sequence[str],

@@ -31,7 +31,7 @@ def crowded(forecast: Forecast) -> str:
     """Which Steps do not fit, and what would; empty where all do."""
     room, place = _room(forecast.machine)
     stages: dict[str, list[Step]] = {}
-    for step in forecast.running:
+    for step in forecast.to_run:
         if forecast.costs[step.fingerprint].memory > room:
             stages.setdefault(step.stage, []).append(step)
     if not stages:

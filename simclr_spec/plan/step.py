@@ -111,7 +111,7 @@ class Plan:
         if len(self.machines) > 1:
             raise UsageError(
                 f"the scales of {' and '.join(self.specs)} name different machines ({', '.join(self.machines)}): "
-                "say on which costs are told, with --machine on plan, or a runner that names a `machine` on run"
+                "say for which one costs are estimated, with --machine on plan, or a runner that names a `machine` on run"
             )
         return self.machines[0]
 

@@ -33,7 +33,7 @@ class Value:
     number: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One cell: the Steps it selects (one per chain of seeds), or a number adopted from elsewhere."""
 
@@ -105,9 +105,10 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
                 continue
             at = names.index(column.title)
             found = index.steps(in_row & in_column[j])
-            cell = Cell(row, column, column.metric or report.metric, tuple(found), tolerance=report.tolerance)
-            told = row_is_lost or j in lost
-            if row.where is not None and not told and (sentence := _fault(cell, list(found.values()), index)):
+            metric = column.metric or report.metric
+            cell = Cell(row=row, column=column, metric=metric, steps=tuple(found), tolerance=report.tolerance)
+            told_already = row_is_lost or j in lost
+            if row.where is not None and not told_already and (sentence := _fault(cell, list(found.values()), index)):
                 faults.append(source.fault(("rows", i, "columns", at) if row.columns else ("rows", i, "where"), sentence))
             if sentence := _metric_fault(cell):
                 faults.append(source.fault((*(("columns", j) if column.metric else ()), "metric"), sentence))
@@ -130,8 +131,8 @@ def _unheard_of(where: Mapping[str, Any], at: Path, source: Document, index: _In
     for key in found:
         known = {have for name, have in index.having if name == key}
         hint = did_you_mean(typed(where[key]), map(typed, known))
-        told = f"no Step has {coordinates.show({key: where[key]})}"
-        faults.append(source.fault((*at, "where", key), told + (hint or _choices(key, known))))
+        sentence = f"no Step has {coordinates.show({key: where[key]})}"
+        faults.append(source.fault((*at, "where", key), sentence + (hint or _choices(key, known))))
     return bool(found)
 
 
@@ -184,8 +185,8 @@ def _fault(cell: Cell, found: Sequence[coordinates.Coordinates], index: _Index) 
     plain = [{key: value for key, value in where.items() if not _is_seed(key)} for where in found]
     differing = sorted({key for one in plain for key in (one.keys() | plain[0].keys()) if one.get(key) != plain[0].get(key)})
     if differing:
-        told = ", ".join(f"{key} ({', '.join(_values(plain, key))})" for key in differing)
-        return f"{place}: {len(cell.steps)} Steps have {wanted}; they differ in {told}: name it in the row or the column"
+        differences = ", ".join(f"{key} ({', '.join(_values(plain, key))})" for key in differing)
+        return f"{place}: {len(cell.steps)} Steps have {wanted}; they differ in {differences}: name it in the row or the column"
     if len({_seeds(where) for where in found}) < len(found):
         ids = ", ".join(step.id for step in cell.steps[:3])
         return f"{place}: {len(cell.steps)} Steps have {wanted} and the same seeds ({ids}); a cell takes one per seed"

@@ -10,7 +10,8 @@ from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import write_output
 from simclr_spec.language import declared
 from simclr_spec.language.coordinates import Selector
-from simclr_spec.report import render
+from simclr_spec.report.formats.registry import SUFFIXES, render
+from simclr_spec.report.output import format_of, write
 from simclr_spec.report.table import Table, make
 from simclr_spec.store.layout import Store
 
@@ -30,9 +31,9 @@ def one(
     """Print the report, or write it into the file; whether it is off. Raises UsageError, and any fault of the report."""
     if output is not None and Path(output).resolve() == Path(name).resolve():
         raise UsageError(f"{output} is the report itself: name another file for the table")
-    form = render.format_of(form, output)
+    form = format_of(form, output)
     table = make(name, store, scale, sets, selector)
-    render.write(table, form, output)
+    write(table, form, output)
     return table.is_off
 
 
@@ -63,7 +64,7 @@ def several(
     if not (names and folder):
         for number, table in enumerate(tables.values()):
             print(end="\n" * bool(number))
-            render.write(table, form if names and form else "table", None)
+            write(table, form if names and form else "table", None)
     if written:
         print("\n" * (not names) + f"written: {', '.join(written)}")
     if not found:
@@ -73,7 +74,7 @@ def several(
 
 def _check(folder: str, files: Sequence[Path], names: Sequence[str]) -> None:
     """Raises UsageError where a file would hold two tables, or take the place of a report."""
-    if Path(folder).suffix in render.EXTENSIONS:
+    if Path(folder).suffix in SUFFIXES.values():
         raise UsageError(f"-o {folder}: a file holds one report, so name one of them; or name a folder for all")
     if len(set(files)) < len(files):
         raise UsageError(f"-o {folder}: two of these reports have one name, and so would their tables: write them one by one")
@@ -101,12 +102,11 @@ def _brief(name: str, error: SimclrSpecError) -> str:
 
 def _files(name: str, form: str | None) -> dict[str, str]:
     """NAME.md and NAME.csv, or the one file of `form`: file -> format."""
-    extensions = {form: extension for extension, form in render.EXTENSIONS.items()}
-    return {Path(name).stem + extensions[one]: one for one in ([form] if form else FORMS)}
+    return {Path(name).stem + SUFFIXES[each]: each for each in ([form] if form else FORMS)}
 
 
 def _write(name: str, table: Table, form: str | None, folder: str) -> list[str]:
-    files = {str(Path(folder) / file): one for file, one in _files(name, form).items()}
-    for file, one in files.items():
-        write_output(file, render.FORMATS[one](table))
-    return list(files)
+    forms = {str(Path(folder) / file): file_form for file, file_form in _files(name, form).items()}
+    for file, file_form in forms.items():
+        write_output(file, render(file_form, table))
+    return list(forms)

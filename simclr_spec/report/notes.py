@@ -121,8 +121,8 @@ def _time(done: pd.DataFrame) -> list[str]:
     """Core-hours (threads × processes) of the runs on CPUs, GPU-hours (processes) of the others."""
     cuda = done["accelerator"] == "cuda"
     hours = done["seconds"] / 3600 * done["world_size"]
-    told = [("GPU-hours", hours[cuda].sum()), ("core-hours", (hours * done["threads"])[~cuda].sum())]
-    return [f"{number(value, 2)} {unit}" for unit, value in told if value > 0]
+    spent = [("GPU-hours", hours[cuda].sum()), ("core-hours", (hours * done["threads"])[~cuda].sum())]
+    return [f"{number(value, 2)} {unit}" for unit, value in spent if value > 0]
 
 
 def _versions(done: pd.DataFrame, column: str, prefix: str) -> list[str]:

@@ -17,12 +17,12 @@ from simclr_spec.report import cells, notes
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
 from simclr_spec.store import results
-from simclr_spec.store.history import Recorded, last_plan, located
+from simclr_spec.store.history import RecordedPlan, last_plan, located
 from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.store.staleness import Images
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows of cells under a heading, with the notes below."""
 
@@ -83,8 +83,17 @@ def make(
     subtitle, option = _subtitle(plan, paper, bool(changed), recorded), store.option
     last = notes.made_from(steps, found), notes.next_commands(steps, states, plan.arguments, store)
     below = (_missing(rows), notes.deviations(steps), notes.assumptions(steps), *last)
-    told = tuple(note for note in below if note)
-    return Table(report, plan, paper, subtitle, rows, told, option, states, len(found))
+    return Table(
+        report=report,
+        plan=plan,
+        at_paper_scale=paper,
+        subtitle=subtitle,
+        rows=rows,
+        notes=tuple(note for note in below if note),
+        store_option=option,
+        states=states,
+        finished=len(found),
+    )
 
 
 def begun(cell: Cell) -> bool:
@@ -103,17 +112,17 @@ def _narrowed(
 ) -> tuple[report_language.Report, list[list[Cell | None]]]:
     """Cells of selected Steps alone, and the rows that still have one."""
     states = _states(plan.steps, store, plan)
-    asked = {step.fingerprint for step in plan.select(selector, states)}
-    narrow = [[cell and _of(cell, asked) for cell in row] for row in rows]
+    fingerprints = {step.fingerprint for step in plan.select(selector, states)}
+    narrow = [[cell and _of(cell, fingerprints) for cell in row] for row in rows]
     kept = [i for i, row in enumerate(narrow) if any(row)]
     if not kept:
         raise UsageError(f"no cell of this report shows a Step with {show(selector.table)}")
     return replace(report, rows=tuple(report.rows[i] for i in kept)), [narrow[i] for i in kept]
 
 
-def _of(cell: Cell, asked: set[str]) -> Cell | None:
-    """The cell with the asked Steps only; None where there is none."""
-    steps = tuple(step for step in cell.steps if step.fingerprint in asked)
+def _of(cell: Cell, fingerprints: set[str]) -> Cell | None:
+    """The cell with these Steps only; None where there is none."""
+    steps = tuple(step for step in cell.steps if step.fingerprint in fingerprints)
     return replace(cell, steps=steps) if steps else None
 
 
@@ -121,7 +130,7 @@ def _folder(store: Store, step: Step) -> RunFolder:
     return store.folder(step.kind, step.label, step.fingerprint)
 
 
-def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: Recorded | None) -> tuple[str, ...]:
+def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: RecordedPlan | None) -> tuple[str, ...]:
     if not paper:
         setting = "a rehearsal, NOT the paper's setting"
     else:

@@ -7,11 +7,11 @@ from typing import IO
 from rich.console import Console
 from rich.text import Text
 
+from simclr_spec.report.lines import table_lines
 from simclr_spec.report.table import Table
-from simclr_spec.report.text import shown
 
 
-def show(table: Table, file: IO[str]) -> None:
+def print_table(table: Table, file: IO[str]) -> None:
     console = Console(file=file, highlight=False)
-    for line in shown(table, console.width, right=True):
+    for line in table_lines(table, console.width, right=True):
         console.print(Text.assemble(*line), soft_wrap=True)

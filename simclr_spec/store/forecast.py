@@ -26,13 +26,14 @@ _SAMPLES = 50
 """Finished Steps per kind whose results are read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """A plan with all that is known of it before anything starts; `steps` are the selected ones."""
+    """A plan with all that is known of it before anything starts."""
 
     plan: Plan
     selector: Selector | None
-    steps: tuple[Step, ...]
+    selected: tuple[Step, ...]
+    """the Steps that were asked for"""
     decisions: Mapping[str, Decision]
     """by fingerprint, like costs and seconds"""
     costs: Mapping[str, Cost]
@@ -40,7 +41,7 @@ class Forecast:
     """on one machine, corrected by finished Steps"""
     machine: Machine
     images: Images
-    measured: Set[tuple[str, str]] = frozenset()
+    corrected: Set[tuple[str, str]] = frozenset()
     """kinds and precisions whose seconds finished Steps corrected"""
 
     def hours(self, steps: Iterable[Step]) -> float:
@@ -50,32 +51,32 @@ class Forecast:
     @property
     def digest(self) -> str:
         """What `plan -o` writes and `run --expect` compares: the selected Steps and all that they need, done or not."""
-        return digest(sorted(self.plan.ancestors(step.fingerprint for step in self.steps)))
+        return digest(sorted(self.plan.ancestors(step.fingerprint for step in self.selected)))
 
     @property
-    def running(self) -> list[Step]:
+    def to_run(self) -> list[Step]:
         """The Steps that will run, what the selected ones need included."""
         return [step for step in self.plan.steps if self.decisions[step.fingerprint].runs]
 
     @property
     def needed(self) -> list[Step]:
         """Those of them that are not selected."""
-        selected = {step.fingerprint for step in self.steps}
-        return [step for step in self.running if step.fingerprint not in selected]
+        selected = {step.fingerprint for step in self.selected}
+        return [step for step in self.to_run if step.fingerprint not in selected]
 
     @property
     def stale(self) -> list[Step]:
         """Selected, or needed by what will run."""
-        shown = {step.fingerprint for step in self.steps}.union(*(step.needs.values() for step in self.running))
-        return [s for s in self.plan.steps if s.fingerprint in shown and self.decisions[s.fingerprint].state == "stale"]
+        concerned = {step.fingerprint for step in self.selected}.union(*(step.needs.values() for step in self.to_run))
+        return [s for s in self.plan.steps if s.fingerprint in concerned and self.decisions[s.fingerprint].state == "stale"]
 
-    def after(self) -> Forecast:
+    def looked_at_again(self) -> Forecast:
         """The same once it was run: what other processes made of it meanwhile may be of other images."""
-        return replace(self, decisions=decisions_of(self.plan, self.images.store, self.steps, self.images.mark_steps))
+        return replace(self, decisions=decisions_of(self.plan, self.images.store, self.selected, self.images.mark_steps))
 
     def refuse_stale(self) -> None:
         """Raises DataError where a Step would start from a stale one."""
-        for step in self.running:
+        for step in self.to_run:
             for parent in map(self.plan.by_fingerprint.__getitem__, step.needs.values()):
                 if self.decisions[parent.fingerprint].state == "stale":
                     raise DataError(
@@ -102,28 +103,38 @@ def make_forecast(
 
     Of the Steps that `selector` selects only those are taken that `within` selects, too.
     """
-    shelf = Store(Path(store))
-    with history.located(shelf, names):
+    run_folders = Store(Path(store))
+    with history.located(run_folders, names):
         plan = compile(names, scale=scale, sets=sets)
-    images = images or Images(shelf, plan.specs)
-    decisions = decisions_of(plan, shelf, mark_stale=images.mark_steps)
+    images = images or Images(run_folders, plan.specs)
+    decisions = decisions_of(plan, run_folders, mark_stale=images.mark_steps)
     states = {key: decision.state for key, decision in decisions.items()}
-    steps = plan.select(selector, states)
+    selected = plan.select(selector, states)
     if within is not None:
-        asked = set(plan.select(within, states))
-        steps = tuple(step for step in steps if step in asked)
+        candidates = set(plan.select(within, states))
+        selected = tuple(step for step in selected if step in candidates)
     if selector is not None:
-        decisions = decisions_of(plan, shelf, steps, images.mark_steps)
+        decisions = decisions_of(plan, run_folders, selected, images.mark_steps)
     device = read_machine(machine or plan.machine)
-    priced = costs(plan, device)
-    ratios = _ratios(plan, shelf, decisions, priced, device)
-    measured = frozenset(like for like, found in ratios.items() if found)
-    forecast = Forecast(plan, selector, steps, decisions, priced, calibrated(plan, priced, ratios), device, images, measured)
-    hours = forecast.hours(forecast.running)
+    estimated = costs(plan, device)
+    ratios = _ratios(plan, run_folders, decisions, estimated, device)
+    forecast = Forecast(
+        plan=plan,
+        selector=selector,
+        selected=selected,
+        decisions=decisions,
+        costs=estimated,
+        seconds=calibrated(plan, estimated, ratios),
+        machine=device,
+        images=images,
+        corrected=frozenset(like for like, measured in ratios.items() if measured),
+    )
+    hours = forecast.hours(forecast.to_run)
     if max_hours is not None and hours > max_hours:
-        told = amount(hours) if hours >= 1 else number(hours, 4)
+        cost_in_hours = amount(hours) if hours >= 1 else number(hours, 4)
         raise UsageError(
-            f"this plan costs {told} {device.unit}-hours, more than the {number(max_hours)} of --max-gpu-hours; nothing started"
+            f"this plan costs {cost_in_hours} {device.unit}-hours, "
+            f"more than the {number(max_hours)} of --max-gpu-hours; nothing started"
         )
     return forecast
 
@@ -136,7 +147,7 @@ def look_at_data(forecast: Forecast, *, keep: bool) -> list[str]:
     from simclr_spec.store import first_look
 
     try:
-        return first_look.look_ahead(forecast.running, forecast.images.roots, forecast.images.store, keep=keep)
+        return first_look.look_ahead(forecast.to_run, forecast.images.roots, forecast.images.store, keep=keep)
     except MissingDataError as error:
         if not forecast.plan.may_rehearse:
             raise

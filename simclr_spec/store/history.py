@@ -26,8 +26,8 @@ from simclr_spec.plan.overrides import written_value
 from simclr_spec.store.layout import Store
 
 
-@dataclass(frozen=True)
-class Recorded:
+@dataclass(frozen=True, kw_only=True)
+class RecordedPlan:
     """What was compiled: the arguments of `run`, and when; and where its images lay."""
 
     specs: tuple[str, ...]
@@ -77,7 +77,15 @@ def record_plan(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     names, changes = tuple(map(absolute, specs)), tuple(map(_absolute_set, sets))
     places = tuple(dict.fromkeys(map(data_roots.absolute, roots)))
-    plan = Recorded(names, scale and absolute(scale), changes, selector, now, places, counts or {})
+    plan = RecordedPlan(
+        specs=names,
+        scale=scale and absolute(scale),
+        sets=changes,
+        selector=selector,
+        time=now,
+        data_roots=places,
+        counts=counts or {},
+    )
     with record(store).open("a+b") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
         torn = file.read() not in (b"", b"\n")  # by a crash: it stays a line of its own
@@ -86,7 +94,7 @@ def record_plan(
         write_json(_file(store, spec), asdict(plan))
 
 
-def last_plan(store: Store, spec: str) -> Recorded | None:
+def last_plan(store: Store, spec: str) -> RecordedPlan | None:
     """The plan of this spec that was run last in this store."""
     value = read_json(_file(store, spec), "specs", "scale", "sets", "time")
     return value and _recorded(value)
@@ -97,11 +105,11 @@ def last_roots(store: Store, specs: Sequence[str] = ()) -> list[str]:
     return _roots(_last_plans(store, specs))
 
 
-def _roots(plans: Iterable[Recorded]) -> list[str]:
+def _roots(plans: Iterable[RecordedPlan]) -> list[str]:
     return list(dict.fromkeys(root for plan in plans for root in plan.data_roots))
 
 
-def _last_plans(store: Store, specs: Sequence[str]) -> list[Recorded]:
+def _last_plans(store: Store, specs: Sequence[str]) -> list[RecordedPlan]:
     """The newest first."""
     files = [_file(store, spec) for spec in specs] if specs else sorted((store.path / ".plans").glob("*.json"))
     plans = [_recorded(value) for file in files if (value := read_json(file, "specs", "scale", "sets", "time"))]
@@ -122,7 +130,7 @@ def where(store: Store, specs: Sequence[str] = (), given: Sequence[str] = ()) ->
     return _where(_last_plans(store, specs), given)
 
 
-def _where(plans: Iterable[Recorded], given: Sequence[str] = ()) -> list[str]:
+def _where(plans: Iterable[RecordedPlan], given: Sequence[str] = ()) -> list[str]:
     return data_roots.configured(given) or [*_roots(plans), *data_roots.data_roots()]
 
 
@@ -140,7 +148,7 @@ def located(store: Store, specs: Sequence[str]) -> Iterator[None]:
         COUNTED.reset(token)
 
 
-def all_plans(store: Store) -> list[Recorded]:
+def all_plans(store: Store) -> list[RecordedPlan]:
     """Every recorded plan, the newest first. Raises SimclrSpecError at a line that a crash tore: gc must not guess."""
     file = record(store)
     try:
@@ -156,8 +164,9 @@ def all_plans(store: Store) -> list[Recorded]:
     return plans[::-1]
 
 
-def _recorded(value: dict[str, Any]) -> Recorded:
+def _recorded(value: dict[str, Any]) -> RecordedPlan:
     specs, scale, sets, time = tuple(value["specs"]), value["scale"], tuple(value["sets"]), value["time"]
     selector = value.get("selector")
     roots, counts = tuple(value.get("data_roots", ())), value.get("counts", {})
-    return Recorded(specs, scale, sets, selector and Selector(**selector), time, roots, counts)
+    selected = selector and Selector(**selector)
+    return RecordedPlan(specs=specs, scale=scale, sets=sets, selector=selected, time=time, data_roots=roots, counts=counts)

@@ -37,7 +37,7 @@ def pin_images(
     cache = store.hashes_of(folder, labelled=labelled) if store.path.is_dir() else None
     digest = LOADERS[loader].today(folder, cache, labelled=labelled, rehash=rehash, tell=tell)
     if not declared.is_path(name):
-        return f"{folder}: the images of {name} are told by --set dataset.digest={digest}"
+        return f"{folder}: name the images of {name} with --set dataset.digest={digest}"
     if "dataset.digest" in facts and facts["dataset.digest"].value == digest:
         return f"{name} says so already: digest {digest}"
     path = Path(name).resolve()

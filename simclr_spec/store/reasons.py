@@ -19,8 +19,8 @@ from simclr_spec.plan.resolve import COORDINATE_FIELDS
 from simclr_spec.store.layout import RESULT, Store
 
 
-@dataclass(frozen=True)
-class Change:
+@dataclass(frozen=True, kw_only=True)
+class ChangedValue:
     """A value, or a parent, that differs from that of the Step with the same axes in the store."""
 
     name: str
@@ -29,62 +29,64 @@ class Change:
     origin: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """What is known of a Step before anything starts; `why` is one line, empty for a Step that will not run."""
 
     state: State
     runs: bool
     why: str = ""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[ChangedValue, ...] = ()
 
 
-Mark = Callable[[dict[str, State], Iterable[Step]], None]
+MarkStale = Callable[[dict[str, State], Iterable[Step]], None]
+"""Turns `done` into `stale`, in states by fingerprint."""
 
 
 def decisions_of(
-    plan: Plan, store: Store, selected: Iterable[Step] | None = None, mark_stale: Mark | None = None
+    plan: Plan, store: Store, selected: Iterable[Step] | None = None, mark_stale: MarkStale | None = None
 ) -> dict[str, Decision]:
-    """Fingerprint -> decision, for every Step of the plan; `selected` are the Steps that are asked for (None = all).
+    """Fingerprint -> decision, for every Step of the plan; `selected` None = all Steps.
 
     `mark_stale` knows the images of today: Images.mark_steps."""
     shelf = _Shelf(store, plan)
     states = {step.fingerprint: shelf.state(step) for step in plan.steps}
     if mark_stale is not None:
         mark_stale(states, plan.steps)
-    asked = {step.fingerprint for step in (plan.steps if selected is None else selected)}
-    runs = _wanted(plan, states, asked)
+    wanted = {step.fingerprint for step in (plan.steps if selected is None else selected)}
+    to_run = _unfinished_and_needed(plan, states, wanted)
     decisions: dict[str, Decision] = {}
     for step in plan.steps:
         state = states[step.fingerprint]
-        if step.fingerprint not in runs:
-            decisions[step.fingerprint] = Decision(state, False)
+        if step.fingerprint not in to_run:
+            decisions[step.fingerprint] = Decision(state=state, runs=False)
             continue
-        changes: tuple[Change, ...] = ()
+        changes: tuple[ChangedValue, ...] = ()
         reason = _unfinished(shelf, step, state)
-        waits = [parent for parent in step.needs.values() if parent in runs]
+        waits = [parent for parent in step.needs.values() if parent in to_run]
         if state == "new" and (old := shelf.twin(step)) is not None:
             changes = tuple(_changes(old, step)) or (() if waits else tuple(_other_parents(plan, old, step)))
             reason = _changed(plan, step, changes) if changes else reason
         if waits and not changes:
             parent = plan.by_fingerprint[waits[0]]
             reason = f"{parent.id} will run" if reason == "new" else f"{reason}; {parent.id} will run"
-        if step.fingerprint not in asked:
+        if step.fingerprint not in wanted:
             reason += ", needed by the selection"
-        decisions[step.fingerprint] = Decision(state, True, reason, changes)
+        decisions[step.fingerprint] = Decision(state=state, runs=True, why=reason, changes=changes)
     return decisions
 
 
-def _wanted(plan: Plan, states: Mapping[str, State], asked: set[str]) -> set[str]:
-    """The asked Steps that are not done and, of what they need, what is not done."""
-    runs: set[str] = set()
-    todo = [one for one in asked if states[one] not in FINISHED]
-    while todo:
-        one = todo.pop()
-        if one not in runs:
-            runs.add(one)
-            todo.extend(parent for parent in plan.by_fingerprint[one].needs.values() if states[parent] not in FINISHED)
-    return runs
+def _unfinished_and_needed(plan: Plan, states: Mapping[str, State], wanted: set[str]) -> set[str]:
+    """The wanted Steps that are not done and, of what they need, what is not done."""
+    to_run: set[str] = set()
+    unfinished = [fingerprint for fingerprint in wanted if states[fingerprint] not in FINISHED]
+    while unfinished:
+        fingerprint = unfinished.pop()
+        if fingerprint not in to_run:
+            to_run.add(fingerprint)
+            parents = plan.by_fingerprint[fingerprint].needs.values()
+            unfinished.extend(parent for parent in parents if states[parent] not in FINISHED)
+    return to_run
 
 
 def _unfinished(shelf: _Shelf, step: Step, state: State) -> str:
@@ -103,29 +105,29 @@ def _unfinished(shelf: _Shelf, step: Step, state: State) -> str:
     return f"interrupted in attempt {last.number}{at}"
 
 
-def _changed(plan: Plan, step: Step, changes: tuple[Change, ...]) -> str:
+def _changed(plan: Plan, step: Step, changes: tuple[ChangedValue, ...]) -> str:
     """`epochs 800 → 100 (specs/scales/digits.toml:22); 5 Steps follow`."""
-    told = ", ".join(f"{c.name} {plain(c.old)} → {plain(c.new)} ({c.origin})" for c in changes[:3])
+    values = ", ".join(f"{c.name} {plain(c.old)} → {plain(c.new)} ({c.origin})" for c in changes[:3])
     more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
     followers = len(plan.descendants([step.fingerprint])) - 1
     follow = f"; {counted(followers, 'Step')} follow{'s' * (followers == 1)}" if followers else ""
-    return f"{told}{more}{follow}"
+    return f"{values}{more}{follow}"
 
 
-def _changes(old: Mapping[str, Any], step: Step) -> Iterator[Change]:
+def _changes(old: Mapping[str, Any], step: Step) -> Iterator[ChangedValue]:
     before = dict(_flat(old["params"]))
     for name, new in _flat(step.params):
         if name not in before or before[name] != new:
-            yield Change(name, before.get(name), new, step.origins[name].origin)
+            yield ChangedValue(name=name, old=before.get(name), new=new, origin=step.origins[name].origin)
 
 
-def _other_parents(plan: Plan, old: Mapping[str, Any], step: Step) -> Iterator[Change]:
+def _other_parents(plan: Plan, old: Mapping[str, Any], step: Step) -> Iterator[ChangedValue]:
     """Another Step is needed than before."""
     for role, new in step.needs.items():
         before = old["needs"][role]["fingerprint"]
         if before != new:
             name = "its teacher" if role == "teacher" else "its parent"
-            yield Change(name, before[:8], new[:8], plan.by_fingerprint[new].id)
+            yield ChangedValue(name=name, old=before[:8], new=new[:8], origin=plan.by_fingerprint[new].id)
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

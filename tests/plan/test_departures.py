@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from simclr_spec.plan import compile
 from simclr_spec.plan.departures import assumptions, deviating, deviations
 from simclr_spec.report import notes
@@ -15,12 +17,15 @@ def test_a_departure_names_every_stage_that_has_it_once() -> None:
     assert {one.name for one in assumptions(steps) if {*one.stages} == everywhere} >= {"precision"}
 
 
-def test_a_value_that_only_some_steps_replace_is_still_told_of_the_others() -> None:
-    """Steps share most of their Settings; one that is their own in one Step is looked at in the next."""
-    steps = compile(["table1"], scale="digits").steps
-    told = {(one.name, one.setting.value) for one in deviations(steps)}
+def test_what_only_some_steps_of_a_stage_have_is_found(tmp_path: Path) -> None:
+    """Steps share most of their Settings, and what is shared is looked at once."""
+    scale = tmp_path / "some.toml"
+    rule = "[[finetune.rules]]\nwhen = { label_fraction = 1.0, depth = 50 }\nset = { learning_rate = 0.7 }\n"
+    scale.write_text(f'title = "Some"\n{rule}', encoding="utf-8")
+    steps = compile(["table1"], scale=str(scale)).steps
     departing = {(name, one.value) for step in steps for name, one in step.origins.items() if one.is_deviation}
-    assert told == departing
+    assert ("learning_rate", 0.7) in departing
+    assert {(one.name, one.setting.value) for one in deviations(steps)} == departing
 
 
 def test_a_report_shows_what_a_plan_counts() -> None:

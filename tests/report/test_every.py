@@ -10,7 +10,7 @@ import pytest
 
 from simclr_spec.language import declared
 from simclr_spec.plan import compile
-from simclr_spec.report.render import FORMATS
+from simclr_spec.report.formats.registry import render
 from simclr_spec.report.table import make
 from simclr_spec.store.history import record_plan
 from simclr_spec.store.layout import Store
@@ -33,13 +33,13 @@ def test_without_a_name_every_table_with_a_result_is_printed_and_written(store: 
     finish(store, of(compile(["quickstart"]), kind="pretrain")[0], {"knn_top1": 50.0})
     done = run("report")
     tables = {name: make(name, store) for name in ("quickstart", "table1")}
-    shown = "\n".join(FORMATS["table"](table) for table in tables.values())
+    shown = "\n".join(render("table", table) for table in tables.values())
     files = [f"out/{name}{extension}" for name in tables for extension in (".md", ".csv")]
     assert (done.exit_code, done.output) == (0, f"{shown}\nwritten: {', '.join(files)}\n")
     assert _files() == sorted(files)
     for name, table in tables.items():
-        assert Path(f"out/{name}.md").read_text() == FORMATS["markdown"](table)
-        assert Path(f"out/{name}.csv").read_bytes().decode() == FORMATS["csv"](table)
+        assert Path(f"out/{name}.md").read_text() == render("markdown", table)
+        assert Path(f"out/{name}.csv").read_bytes().decode() == render("csv", table)
 
 
 def test_each_table_is_that_of_the_plan_that_ran_last(store: Store) -> None:
@@ -95,7 +95,7 @@ def test_several_names_are_printed_or_written(store: Store) -> None:
     finish_all(store, compile([FEW]), 50)
     Path("mine.toml").write_text(SMALL)
     done = run("report", "mine.toml", "quickstart")
-    assert done.output == "\n".join(FORMATS["table"](make(name, store)) for name in ("mine.toml", "quickstart"))
+    assert done.output == "\n".join(render("table", make(name, store)) for name in ("mine.toml", "quickstart"))
     done = run("report", "mine.toml", "quickstart", "-o", "here")
     assert done.output == "written: here/mine.md, here/mine.csv, here/quickstart.md, here/quickstart.csv\n"
     assert run("report", "mine.toml", "nope", "-o", "there").exit_code == 2

@@ -20,7 +20,7 @@ from simclr_spec.language import report as report_language
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.report import cells
-from simclr_spec.report.render import FORMATS
+from simclr_spec.report.formats.registry import render
 from simclr_spec.report.table import make
 from simclr_spec.store.history import last_plan, record_plan
 from simclr_spec.store.layout import Store
@@ -128,8 +128,8 @@ def test_a_selector_leaves_only_its_steps_in_a_cell(store: Store, tmp_path: Path
     for seed, top1 in enumerate((10.0, 20.0, 30.0, 40.0)):
         (step,) = of(plan, stage="supervised", width=1, labels_per_class=1, seed=seed)
         finish(store, step, {"top1": top1})
-    assert "  25.0 ± 12.9 (4)" in FORMATS["table"](make(file, store))
-    alone = FORMATS["table"](make(file, store, selector=parse(["stage=supervised", "seed=0,1"])))
+    assert "  25.0 ± 12.9 (4)" in render("table", make(file, store))
+    alone = render("table", make(file, store, selector=parse(["stage=supervised", "seed=0,1"])))
     assert "  15.0 ± 7.1 (2)" in alone
     assert "tuned" not in alone
 
@@ -191,7 +191,7 @@ def test_mean_sample_sd_and_n_over_seeds_and_states_of_what_is_missing(
     assert (supervised.mean, len(supervised.numbers)) == (65, 4)
     assert supervised.sd == pytest.approx(12.909944487358056)
     assert nothing.mean is None
-    text = FORMATS["table"](table)
+    text = render("table", table)
     assert re.search(r"supervised +65\.0 ± 12\.9 \(4\) +–\n", text)
     assert re.search(r"tuned +41\.0 ± 1\.4 \(2 of 4, failed, new\) +–\n", text)
     assert re.search(r"Missing +9 new · 1 failed\n", text)
@@ -206,7 +206,7 @@ def test_a_missing_result_is_a_state_and_never_a_number(tmp_path: Path, store: S
     table = make(write(tmp_path, SMALL), store)
     for cell in table.cells:
         assert (cell.mean, cell.sd, cell.delta, cell.verdict) == (None, None, None, None)
-    data = pd.read_csv(io.StringIO(FORMATS["csv"](table)))
+    data = pd.read_csv(io.StringIO(render("csv", table)))
     assert data[["mean", "sd", "paper", "delta"]].isna().all(axis=None)
     assert set(data["state"]) == {"new"}
     assert table.is_off, "--strict does not pass for want of results"
@@ -249,7 +249,7 @@ def test_a_path_of_a_spec_starts_in_the_folder_of_the_report(tmp_path: Path, mon
 
 def test_in_latex_no_title_becomes_an_argument_of_the_line_before(tmp_path: Path, store: Store) -> None:
     text = SMALL.replace('"supervised", where', '"[a] supervised", where').replace('"tuned"', '"*tuned"')
-    rows = FORMATS["latex"](make(write(tmp_path, text), store)).splitlines()
+    rows = render("latex", make(write(tmp_path, text), store)).splitlines()
     assert any(row.startswith("{[}a] supervised &") for row in rows)
     assert any(row.startswith("{*}tuned &") for row in rows)
 
@@ -269,7 +269,7 @@ def test_mixed_provenance_is_flagged(tmp_path: Path, store: Store) -> None:
     first, second = of(compile([FEW]), stage="supervised", width=1, label_fraction=1.0)[:2]
     finish(store, first, {"top1": 1})
     finish(store, second, {"top1": 1}, torch="2.12.0")
-    assert "MIXED torch: 2.11.0, 2.12.0" in FORMATS["table"](make(write(tmp_path, SMALL), store))
+    assert "MIXED torch: 2.11.0, 2.12.0" in render("table", make(write(tmp_path, SMALL), store))
 
 
 def test_time_on_gpus_and_on_cpus_is_told_apart(tmp_path: Path, store: Store) -> None:

@@ -19,10 +19,12 @@ from simclr_spec.core.words import footnote
 from simclr_spec.language import declared
 from simclr_spec.language import report as report_language
 from simclr_spec.plan import compile
+from simclr_spec.report.formats.registry import render
+from simclr_spec.report.formats.table import render as plain
 from simclr_spec.report.layout import laid_out
-from simclr_spec.report.render import FORMATS, format_of
+from simclr_spec.report.lines import note_lines
+from simclr_spec.report.output import format_of
 from simclr_spec.report.table import make
-from simclr_spec.report.text import note_lines, plain
 from simclr_spec.store.layout import Store
 from tests.finished import FEW, fail, finish, finish_all
 from tests.reports import EIGHT, SMALL, everything, of, write
@@ -53,7 +55,7 @@ def test_off_the_papers_scale_no_number_of_the_paper_stands_in_any_format(store:
 def test_a_smaller_experiment_by_set_is_no_more_the_papers_than_by_scale(store: Store, change: str) -> None:
     table = make("table1", store, scale="paper", sets=(change,))
     assert not table.at_paper_scale
-    assert not _paper_numbers() & set(re.findall(r"\d+\.\d+", FORMATS["table"](table)))
+    assert not _paper_numbers() & set(re.findall(r"\d+\.\d+", render("table", table)))
 
 
 def test_verdicts_at_the_papers_scale(store: Store) -> None:
@@ -66,7 +68,7 @@ def test_verdicts_at_the_papers_scale(store: Store) -> None:
     table = make("table1", store)
     verdicts = [cell.verdict for cell in table.cells[:3]]
     assert (verdicts, table.is_off) == (["match", "off", "missing"], True)
-    text = FORMATS["table"](table)
+    text = render("table", table)
     assert "paper 57.9 +0.2 ✓" in text
     assert "paper 68.4 -0.3 off" in text
     finish(store, third, {"top1": 76.3})
@@ -79,7 +81,7 @@ def test_a_changed_run_at_the_papers_scale_never_matches(store: Store) -> None:
     table = make("table1", store, sets=("micro_batch=512",))
     assert (table.at_paper_scale, table.cells[0].delta, table.cells[0].verdict) == (True, 0, "deviates")
     assert table.subtitle[0] == "the paper's recipe, CHANGED (see the deviations)"
-    assert "micro_batch 512≠none" in FORMATS["table"](table)
+    assert "micro_batch 512≠none" in render("table", table)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +109,8 @@ def test_a_file_cannot_claim_its_changes_for_the_paper(tmp_path: Path, store: St
     finish(store, of(compile([str(tmp_path / "spec.toml")]), kind="supervised")[0], {"top1": 1.5})
     table = make(write(tmp_path, report), store)
     assert not table.at_paper_scale
-    assert not _paper_numbers() & set(re.findall(r"\d+\.\d+", FORMATS["table"](table)))
-    assert "epochs 1≠800 (paper: my word)" in FORMATS["table"](table)
+    assert not _paper_numbers() & set(re.findall(r"\d+\.\d+", render("table", table)))
+    assert "epochs 1≠800 (paper: my word)" in render("table", table)
 
 
 @pytest.mark.parametrize("again", ["precision=fp32", "precision='fp32'"])
@@ -161,10 +163,10 @@ def test_adopted_numbers_are_shown_as_adopted_and_only_at_the_papers_scale(tmp_p
     )
     text = columns.replace("rows = [", f"rows = [\n  {row},").replace(FEW, "table1").replace(SUPERVISED, "")
     on, off = (make(write(tmp_path, text), store, scale=scale) for scale in ("paper", "digits"))
-    assert re.search(r"theirs +12\.3 adopted +–", FORMATS["table"](on))
+    assert re.search(r"theirs +12\.3 adopted +–", render("table", on))
     assert (
-        json.loads(FORMATS["json"](on))["cells"][0] | {"state": "adopted", "adopted": 12.3, "mean": None, "n": 0}
-        == json.loads(FORMATS["json"](on))["cells"][0]
+        json.loads(render("json", on))["cells"][0] | {"state": "adopted", "adopted": 12.3, "mean": None, "n": 0}
+        == json.loads(render("json", on))["cells"][0]
     )
     for name, rendered in everything(off).items():
         assert "12.3" not in rendered, name
@@ -179,10 +181,10 @@ def test_json_and_csv_hold_every_cell_in_full_precision_down_to_its_steps(tmp_pa
     for step, top1 in zip(steps, (100 / 3, 100 / 7, 0.1, 0.2), strict=True):
         finish(store, step, {"top1": top1})
     table = make(write(tmp_path, SMALL), store)
-    cell = json.loads(FORMATS["json"](table))["cells"][0]
+    cell = json.loads(render("json", table))["cells"][0]
     assert [value["value"] for value in cell["steps"]] == [100 / 3, 100 / 7, 0.1, 0.2]
     assert [value["id"] for value in cell["steps"]] == [step.id for step in steps]
-    data = pd.read_csv(io.StringIO(FORMATS["csv"](table)))
+    data = pd.read_csv(io.StringIO(render("csv", table)))
     assert len(data) == 4
     assert data["mean"][0] == cell["mean"]
     assert data["steps"][0].split() == [step.id for step in steps]
@@ -192,7 +194,7 @@ def test_json_and_csv_hold_every_cell_in_full_precision_down_to_its_steps(tmp_pa
             column = data[note.name.lower().replace(" ", "_")]
             assert column[0] == note.text
             assert column[1:].isna().all()
-    first, second, *_ = csv.DictReader(io.StringIO(FORMATS["csv"](table)))
+    first, second, *_ = csv.DictReader(io.StringIO(render("csv", table)))
     assert (first["deviations"] == data["deviations"][0], second["deviations"]) == (True, "")
 
 
@@ -223,22 +225,22 @@ def test_markup_escapes_whatever_a_title_holds(tmp_path: Path, store: Store) -> 
     )
     table = make(write(tmp_path, text), store)
     page = _Texts()
-    page.feed(FORMATS["html"](table))
+    page.feed(render("html", table))
     assert "script" not in page.tags
     assert page.data.count(table.report.title) == 4  # title, h1, column, row
-    latex = FORMATS["latex"](table)
+    latex = render("latex", table)
     for line in latex.splitlines():
         bare = re.sub(r"\\[\\{}$&#%_]|\\[a-z]+(\[\w\])?(\{\})?", "", line)
         assert not set(bare) & set("#%_~^<>|"), line
         assert bare.count("$") == 0 or re.sub(r"\$\s*\$", "", bare).count("$") % 2 == 0, line
-    rows = [line for line in FORMATS["markdown"](table).splitlines() if line.startswith("|")]
+    rows = [line for line in render("markdown", table).splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {4}
     assert not any(re.search(r"(?<!\\)<(?!br>)", line) for line in rows)
 
 
 def test_plain_text_has_aligned_columns(tmp_path: Path, store: Store) -> None:
     finish_all(store, compile([FEW]), 50)
-    lines = FORMATS["table"](make(write(tmp_path, EIGHT), store)).splitlines()
+    lines = render("table", make(write(tmp_path, EIGHT), store)).splitlines()
     starts = {line.index("50.0 ± 0.0 (4)") for line in lines if "±" in line}
     assert len(starts) == 1
     assert sum("±" in line for line in lines) == 8
@@ -338,7 +340,7 @@ def test_titles_are_folded_before_a_table_is_parted() -> None:
 
 @pytest.mark.parametrize(("name", "steps"), [("table1", 78), ("quickstart", len(compile(["quickstart"]).steps))])
 def test_an_unstarted_plan_is_told_in_a_few_lines(name: str, steps: int, store: Store) -> None:
-    for text in (FORMATS["table"](make(name, store)), everything(make(name, store))["terminal"]):
+    for text in (render("table", make(name, store)), everything(make(name, store))["terminal"]):
         lines = text.splitlines()
         assert len(lines) <= 10
         assert f"No result yet: {steps} {NEW} of {steps} Steps." in lines
@@ -356,13 +358,13 @@ def test_an_unstarted_plan_is_told_in_a_few_lines(name: str, steps: int, store: 
 def test_a_step_on_its_way_or_failed_brings_the_table(store: Store) -> None:
     plan = compile(["table1"])
     finish(store, of(plan, kind="pretrain")[-1], {"knn_top1": 1.0})
-    text = FORMATS["table"](make("table1", store))
+    text = render("table", make("table1", store))
     assert "no linear_top1" in text
-    text = FORMATS["table"](make("table1", store, scale="digits"))
+    text = render("table", make("table1", store, scale="digits"))
     assert "No result yet" in text
     failed = of(compile(["table1"], scale="digits"), kind="finetune")[0]
     fail(store, failed)
-    text = FORMATS["table"](make("table1", store, scale="digits"))
+    text = render("table", make("table1", store, scale="digits"))
     assert re.search(rf"50 1× +{FAILED} +– +– +– +– +–\n", text)
     assert re.search(r"50 1× SK +– +– +– +– +– +–\n", text)
     assert re.search(rf"Missing +1 {FAILED} · 77 {NEW}\n", text)
@@ -370,10 +372,10 @@ def test_a_step_on_its_way_or_failed_brings_the_table(store: Store) -> None:
 
 
 def test_a_command_keeps_its_dashes_in_latex(store: Store, tmp_path: Path) -> None:
-    assert "-{}-scale" in FORMATS["latex"](make(write(tmp_path, SMALL), store, scale="digits"))
+    assert "-{}-scale" in render("latex", make(write(tmp_path, SMALL), store, scale="digits"))
 
 
 def test_losses_have_three_decimals(store: Store, tmp_path: Path) -> None:
     for step in of(compile([FEW]), stage="supervised", width=1):
         finish(store, step, {"loss": 2.2957 + 0.0015 * step.coordinates["seed"]})
-    assert "2.298 ± 0.002 (4)" in FORMATS["table"](make(write(tmp_path, SMALL.replace("top1", "loss")), store))
+    assert "2.298 ± 0.002 (4)" in render("table", make(write(tmp_path, SMALL.replace("top1", "loss")), store))

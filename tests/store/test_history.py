@@ -88,7 +88,7 @@ def test_retry_goes_on_with_the_part_that_ran(tmp_path: Path) -> None:
     record_plan(Store(tmp_path), [FEW], None, [], selector)
     fail(Store(tmp_path), compile([FEW]).steps[0])
     forecast = selection.forecast_again(str(tmp_path), [], None)
-    assert {step.fingerprint for step in forecast.running} == {step.fingerprint for step in compile([FEW]).select(selector)}
+    assert {step.fingerprint for step in forecast.to_run} == {step.fingerprint for step in compile([FEW]).select(selector)}
     assert forecast.selector == selector
 
 

@@ -60,7 +60,7 @@ def test_a_declared_data_set_is_pinned_by_set_and_departs_from_nothing(tmp_path:
     run = CliRunner().invoke
     told = run(main, ["pin", "imagenet", "--data-root", str(tmp_path), "--store", str(tmp_path / "runs")]).output
     option = f"dataset.digest={LOADER.today(tmp_path / 'imagenet')}"
-    assert told == f"{tmp_path}/imagenet: the images of imagenet are told by --set {option}\n"
+    assert told == f"{tmp_path}/imagenet: name the images of imagenet with --set {option}\n"
     assert not (tmp_path / "runs").exists()
     plans = [run(main, ["plan", "table1", *more]).output for more in ([], ["--set", option])]
     assert [", 0 deviations" in plan for plan in plans] == [True, True]

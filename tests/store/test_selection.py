@@ -177,13 +177,13 @@ def test_retry_begins_nothing_that_never_ran_but_for_what_waits(store: Store) ->
     for step in (tuned, alone):
         fail(store, step)
     again = selection.forecast_again(str(store.path), [], parse(["width=1", "stage=finetune,supervised"]))
-    assert {step.fingerprint for step in again.running} == {tuned.fingerprint, alone.fingerprint}
+    assert {step.fingerprint for step in again.to_run} == {tuned.fingerprint, alone.fingerprint}
     fail(store, other := next(s for s in steps if s.stage == "pretrain" and s.coordinates["width"] == 2))
     again = selection.forecast_again(str(store.path), [], parse(["width=2"]))
-    assert {step.fingerprint for step in again.running} == again.plan.descendants([other.fingerprint])
+    assert {step.fingerprint for step in again.to_run} == again.plan.descendants([other.fingerprint])
     record_plan(store, [FEW], None, [], parse(["stage=pretrain"]))
     again = selection.forecast_again(str(store.path), [], parse(["width=2"]))
-    assert [step.fingerprint for step in again.running] == [other.fingerprint]
+    assert [step.fingerprint for step in again.to_run] == [other.fingerprint]
 
 
 def test_cancel_tells_what_it_stops_and_marks_nothing_else(store: Store) -> None:

@@ -57,10 +57,10 @@ def only(keys: Sequence[str], steps: Sequence[Step]) -> Sequence[Step]:
     found: list[Step] = []
     used: set[str] = set()
     for step in steps:
-        asked = {name: {key for key in keys if _asks(key, step, name)} for name in step.origins}
-        if names := {name for name in asked if asked[name]}:
+        asking = {name: {key for key in keys if _asks(key, step, name)} for name in step.origins}
+        if names := {name for name in asking if asking[name]}:
             found.append(replace(step, shared=_kept(step.shared, names), own=_kept(step.own, names)))
-            used.update(*asked.values())
+            used.update(*asking.values())
     for key in keys:
         if key not in used:
             stages = dict.fromkeys(word for step in steps for word in (*step.stages, step.kind))
@@ -120,10 +120,10 @@ def _departure_line(departure: Departure) -> list[str]:
 def _line(name: str, settings: Sequence[Setting]) -> list[str]:
     setting = settings[0]
     rule = f"when {setting.rule}" if setting.rule else ""
-    told = written(setting.value)
+    value = written(setting.value)
     if setting.recipe is not None:
-        told += f" (recipe: {written(setting.recipe.value)})"
-    return [name, told, setting.status or setting.layer, " · ".join(filter(None, (setting.source, rule))), setting.origin]
+        value += f" (recipe: {written(setting.recipe.value)})"
+    return [name, value, setting.status or setting.layer, " · ".join(filter(None, (setting.source, rule))), setting.origin]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

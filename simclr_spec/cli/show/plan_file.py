@@ -18,7 +18,7 @@ from simclr_spec.store.forecast import Forecast
 def as_json(forecast: Forecast) -> str:
     """The contract of docs/plan-json.md."""
     steps = []
-    for step in forecast.steps:
+    for step in forecast.selected:
         decision, price = forecast.decisions[step.fingerprint], forecast.costs[step.fingerprint]
         steps.append(
             {
@@ -36,9 +36,9 @@ def as_json(forecast: Forecast) -> str:
                 "cost": {**dataclasses.asdict(price), "seconds": round(forecast.seconds[step.fingerprint], 3)},
             }
         )
-    running = forecast.running
+    running = forecast.to_run
     totals = {
-        "steps": len(forecast.steps),
+        "steps": len(forecast.selected),
         "asked": forecast.plan.asked,
         "runs": len(running),
         "flops": sum(forecast.costs[step.fingerprint].flops for step in running),
@@ -58,12 +58,12 @@ def as_json(forecast: Forecast) -> str:
 
 def as_dot(forecast: Forecast) -> str:
     """For `dot -Tsvg`: one node per selected Step, an edge from each parent."""
-    shown = {step.fingerprint for step in forecast.steps}
+    selected = {step.fingerprint for step in forecast.selected}
     lines = ["digraph plan {", "  rankdir=LR; node [shape=box, style=rounded];"]
-    for step in forecast.steps:
+    for step in forecast.selected:
         style = ', style="rounded,filled", fillcolor=grey90' if forecast.decisions[step.fingerprint].state == "done" else ""
         lines.append(f'  "{step.id}" [label="{step.stage}\\n{step.label}"{style}];')
-        parents = [forecast.plan.by_fingerprint[parent] for parent in step.needs.values() if parent in shown]
+        parents = [forecast.plan.by_fingerprint[parent] for parent in step.needs.values() if parent in selected]
         lines += [f'  "{parent.id}" -> "{step.id}";' for parent in parents]
     return "\n".join([*lines, "}"])
 
@@ -85,7 +85,7 @@ def expected_digest(text: str) -> str:
 
 def write(forecast: Forecast, file: str) -> None:
     """The plan as JSON; `run --expect` compares its digest."""
-    if Path(file).resolve() in {Path(one).resolve() for one in _made_from(forecast) if is_path(one)}:
+    if Path(file).resolve() in {Path(source).resolve() for source in _made_from(forecast) if is_path(source)}:
         raise UsageError(f"{file} is one of the files that this plan is made from: name another for the plan")
     write_output(file, as_json(forecast) + "\n")
 

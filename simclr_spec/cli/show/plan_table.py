@@ -30,34 +30,34 @@ def as_table(forecast: Forecast) -> str:
     """Steps by stage, what each encoder costs, what is known of the Steps, and what the whole costs."""
     plan, unit = forecast.plan, forecast.machine.unit
     scale = plan.scale_title or UNSCALED_TITLE
-    encoders = {_encoder(step) for step in forecast.steps}
+    encoders = {_encoder(step) for step in forecast.selected}
     lines = [
-        f"{' + '.join(plan.titles)} · {counted(len(forecast.steps), 'Step')} · {counted(len(encoders), 'encoder')} · {scale}"
+        f"{' + '.join(plan.titles)} · {counted(len(forecast.selected), 'Step')} · {counted(len(encoders), 'encoder')} · {scale}"
     ]
     states = _states(forecast)
     head = ["stage", "steps", *states, "ready", "waits", f"{unit}-hours"]
-    stages = _grouped(forecast.steps, lambda step: step.stage)
+    stages = _grouped(forecast.selected, lambda step: step.stage)
     stages |= _grouped(forecast.needed, lambda step: f"needed: {step.stage}")
     rows = [_row(forecast, stage, members, states) for stage, members in stages.items()]
     if len(stages) > 1:
-        rows.append(_row(forecast, "total", [*forecast.steps, *forecast.needed], states))
+        rows.append(_row(forecast, "total", [*forecast.selected, *forecast.needed], states))
     lines += _aligned([[*head, *_fit_head(forecast)], *rows])
     lines += _encoders(forecast)
     lines += _bill(forecast)
     lines += _reasons(forecast)
     lines += stale_warning(forecast)
-    return "\n".join([*lines, *(f"✗ {told}" for told in [crowded(forecast)] if told)])
+    return "\n".join([*lines, *(f"✗ {warning}" for warning in [crowded(forecast)] if warning)])
 
 
 def as_list(forecast: Forecast) -> str:
     """Every selected Step, and those that it needs: state, hours, the coordinates that tell it from the others."""
-    shown = {step.fingerprint for step in (*forecast.steps, *forecast.needed)}
-    steps = [step for step in forecast.plan.steps if step.fingerprint in shown]
+    listed = {step.fingerprint for step in (*forecast.selected, *forecast.needed)}
+    steps = [step for step in forecast.plan.steps if step.fingerprint in listed]
     keys = _telling(forecast.plan)
     rows = [["state", f"{forecast.machine.unit}-hours"]]
     rows += [[forecast.decisions[step.fingerprint].state, amount(forecast.hours([step]))] for step in steps]
-    told = (show({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps)
-    return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *told], strict=True))
+    coordinates = (show({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps)
+    return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *coordinates], strict=True))
 
 
 def _telling(plan: Plan) -> dict[str, list[str]]:
@@ -85,7 +85,7 @@ def _encoder(step: Step) -> str:
 
 def _encoders(forecast: Forecast) -> Iterator[str]:
     """What each of several encoders costs: hours, and the memory that its largest Step needs."""
-    encoders = _grouped([*forecast.steps, *forecast.needed], _encoder)
+    encoders = _grouped([*forecast.selected, *forecast.needed], _encoder)
     if len(encoders) == 1:
         return
     rows = [["encoder", "steps", f"{forecast.machine.unit}-hours", "memory", *_fit_head(forecast)]]
@@ -99,7 +99,7 @@ def _encoders(forecast: Forecast) -> Iterator[str]:
 
 def _states(forecast: Forecast) -> list[State]:
     """Those that have a column: of some Step, and done; what is new is either ready or waits for another Step."""
-    found = {"done", *(forecast.decisions[step.fingerprint].state for step in (*forecast.steps, *forecast.needed))}
+    found = {"done", *(forecast.decisions[step.fingerprint].state for step in (*forecast.selected, *forecast.needed))}
     return [state for state in STATES if state in found and state != "new"]
 
 
@@ -139,7 +139,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _bill(forecast: Forecast) -> Iterator[str]:
-    running = forecast.running
+    running = forecast.to_run
     flops = sum(forecast.costs[step.fingerprint].flops for step in running)
     kept = sum(forecast.costs[step.fingerprint].disk for step in running)
     unit = forecast.machine.unit
@@ -151,47 +151,47 @@ def _bill(forecast: Forecast) -> Iterator[str]:
     else:
         yield "Nothing will run." if forecast.stale else "Everything is done: nothing will run."
     assumed, deviating = assumptions(forecast.plan.steps), deviations(forecast.plan.steps)
-    told = f"{counted(len(assumed), 'assumption')}, {counted(len(deviating), 'deviation')}"
-    yield f"{told} (simclr-spec explain {forecast.plan.arguments})"
+    counts = f"{counted(len(assumed), 'assumption')}, {counted(len(deviating), 'deviation')}"
+    yield f"{counts} (simclr-spec explain {forecast.plan.arguments})"
 
 
 def _assumed_rates(forecast: Forecast) -> Iterator[str]:
     """Precisions whose rates are a guess that no finished Step has corrected; and what bf16 costs where that is much less."""
-    unsure = {likeness(step)[1] for step in forecast.running if likeness(step) not in forecast.measured}
+    unsure = {likeness(step)[1] for step in forecast.to_run if likeness(step) not in forecast.corrected}
     for precision in sorted(one for one in unsure if forecast.machine.rates[one].status == "assumed"):
         yield f"{precision} is priced by assumption ({forecast.machine.rates[precision].source})"
     if "bf16" not in unsure and forecast.machine.unit == "GPU":
         priced = costs(forecast.plan, forecast.machine, "bf16")
-        everything = forecast.plan.ancestors(step.fingerprint for step in forecast.steps)
+        everything = forecast.plan.ancestors(step.fingerprint for step in forecast.selected)
         hours = sum(priced[one].seconds for one in everything) / 3600
-        if hours < forecast.hours(forecast.running):
+        if hours < forecast.hours(forecast.to_run):
             yield f"--set precision=bf16, a deviation, costs {amount(hours)} {forecast.machine.unit}-hours"
 
 
 def _sharing(forecast: Forecast) -> Iterator[str]:
     """What is saved because cells share what they need, where that is much."""
     alone = seconds_one_by_one(forecast)
-    together = sum(forecast.seconds[one] for one in forecast.plan.ancestors(step.fingerprint for step in forecast.steps))
+    together = sum(forecast.seconds[one] for one in forecast.plan.ancestors(step.fingerprint for step in forecast.selected))
     saved = amount((alone - together) / 3600)
     if alone > 1.05 * together and saved != "0.00":
-        told = f"run one by one, the cells cost {alone / together:.1f} times as much"
-        yield f"sharing saves {saved} {forecast.machine.unit}-hours: {told}"
+        times = f"run one by one, the cells cost {alone / together:.1f} times as much"
+        yield f"sharing saves {saved} {forecast.machine.unit}-hours: {times}"
 
 
 def seconds_one_by_one(forecast: Forecast) -> float:
     """Seconds if every selected Step, those made for others apart, were run alone with everything it needs."""
-    cells = [step for step in forecast.steps if not KINDS[step.kind].for_others] or forecast.steps
+    cells = [step for step in forecast.selected if not KINDS[step.kind].for_others] or forecast.selected
     return sum(forecast.seconds[one] for step in cells for one in forecast.plan.ancestors([step.fingerprint]))
 
 
 def _reasons(forecast: Forecast) -> Iterator[str]:
     """Why Steps run that are more than new: failed, interrupted, changed; the others are counted."""
-    told = [
+    to_run = [
         (step, forecast.decisions[step.fingerprint])
         for step in forecast.plan.steps
         if forecast.decisions[step.fingerprint].runs
     ]
-    special = [(step, decision) for step, decision in told if decision.state != "new" or decision.changes]
+    special = [(step, decision) for step, decision in to_run if decision.state != "new" or decision.changes]
     for step, decision in special[:_REASONS]:
         yield f"  {step.id}: {decision.why}"
     if len(special) > _REASONS:

@@ -22,11 +22,11 @@ def look(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
     for note in look_at_data(forecast, keep=keep):
         tell(note)
     forecast.refuse_stale()
-    if forecast.running:
+    if forecast.to_run:
         probe(images.store.path)
         if keep:
             images.store.make()
-        images.verify((step.params["dataset"] for step in forecast.running), declared=not keep)
+        images.verify((step.params["dataset"] for step in forecast.to_run), declared=not keep)
 
 
 def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
@@ -34,7 +34,9 @@ def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
 
     Raises DataError, UsageError before anything starts."""
     images, store = forecast.images, forecast.images.store
-    asked = {step.fingerprint for step in (*forecast.steps, *forecast.running)} - {step.fingerprint for step in forecast.stale}
+    asked = {step.fingerprint for step in (*forecast.selected, *forecast.to_run)} - {
+        step.fingerprint for step in forecast.stale
+    }
     look(forecast, tell, keep=True)
     roots = data_roots.data_roots(images.roots)
     plan, counts = forecast.plan, history.counts_of(forecast.plan.steps)
@@ -44,7 +46,7 @@ def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
         outcome = dispatch.run(plan, steps, store, runner, screen, seconds=forecast.seconds, data_roots=images.roots)
     if steps:
         print(ending(outcome, command), flush=True)
-    found = forecast.after()
+    found = forecast.looked_at_again()
     for line in stale_warning(found):
         print(line, flush=True)
     return 130 if outcome.stopped else int(bool(outcome.failed or outcome.not_run or found.stale))

@@ -1,4 +1,4 @@
-"""The names that the language allows are those that there is code for."""
+"""Names in the language and implementations in `train/` are the same set."""
 
 from __future__ import annotations
 

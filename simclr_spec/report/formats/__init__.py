@@ -1,0 +1,1 @@
+"""What a table may be written as: a file for each format."""

@@ -1,0 +1,24 @@
+"""Equal Steps of different specs are one run; a run folder's label is a pure function of the Step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simclr_spec.language import declared
+from simclr_spec.plan import compile, label
+
+
+def test_a_second_spec_with_the_same_steps_adds_none(tmp_path: Path) -> None:
+    text = declared.read("spec", "quickstart").text
+    other = tmp_path / "other.toml"
+    other.write_text(text.replace("Quickstart", "Other").replace("stages.linear]", "stages.probe]"), encoding="utf-8")
+    alone, both = compile(["quickstart"]), compile(["quickstart", str(other)])
+    assert [step.id for step in both.steps] == [step.id for step in alone.steps]
+    assert both.asked == 2 * alone.asked
+    assert {step.stages for step in both.steps} > {("linear", "probe"), ("pretrain",)}
+
+
+def test_the_label_follows_from_the_parameters_alone() -> None:
+    for step in compile(["table1", "quickstart"], scale="digits").steps:
+        assert step.label == label(step.params)
+        assert step.id == f"{step.kind}/{step.label}-{step.fingerprint[:8]}"

@@ -1,0 +1,52 @@
+"""What a Step will read is looked at before its first train step, by content; whatever goes wrong while reading a
+file names the file.
+
+Every fault of a folder and of a list: tests/store/test_first_look.py; of declared files: tests/test_faults.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from simclr_spec.core.errors import DataError, SimclrSpecError
+from simclr_spec.core.files import read_json
+from simclr_spec.language import declared
+from simclr_spec.store.first_look import look_ahead
+from simclr_spec.store.layout import Store
+from tests import folders
+from tests.finished import finish
+from tests.typed import run
+
+
+def test_an_image_that_cannot_be_decoded_keeps_the_run_from_starting(tmp_path: Path, store: Store) -> None:
+    steps = folders.planned(folders.pets(tmp_path / "pets").parent).steps
+    assert look_ahead(steps, [str(tmp_path)], store) == []
+    image = tmp_path / "pets" / "train" / "bat" / "2.png"
+    Image.effect_noise((64, 64), 50).save(image)
+    image.write_bytes(image.read_bytes()[:2000])  # its header is whole
+    with pytest.raises(DataError, match=r"pets/train/bat/2\.png"):
+        look_ahead(steps, [str(tmp_path)], store)
+    done = run("run", str(tmp_path / "mine.toml"), "--data-root", str(tmp_path))
+    assert done.exit_code == 1, done.output
+    assert str(image) in done.output
+    assert not list(store.folders()), "nothing started"
+
+
+@pytest.mark.parametrize("kind", list(declared.FOLDERS))
+def test_a_declared_file_that_is_no_text_is_named(kind: declared.Kind, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_bytes(b"title = '\xff\xfe'")
+    done = run("check", str(file))
+    assert done.exit_code == 2
+    assert str(file) in done.output
+
+
+def test_a_damaged_result_is_named(tmp_path: Path, store: Store) -> None:
+    folders.planned(folders.pets(tmp_path / "pets").parent)
+    folder = finish(store, folders.planned(tmp_path).steps[0], {"loss": 1.0})
+    folder.result.write_text("{", encoding="utf-8")
+    with pytest.raises(SimclrSpecError, match=str(folder.result)):
+        read_json(folder.result)
