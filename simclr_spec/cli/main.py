@@ -262,7 +262,7 @@ def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
 
     from simclr_spec.cli.show.status import status as shown
     from simclr_spec.cli.show.width import fitted
-    from simclr_spec.dispatch.pool import under_way
+    from simclr_spec.store.jobs import under_way
     from simclr_spec.store.layout import Store
 
     while True:
@@ -298,7 +298,7 @@ def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: st
     from pathlib import Path
 
     from simclr_spec.cli.show import status as shown
-    from simclr_spec.dispatch.pool import under_way
+    from simclr_spec.store.jobs import under_way
     from simclr_spec.store.layout import Store
 
     look = partial(_entries, words, scale, sets, store, some=not follow)
@@ -316,8 +316,8 @@ def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
     """Stop Steps that run here, with a checkpoint, and keep a run from beginning the others."""
     from pathlib import Path
 
-    from simclr_spec.dispatch.pool import under_way
     from simclr_spec.store import selection
+    from simclr_spec.store.jobs import under_way
     from simclr_spec.store.layout import Store
 
     if not words:

@@ -2,7 +2,8 @@
 
 <store>/<kind>/<label>-<fingerprint8>/
     step.json             the Step: fingerprint, kind, label, params, needs {role: folder of the parent, relative to the store}
-    lease                 locked by the process that works on the Step
+    lease                 locked by the process that works on the Step, with its heartbeat; see lease.py
+    queued.json           the scheduler's job that is to make the next attempt
     attempts/N/           record.json, log, metrics.jsonl, checkpoint.safetensors, weights.safetensors, result.json
     result.json           hard link to the winning attempt's result: exists exactly when the Step is done
     committed/            on a file system without links: the folder that an attempt renamed first, holding its result.json
@@ -12,19 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
-from typing import IO, Any
+from typing import Any
 
 from simclr_spec.core.files import read_json, write_atomic, write_json
 from simclr_spec.core.states import State
+from simclr_spec.store.lease import Holder, Lease
 
 RESULT = "result.json"
 """In a run folder exactly when its Step is done; in an attempt's folder what that attempt would make it."""
@@ -104,6 +104,10 @@ class RunFolder:
         return self.path / "lease"
 
     @property
+    def queued(self) -> Path:
+        return self.path / "queued.json"
+
+    @property
     def done(self) -> bool:
         return self.result.exists()
 
@@ -149,20 +153,21 @@ class RunFolder:
     def _committed(self) -> Path:
         return self.path / "committed"
 
-    @contextlib.contextmanager
-    def leased(self) -> Iterator[bool]:
-        """Hold the lease while working; yields False when another process holds it. The kernel frees a dead process's lease."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with self.lease.open("ab") as file:
-            yield _lock(file, fcntl.LOCK_EX, patience=10)  # whoever asks is_leased() holds it for a moment
+    def leased(self) -> contextlib.AbstractContextManager[bool]:
+        """Hold the lease while working; False when another process holds it."""
+        return Lease(self.lease).taken()
 
     def is_leased(self) -> bool:
         """True while some process works on the Step."""
-        try:
-            with self.lease.open("rb") as file:
-                return not _lock(file, fcntl.LOCK_SH)  # which those who ask do not refuse each other, nor NFS to a reader
-        except FileNotFoundError:
-            return False
+        return Lease(self.lease).standing() == "held"
+
+    def holder(self) -> Holder | None:
+        """The process that works on the Step, or did until it was killed."""
+        return Lease(self.lease).holder()
+
+    def is_free(self) -> bool:
+        """True when no process works on the Step for certain."""
+        return Lease(self.lease).standing() == "free"
 
     def cancel(self) -> None:
         """Leave a mark for the run that may be about to begin the Step."""
@@ -175,15 +180,24 @@ class RunFolder:
         except FileNotFoundError:
             return False
 
+    def queue(self, job: str) -> None:
+        """Remember that a scheduler's job is to make the next attempt."""
+        attempts = self.attempts()
+        write_json(self.queued, {"job": job, "after_attempt": attempts[-1].number if attempts else 0})
+
     def state(self) -> State:
         """From the files alone."""
         if self.done:
             return "done"
+        standing = Lease(self.lease).standing()
+        if standing != "free":
+            return "running" if standing == "held" else "unknown"
         attempts = self.attempts()
+        queued = read_json(self.queued)
+        if queued and queued.get("after_attempt") == (attempts[-1].number if attempts else 0):
+            return "queued"
         if not attempts:
-            return "running" if self.is_leased() else "new"
-        if self.is_leased():
-            return "running"
+            return "new"
         record = read_json(attempts[-1].record)
         return "failed" if record and record.get("state") == "failed" else "interrupted"
 
@@ -215,17 +229,6 @@ def _rename_first(file: Path, folder: Path) -> bool:
             raise
         return False
     return True
-
-
-def _lock(file: IO[bytes], how: int, patience: int = 1) -> bool:
-    """Try so many times, 20 ms apart."""
-    for rest in reversed(range(patience)):
-        try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(0.02 if rest else 0)
-    return False
 
 
 @dataclass(frozen=True)

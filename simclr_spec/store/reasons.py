@@ -17,6 +17,7 @@ from simclr_spec.core.words import counted
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.resolve import COORDINATE_FIELDS
 from simclr_spec.store.layout import RESULT, Store
+from simclr_spec.store.state import last_heard
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,10 @@ def _unfinished(shelf: _Shelf, step: Step, state: State) -> str:
     """What happened to the last attempt."""
     if state in ("new", "done"):
         return "new"
+    if state == "unknown":
+        return f"unknown: {last_heard(shelf.store.folder(step.kind, step.label, step.fingerprint))}"
+    if state == "queued":
+        return "queued, not begun"
     attempts = shelf.store.folder(step.kind, step.label, step.fingerprint).attempts()
     if state == "running" or not attempts:
         return "running now" if state == "running" else "interrupted before it began"

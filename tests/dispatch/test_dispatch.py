@@ -14,19 +14,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from simclr_spec import dispatch
 from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import read_json
-from simclr_spec.dispatch.board import Board, Task
-from simclr_spec.dispatch.pool import Caller, Event, Pool, Worker, job_folder
-from simclr_spec.dispatch.slots import Slot, slots
+from simclr_spec.dispatch.board import Board
+from simclr_spec.dispatch.local.pool import Caller, Event, Pool, Worker
+from simclr_spec.dispatch.local.slots import Slot, slots
+from simclr_spec.dispatch.run import Outcome, run
+from simclr_spec.dispatch.task import Task
 from simclr_spec.language.runner import Debug, Local, Runner
 from simclr_spec.plan import compile
+from simclr_spec.store.jobs import job_folder
 from simclr_spec.store.layout import RunFolder, Store
 from tests import runs
 
 HOLD = """
 import time, pathlib
+from simclr_spec.store.jobs import job_folder
 from simclr_spec.store.layout import RunFolder
 with RunFolder(pathlib.Path({!r})).leased():
     time.sleep(2)
@@ -136,11 +139,11 @@ def test_workers_that_cannot_start_end_the_run_with_their_last_words(tmp_path: P
     assert list((tmp_path / "runs" / ".jobs").glob("*/*/*_log.err"))
 
 
-def _run(folder: Path, runner: Runner, watcher: Silent, *more: str) -> dispatch.Outcome:
+def _run(folder: Path, runner: Runner, watcher: Silent, *more: str) -> Outcome:
     (folder / "tiny.toml").write_text(runs.SPEC)
     plan = compile([str(folder / "tiny.toml")], sets=runs.sets(*more))
     seconds = {step.fingerprint: 1.0 for step in plan.steps}
-    return dispatch.run(plan, plan.steps, Store(folder / "runs"), runner, watcher, seconds=seconds)
+    return run(plan, plan.steps, Store(folder / "runs"), runner, watcher, seconds=seconds)
 
 
 @pytest.mark.parametrize("asked", [False, True])
@@ -149,7 +152,7 @@ def test_what_the_runner_says_of_determinism_reaches_its_workers(asked: bool, tm
     plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=1"))
     steps = [step for step in plan.steps if step.kind == "supervised"]
     runner = Local(slots=1, deterministic=asked)
-    outcome = dispatch.run(plan, steps, Store(tmp_path / "runs"), runner, Silent(), seconds={steps[0].fingerprint: 1.0})
+    outcome = run(plan, steps, Store(tmp_path / "runs"), runner, Silent(), seconds={steps[0].fingerprint: 1.0})
     assert read_json(outcome.done[0].folder.result)["environment"]["deterministic"] is asked
 
 
@@ -189,7 +192,7 @@ def test_a_step_longer_than_the_timeout_fails_and_keeps_its_checkpoint(tmp_path:
 def test_a_caller_may_be_silent_or_say_all_at_once(tmp_path: Path) -> None:
     """A stranger on the socket holds nobody up; a worker's first word and the next may come together, or in pieces."""
     pool = Pool(tmp_path, [], {})
-    worker = Worker(7, Slot(0), tmp_path, SimpleNamespace(done=lambda: False))
+    worker = Worker(number=7, slot=Slot(0), job=SimpleNamespace(done=lambda: False))
     pool.workers.append(worker)
     with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as caller:
         silent.connect(pool._address)
@@ -207,15 +210,21 @@ def test_a_caller_may_be_silent_or_say_all_at_once(tmp_path: Path) -> None:
     pool._temporary.cleanup()
 
 
-def test_the_debug_runner_leaves_out_what_waits_for_another_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runner", [Local(slots=1), Debug()])
+def test_a_step_in_other_hands_is_followed_and_not_run_twice(tmp_path: Path, runner: Runner) -> None:
+    """A worker that survived its runner holds the lease: the same run again waits, and takes the Step up when it is free."""
     (tmp_path / "tiny.toml").write_text(runs.SPEC)
     plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=1"))
-    step = next(step for step in plan.steps if step.kind == "pretrain")
-    with Store(tmp_path / "runs").folder(step.kind, step.label, step.fingerprint).leased():
-        outcome = _run(tmp_path, Debug(), Silent(), "train_steps=1")
-    states = {task.step.kind: task.state for task in outcome.board.tasks.values()}
-    others = dict.fromkeys(("finetune", "linear_eval", "distill"), "blocked")
-    assert states == {"pretrain": "elsewhere", "supervised": "done", **others}
+    step = next(step for step in plan.steps if step.kind == "supervised")
+    folder = Store(tmp_path / "runs").folder(step.kind, step.label, step.fingerprint)
+    other = subprocess.Popen([sys.executable, "-c", HOLD.format(str(folder.path))])
+    runs.wait_for(folder.is_leased)
+    watcher = Silent()
+    outcome = run(plan, [step], Store(tmp_path / "runs"), runner, watcher, seconds={step.fingerprint: 1.0})
+    assert other.wait() == 0
+    assert len(outcome.done) == 1
+    assert len(folder.attempts()) == 1
+    assert watcher.seen == [("supervised", state) for state in ("elsewhere", "waiting", "running", "done")]
 
 
 def test_steps_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -241,24 +250,8 @@ def test_the_longest_chain_begins_first(tmp_path: Path) -> None:
     assert board.remaining_seconds() is None
     for task in board.ready():
         task.state, task.seconds = "done", 2 * task.work
-    board.slots = 2
+    board.parallelism = 2
     assert board.remaining_seconds() == pytest.approx(2 * (5 + 2 + 4) / 2)
-
-
-def test_a_step_in_other_hands_is_followed_and_not_run_twice(tmp_path: Path) -> None:
-    """A worker that survived its runner holds the lease: the same run again waits, and takes the Step up when it is free."""
-    (tmp_path / "tiny.toml").write_text(runs.SPEC)
-    plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=1"))
-    step = next(step for step in plan.steps if step.kind == "supervised")
-    folder = Store(tmp_path / "runs").folder(step.kind, step.label, step.fingerprint)
-    other = subprocess.Popen([sys.executable, "-c", HOLD.format(str(folder.path))])
-    runs.wait_for(folder.is_leased)
-    watcher = Silent()
-    outcome = dispatch.run(plan, [step], Store(tmp_path / "runs"), Local(slots=1), watcher, seconds={step.fingerprint: 1.0})
-    assert other.wait() == 0
-    assert len(outcome.done) == 1
-    assert len(folder.attempts()) == 1
-    assert watcher.seen == [("supervised", state) for state in ("elsewhere", "waiting", "running", "done")]
 
 
 def test_a_killed_worker_fails_its_step_and_the_rest_goes_on(tmp_path: Path) -> None:

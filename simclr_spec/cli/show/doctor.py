@@ -16,7 +16,7 @@ from simclr_spec.core.errors import DataError, UsageError
 from simclr_spec.core.words import size
 from simclr_spec.data import digests
 from simclr_spec.data.roots import data_roots, label_list
-from simclr_spec.dispatch.slots import nvidia_smi, slots
+from simclr_spec.dispatch.local.slots import nvidia_smi, slots
 from simclr_spec.language import declared
 from simclr_spec.language.document import parse
 from simclr_spec.language.runner import Local

@@ -10,13 +10,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from simclr_spec.core.states import OPEN, TaskState
 from simclr_spec.core.words import counted
-from simclr_spec.dispatch.board import OPEN, Board, Task
+from simclr_spec.dispatch.board import Board
+from simclr_spec.dispatch.task import Task
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from simclr_spec.dispatch import Outcome
+    from simclr_spec.dispatch.run import Outcome
 
 SCREEN_SECONDS = 0.5
 PLAIN_SECONDS = 30.0
@@ -141,8 +143,8 @@ class Live:
         left = board.remaining_seconds()
         told = [f"{done} of {total} Steps", duration(time.monotonic() - board.began)]
         told.append("ending" if not board.in_state(*OPEN) else "estimating" if left is None else f"about {duration(left)} left")
-        failed, blocked = len(board.in_state("failed")), len(board.in_state("blocked"))
-        told += [f"{failed} failed"] * bool(failed) + [f"{blocked} will not run"] * bool(blocked)
+        shown: dict[TaskState, str] = {"queued": "queued", "failed": "failed", "blocked": "will not run"}
+        told += [f"{count} {what}" for state, what in shown.items() if (count := len(board.in_state(state)))]
         top = Table.grid(padding=(0, 1))
         top.add_row(ProgressBar(total=self._all_work(board), completed=self._done_work(board), width=30), " · ".join(told))
         return Group(top, running)

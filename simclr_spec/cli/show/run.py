@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from simclr_spec import dispatch
 from simclr_spec.cli.show.live import ending, watcher
 from simclr_spec.cli.show.plan import stale
 from simclr_spec.data import roots as data_roots
+from simclr_spec.dispatch import run as dispatch
 from simclr_spec.language.runner import Runner
 from simclr_spec.store import history
 from simclr_spec.store.forecast import Forecast, check_data

@@ -11,9 +11,9 @@ from simclr_spec.cli.show.live import describe
 from simclr_spec.core.files import read_json
 from simclr_spec.core.states import STATES, State
 from simclr_spec.core.words import size
-from simclr_spec.dispatch.board import last_error
 from simclr_spec.store.layout import Attempt
 from simclr_spec.store.selection import Entry, Waste
+from simclr_spec.store.state import last_error, last_heard
 
 LOOK_SECONDS = 0.5
 """Between looks at logs that are followed."""
@@ -50,6 +50,8 @@ def _running(entries: Sequence[Entry]) -> Iterator[str]:
             record = read_json(attempts[-1].record) or {}
             place = f"process {record.get('pid')} on {record.get('host')}"
             yield "  ".join(filter(None, ["▸ " + entry.name, *describe(attempts[-1].last_metrics()), place]))
+        if entry.state == "unknown":
+            yield f"? {entry.name}: {last_heard(entry.folder)}"
 
 
 def _failures(entries: Sequence[Entry]) -> Iterator[str]:
