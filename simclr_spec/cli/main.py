@@ -335,7 +335,7 @@ def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str
     """Run again what failed or was interrupted in the last plan, or what is selected of that, and all that waits for it."""
     from simclr_spec.dispatch.room import refuse_what_does_not_fit
     from simclr_spec.language import runner as runners
-    from simclr_spec.store.selection import forecast_again
+    from simclr_spec.store.retry import forecast_again
 
     names, selector = divided(words, specs=False)
     forecast = forecast_again(store, names, selector, runners.read(runner).machine, data_root)
@@ -352,12 +352,12 @@ def gc(store: str, delete: bool) -> None:
     from pathlib import Path
 
     from simclr_spec.cli.show.status import garbage
-    from simclr_spec.store import selection
+    from simclr_spec.store import garbage as unneeded
     from simclr_spec.store.layout import Store
 
-    found = selection.waste(Store(Path(store)))
+    found = unneeded.waste(Store(Path(store)))
     if delete:
-        selection.delete(found)
+        unneeded.delete(found)
     for line in garbage(found, delete):
         click.echo(line)
 

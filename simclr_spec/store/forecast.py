@@ -18,7 +18,7 @@ from simclr_spec.plan.cost import Cost, calibrated, cost, costs, likeness
 from simclr_spec.plan.fingerprint import digest
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store import history
-from simclr_spec.store.layout import RESULT, Store
+from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.store.reasons import Decision, decisions_of
 from simclr_spec.store.staleness import Images, advice
 
@@ -154,11 +154,11 @@ def _ratios(
     found: dict[tuple[str, str], list[float]] = {like: [] for like in done}
     for like, steps in done.items():
         for step in steps[:_SAMPLES]:
-            if seconds := _measured(store.path / step.id, machine):
+            if seconds := _measured(store.folder_at(step.id), machine):
                 found[like].append(seconds / priced[step.fingerprint].seconds)
     without = {like for like, ratios in found.items() if not ratios}
     for kind in {kind for kind, _ in without} - {"distill"}:  # whose cost is its teacher's, too
-        for folder in islice((result.parent for result in (store.path / kind).glob(f"*/{RESULT}")), _SAMPLES):
+        for folder in islice(store.done(kind), _SAMPLES):
             known = _known(folder) or {}
             like = kind, known.get("precision", "")
             if like in without and (seconds := _measured(folder, machine)):
@@ -166,18 +166,18 @@ def _ratios(
     return found
 
 
-def _measured(folder: Path, machine: Machine) -> float | None:
+def _measured(folder: RunFolder, machine: Machine) -> float | None:
     """Machine-seconds of a finished Step, where it ran on such machines."""
-    result = read_json(folder / RESULT) or {}
+    result = read_json(folder.result) or {}
     environment = result.get("environment", {})
     if not result.get("seconds") or not machine.fits(environment):
         return None
     return float(result["seconds"] * machine.used(environment))
 
 
-def _known(folder: Path) -> dict[str, Any] | None:
+def _known(folder: RunFolder) -> dict[str, Any] | None:
     """The Step's parameters, where they are those of this version."""
-    step = read_json(folder / "step.json", "kind", "params")
+    step = read_json(folder.step, "kind", "params")
     try:
         build(KINDS[step["kind"]], step["params"])
     except TypeError:

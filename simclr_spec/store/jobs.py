@@ -15,12 +15,11 @@ from simclr_spec.store.layout import RunFolder, Store
 @contextlib.contextmanager
 def job_folder(store: Store) -> Iterator[Path]:
     """<store>/.jobs/<run> for submitit's files, removed at the end unless the run raises; what dead runs left goes too."""
-    above = store.path / ".jobs"
+    above = store.jobs
     above.mkdir(mode=0o700, exist_ok=True)
     for old in [old for old in above.iterdir() if not old.name.startswith(".")]:
-        with RunFolder(old).leased() as dead:
-            if dead:
-                shutil.rmtree(old, ignore_errors=True)
+        if RunFolder(old).is_free():
+            shutil.rmtree(old, ignore_errors=True)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     hidden, folder = RunFolder(above / f".{name}"), above / name
     with hidden.leased():
@@ -33,4 +32,4 @@ def job_folder(store: Store) -> Iterator[Path]:
 
 def under_way(store: Store) -> bool:
     """Whether some run goes on in this store, though no Step may be running at the moment."""
-    return any(RunFolder(folder).is_leased() for folder in (store.path / ".jobs").glob("*"))
+    return any(RunFolder(folder).is_leased() for folder in store.jobs.glob("*"))

@@ -11,8 +11,9 @@ from simclr_spec.cli.show.live import describe
 from simclr_spec.core.files import read_json
 from simclr_spec.core.states import STATES, State
 from simclr_spec.core.words import size
+from simclr_spec.store.garbage import Waste
 from simclr_spec.store.layout import Attempt
-from simclr_spec.store.selection import Entry, Waste
+from simclr_spec.store.selection import Entry
 from simclr_spec.store.state import last_error, last_heard
 
 LOOK_SECONDS = 0.5

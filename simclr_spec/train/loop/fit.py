@@ -65,10 +65,10 @@ class Work:
 
     @property
     def store(self) -> Store:
-        return Store(self.folder.path.parent.parent)
+        return self.folder.store
 
     def parents(self) -> dict[str, RunFolder]:
-        return {role: RunFolder(self.store.path / need["folder"]) for role, need in self.step["needs"].items()}
+        return {role: self.store.folder_at(need["folder"]) for role, need in self.step["needs"].items()}
 
 
 def train(work: Work) -> None:
@@ -117,7 +117,7 @@ def _resume(run: Run, work: Work) -> None:
             work.record.log(f"skipped {candidate.path}: {why}")
             continue
         run.restore(candidate, tensors)
-        attempt = int(candidate.path.parent.name)
+        attempt = candidate.attempt.number
         work.record.set(resumed_from={"attempt": attempt, "train_step": run.done})
         work.record.log(f"goes on from train step {run.done} of attempt {attempt}")
         return
@@ -125,7 +125,7 @@ def _resume(run: Run, work: Work) -> None:
 
 def _saw_others(candidate: Checkpoint, work: Work) -> bool:
     """Whether the attempt that left it trained on other images; rank 0 knows."""
-    before = (read_json(candidate.path.parent / "record.json") or {}).get("data_digest")
+    before = (read_json(candidate.attempt.record) or {}).get("data_digest")
     return distributed.tell(before != work.record.values.get("data_digest") and before is not None)
 
 
