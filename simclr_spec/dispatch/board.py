@@ -72,9 +72,9 @@ class Board:
     def change(self, task: Task, state: TaskState, why: str = "", *, watcher: Watcher) -> None:
         """Steps below one that failed, was interrupted or will not begin will not run."""
         task.state, task.why = state, why
-        if state == "running":
+        if state == "running" and not task.since:
             task.since = time.monotonic()
-        elif task.since:
+        elif task.since and state not in ("running", "unknown"):
             task.seconds, task.since = time.monotonic() - task.since, 0.0
         watcher.changed(self, task)
         if state in ("failed", "interrupted", "blocked"):

@@ -209,6 +209,8 @@ class RunFolder:
         standing = Lease(self.lease).standing()
         if standing != "free":
             return "running" if standing == "held" else "unknown"
+        if self.done:  # since it was looked for
+            return "done"
         attempts = self.attempts()
         queued = read_json(self.queued)
         if queued and queued.get("after_attempt") == (attempts[-1].number if attempts else 0):
@@ -290,7 +292,7 @@ class Store:
                     yield RunFolder(Path(entry.path))
 
     def hashes_of(self, folder: Path, *, labelled: bool = True) -> Path:
-        """What is remembered of the files of a data set's folder, and of its digest; see content.py."""
+        """What is remembered of the files of a data set's folder, and of its digest; see data/digests.py."""
         return self._of_images(folder, labelled, "{}.hashes")
 
     def look_of(self, folder: Path, *, labelled: bool = True) -> Path:

@@ -34,12 +34,12 @@ def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
 
     Raises DataError, UsageError before anything starts."""
     images, store = forecast.images, forecast.images.store
-    asked = {step.fingerprint for step in (*forecast.steps, *forecast.running)} - {step.fingerprint for step in forecast.stale}
+    wanted = {step.fingerprint for step in (*forecast.steps, *forecast.running)} - {step.fingerprint for step in forecast.stale}
     look(forecast, tell, keep=True)
     roots = data_roots.data_roots(images.roots)
     plan, counts = forecast.plan, history.counts_of(forecast.plan.steps)
     history.record_plan(store, plan.specs, plan.asked_scale, plan.sets, forecast.selector, roots, counts)
-    steps = [step for step in forecast.plan.steps if step.fingerprint in asked]
+    steps = [step for step in forecast.plan.steps if step.fingerprint in wanted]
     with watcher() as screen:
         outcome = dispatch.run(plan, steps, store, runner, screen, seconds=forecast.seconds, data_roots=images.roots)
     if steps:
