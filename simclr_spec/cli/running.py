@@ -112,7 +112,7 @@ def _start(forecast: Forecast, runner: str) -> None:
 def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str]) -> None:
     """Run again what failed or was interrupted in the last plan, or what is selected of that, and all that waits for it."""
     from simclr_spec.language import runner as runners
-    from simclr_spec.store.selection import forecast_again
+    from simclr_spec.store.retry import forecast_again
 
     names, selector = split_words(words, specs=False)
     _start(forecast_again(store, names, selector, runners.read(runner).machine, data_root), runner)
@@ -127,8 +127,8 @@ def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
     """Stop Steps that run here, with a checkpoint, and keep a run from beginning the others."""
     from pathlib import Path
 
-    from simclr_spec.dispatch.pool import under_way
     from simclr_spec.store import selection
+    from simclr_spec.store.jobs import under_way
     from simclr_spec.store.layout import Store
 
     if not words:
@@ -146,12 +146,13 @@ def gc(store: str, delete: bool) -> None:
     from pathlib import Path
 
     from simclr_spec.cli.show.status import garbage
-    from simclr_spec.store import selection
+    from simclr_spec.store.garbage import delete as delete_all
+    from simclr_spec.store.garbage import waste_of
     from simclr_spec.store.layout import Store
 
-    waste = selection.waste(Store(Path(store)))
+    waste = waste_of(Store(Path(store)))
     if delete:
-        selection.delete(waste)
+        delete_all(waste)
     for line in garbage(waste, delete):
         click.echo(line)
 

@@ -45,7 +45,7 @@ def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
 
     from simclr_spec.cli.show.status import status as status_table
     from simclr_spec.cli.show.width import fitted
-    from simclr_spec.dispatch.pool import under_way
+    from simclr_spec.store.jobs import under_way
     from simclr_spec.store.layout import Store
 
     while True:
@@ -71,7 +71,7 @@ def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: st
     from pathlib import Path
 
     from simclr_spec.cli.show import status as status_view
-    from simclr_spec.dispatch.pool import under_way
+    from simclr_spec.store.jobs import under_way
     from simclr_spec.store.layout import Store
 
     look = partial(entries_of, words, scale, sets, store, must_match=not follow)

@@ -2,40 +2,80 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import signal
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
-from simclr_spec.dispatch.board import Board, Watcher, in_other_hands, last_error
-from simclr_spec.language.runner import Runner
-from simclr_spec.store.layout import Store
+from simclr_spec.dispatch.dispatcher import Change
+from simclr_spec.dispatch.task import Task
+from simclr_spec.store.state import in_other_hands, last_error
+
+POLL_SECONDS = 0.25
 
 
-def run_here(board: Board, store: Store, runner: Runner, environment: Mapping[str, str], watcher: Watcher) -> bool:  # noqa: ARG001
-    """True when it was stopped by Ctrl-C or SIGTERM. Errors that are not the user's are not caught."""
+class InThisProcess:
+    """A poll executes the Step that was submitted; the poll before it says that it begins."""
+
+    parallelism = 1
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        os.environ.update(environment)
+        self.taken: Task | None = None
+        self.announced = False
+
+    def submit(self, ready: Sequence[Task]) -> None:
+        if self.taken is None and ready:
+            self.taken, self.announced = ready[0], False
+            self.taken.count_attempts()
+
+    def poll(self) -> Iterable[Change]:
+        """Errors that are not the user's are not caught."""
+        task = self.taken
+        if task is None:
+            time.sleep(POLL_SECONDS)  # for a Step that another process works on
+            return []
+        if not self.announced:
+            self.announced = True
+            return [Change(task, "running")]
+        self.taken = None
+        return [_executed(task)]
+
+    def cancel(self, task: Task) -> None:
+        """Nothing is queued here; a running Step sees its mark, as it does everywhere."""
+
+    def detach(self, *, at_once: bool) -> bool:  # noqa: ARG002
+        """While this is asked nothing runs."""
+        return True
+
+
+def _executed(task: Task) -> Change:
     from simclr_spec.train.loop.execute import execute
 
-    os.environ.update(environment)
-    for task in board.tasks.values():
-        if task.state not in ("waiting", "elsewhere"):
-            continue
-        if not board.parents_done(task):
-            board.change(task, "blocked", "another process works on what it needs", watcher=watcher)
-            continue
-        board.change(task, "running", watcher=watcher)
-        try:
+    began = time.time()
+    try:
+        with _interruptible():
             execute(task.folder.path)
-        except (Interrupted, KeyboardInterrupt):
-            if task.folder.cancelled_since(board.began_at):
-                board.change(task, "interrupted", "cancelled", watcher=watcher)
-                continue
-            board.change(task, "interrupted", watcher=watcher)
-            return True
-        except SimclrSpecError as error:
-            attempt = task.attempt()
-            task.log = attempt.log if attempt else None
-            board.change(task, "failed", (attempt and last_error(attempt)) or str(error), watcher=watcher)
-        else:
-            done = task.folder.done
-            board.change(task, "done" if done else "elsewhere", "" if done else in_other_hands(task.folder), watcher=watcher)
-    return False
+    except (Interrupted, KeyboardInterrupt) as end:
+        if not task.folder.cancelled_since(began):  # the person means the run, which counts signals
+            signal.raise_signal(signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.SIGTERM)
+        return Change(task, "interrupted")
+    except SimclrSpecError as error:
+        attempt = task.attempt()
+        task.log = attempt.log if attempt else None
+        return Change(task, "failed", (attempt and last_error(attempt)) or str(error))
+    return Change(task, "done") if task.folder.done else Change(task, "elsewhere", in_other_hands(task.folder))
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C reaches the Step, and a debugger, at once, unless it is ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

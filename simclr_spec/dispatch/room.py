@@ -23,8 +23,8 @@ CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 def refuse_what_does_not_fit(forecast: Forecast) -> None:
     """Raises UsageError where a Step that would run needs more than a slot has."""
-    if told := crowded(forecast):
-        raise UsageError(f"nothing started: {told}")
+    if refusal := crowded(forecast):
+        raise UsageError(f"nothing started: {refusal}")
 
 
 def crowded(forecast: Forecast) -> str:
@@ -39,8 +39,8 @@ def crowded(forecast: Forecast) -> str:
     count = sum(map(len, stages.values()))
     which = ", ".join(f"{len(steps):,} {stage}" for stage, steps in stages.items())
     verb, each = ("does", "it") if count == 1 else ("do", "each")
-    told = f"{counted(count, 'Step')} ({which}) {verb} not fit {place}, which is what this runner gives {each}"
-    return f"{told}. {_remedy(forecast, stages, room)}"
+    sentence = f"{counted(count, 'Step')} ({which}) {verb} not fit {place}, which is what this runner gives {each}"
+    return f"{sentence}. {_remedy(forecast, stages, room)}"
 
 
 def _remedy(forecast: Forecast, stages: Mapping[str, Sequence[Step]], room: float) -> str:

@@ -18,7 +18,7 @@ from simclr_spec.plan.cost import Cost, calibrated, cost, costs, likeness, preci
 from simclr_spec.plan.fingerprint import digest
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store import history
-from simclr_spec.store.layout import RESULT, Store
+from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.store.reasons import Decision, decisions_of
 from simclr_spec.store.staleness import Images, advice
 
@@ -166,11 +166,11 @@ def _ratios(
     for like, steps in done.items():
         for step in steps[:_SAMPLES]:
             estimated = priced[step.fingerprint].seconds
-            if estimated and (seconds := _measured(store.path / step.id, machine)):
+            if estimated and (seconds := _measured(store.folder_at(step.id), machine)):
                 found[like].append(seconds / estimated)
     without = {like for like, ratios in found.items() if not ratios}
     for kind in {name for name, _ in without if not KINDS[name].priced_with_parents}:
-        for folder in islice((result.parent for result in (store.path / kind).glob(f"*/{RESULT}")), _SAMPLES):
+        for folder in islice(store.done(kind), _SAMPLES):
             config = _config(folder)
             if config is None or (like := (kind, precision_of(vars(config)))) not in without:
                 continue
@@ -180,18 +180,18 @@ def _ratios(
     return found
 
 
-def _measured(folder: Path, machine: Machine) -> float | None:
+def _measured(folder: RunFolder, machine: Machine) -> float | None:
     """Machine-seconds of a finished Step, where it ran on such machines."""
-    result = read_json(folder / RESULT) or {}
+    result = read_json(folder.result) or {}
     environment = result.get("environment", {})
     if not result.get("seconds") or not machine.fits(environment):
         return None
     return float(result["seconds"] * machine.used(environment))
 
 
-def _config(folder: Path) -> Any:
+def _config(folder: RunFolder) -> Any:
     """The Step's parameters, where they are those of this version, else None."""
-    step = read_json(folder / "step.json", "kind", "params")
+    step = read_json(folder.step, "kind", "params")
     try:
         return KINDS[step["kind"]].build(step["params"])
     except TypeError:

@@ -41,11 +41,6 @@ class RecordedPlan:
     """of data-set files that leave out numbers, by absolute path"""
 
 
-def record(store: Store) -> Path:
-    """The file with every plan, one a line."""
-    return store.path / ".plans" / "all.jsonl"
-
-
 def _absolute_set(text: str) -> str:
     """--set dataset=FILE and --set STAGE.dataset=FILE are the only ones that can name a file."""
     key, _, written = text.partition("=")
@@ -59,7 +54,7 @@ def _file(store: Store, spec: str) -> Path:
     """A declared `mine`, a/mine.toml and b/mine.toml are three specs."""
     spec = absolute(spec)
     name = f"{Path(spec).name}-{sha256(spec.encode()).hexdigest()[:8]}" if is_path(spec) else spec
-    return store.path / ".plans" / f"{name}.json"
+    return store.last_plan(name)
 
 
 def record_plan(
@@ -73,7 +68,7 @@ def record_plan(
 ) -> None:
     """Remember, for every spec of it, the plan that is being run; `scale` None = each spec's own."""
     store.make()
-    (store.path / ".plans").mkdir(exist_ok=True)
+    store.all_plans.parent.mkdir(exist_ok=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     names, changes = tuple(map(absolute, specs)), tuple(map(_absolute_set, sets))
     places = tuple(dict.fromkeys(map(data_roots.absolute, roots)))
@@ -86,7 +81,7 @@ def record_plan(
         data_roots=places,
         counts=counts or {},
     )
-    with record(store).open("a+b") as file:
+    with store.all_plans.open("a+b") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
         torn = file.read() not in (b"", b"\n")  # by a crash: it stays a line of its own
         file.write(b"\n" * torn + json.dumps(asdict(plan)).encode() + b"\n")
@@ -111,7 +106,7 @@ def _roots(plans: Iterable[RecordedPlan]) -> list[str]:
 
 def _last_plans(store: Store, specs: Sequence[str]) -> list[RecordedPlan]:
     """The newest first."""
-    files = [_file(store, spec) for spec in specs] if specs else sorted((store.path / ".plans").glob("*.json"))
+    files = [_file(store, spec) for spec in specs] if specs else store.last_plans()
     plans = [_recorded(value) for file in files if (value := read_json(file, "specs", "scale", "sets", "time"))]
     return sorted(plans, key=lambda plan: plan.time, reverse=True)
 
@@ -150,7 +145,7 @@ def located(store: Store, specs: Sequence[str]) -> Iterator[None]:
 
 def all_plans(store: Store) -> list[RecordedPlan]:
     """Every recorded plan, the newest first. Raises SimclrSpecError at a line that a crash tore: gc must not guess."""
-    file = record(store)
+    file = store.all_plans
     try:
         lines = file.read_text().splitlines()
     except FileNotFoundError:

@@ -1,37 +1,37 @@
-"""Run folders: every path from one class, states read from files, atomic writes, leases.
+"""Every path in a store, and the state of a Step read from its files.
 
+<store>/.plans/           all.jsonl: every plan that was run, one a line; <spec>.json: the last one of each spec
+<store>/.jobs/<run>/      a run that goes on: its lease, and its jobs' files
+<store>/.data/            what is remembered of image folders: <digest>.hashes, look-<digest>.json
 <store>/<kind>/<label>-<fingerprint8>/
     step.json             the Step: fingerprint, kind, label, params, needs {role: folder of the parent, relative to the store}
-    lease                 locked by the process that works on the Step
+    lease                 locked by the process that works on the Step, with its heartbeat; see lease.py
+    queued.json           the scheduler's job that is to make the next attempt
     attempts/N/           record.json, log, metrics.jsonl, checkpoint.safetensors, weights.safetensors, result.json
     result.json           hard link to the winning attempt's result: exists exactly when the Step is done
+    cancelled             its time is when somebody wanted the Step to stop
     committed/            on a file system without links: the folder that an attempt renamed first, holding its result.json
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
-from typing import IO, Any
+from typing import Any
 
 from simclr_spec.core.files import read_json, write_atomic, write_json
 from simclr_spec.core.states import State
+from simclr_spec.store.commit import place_first
+from simclr_spec.store.lease import Holder, Lease
 
 RESULT = "result.json"
 """In a run folder exactly when its Step is done; in an attempt's folder what that attempt would make it."""
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES, errno.EINVAL}
-"""What link(2) says where a file system has no hard links, or no more of them."""
-_TAKEN = {errno.EEXIST, errno.ENOTEMPTY}
-"""What rename(2) says of a folder whose new name a folder that is not empty has."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,10 @@ class Attempt:
     def result(self) -> Path:
         return self.path / RESULT
 
+    def leftovers(self) -> Iterator[Path]:
+        """Of atomic writes that were killed half-way; core/files.py names them so."""
+        return self.path.glob(".*")
+
     def last_metrics(self) -> dict[str, Any] | None:
         """The last complete line of metrics.jsonl, read from its end."""
         try:
@@ -104,6 +108,10 @@ class RunFolder:
         return self.path / "lease"
 
     @property
+    def queued(self) -> Path:
+        return self.path / "queued.json"
+
+    @property
     def done(self) -> bool:
         return self.result.exists()
 
@@ -112,19 +120,36 @@ class RunFolder:
         """The winning attempt's weights."""
         return self.path / str(read_json(self.result, "weights")["weights"])
 
+    @property
+    def cancelled(self) -> Path:
+        return self.path / "cancelled"
+
+    @property
+    def committed(self) -> Path:
+        """A folder, on a file system without links."""
+        return self.path / "committed"
+
+    @property
+    def store(self) -> Store:
+        return Store(self.path.parent.parent)
+
+    @property
+    def _attempts(self) -> Path:
+        return self.path / "attempts"
+
     def attempts(self) -> list[Attempt]:
         """Oldest first."""
         try:
-            names = [name for name in os.listdir(self.path / "attempts") if name.isdigit()]
+            names = [name for name in os.listdir(self._attempts) if name.isdigit()]
         except FileNotFoundError:
             return []
-        return [Attempt(self.path / "attempts" / name) for name in sorted(names, key=int)]
+        return [Attempt(self._attempts / name) for name in sorted(names, key=int)]
 
     def new_attempt(self) -> Attempt:
         """The next free number; two processes never get the same."""
         number = max((a.number for a in self.attempts()), default=0) + 1
         while True:
-            path = self.path / "attempts" / str(number)
+            path = self._attempts / str(number)
             try:
                 path.mkdir(parents=True)
                 return Attempt(path)
@@ -134,98 +159,66 @@ class RunFolder:
     def commit(self, attempt: Attempt, result: dict[str, Any]) -> bool:
         """Make the Step done by this attempt; False when another attempt was first. Its weights must be on disk."""
         write_json(attempt.result, {**result, "weights": str(attempt.weights.relative_to(self.path))})
-        taken = self.done or self._committed.exists()  # perhaps by a machine that sees the file system in another way
-        won = not taken and place_first(attempt.result, self.result, self._committed)
+        taken = self.done or self.committed.exists()  # perhaps by a machine that sees the file system in another way
+        won = not taken and place_first(attempt.result, self.result, self.committed)
         self.settle()
         return won
 
     def settle(self) -> None:
         """Without links: publish what was committed, which the process that did might not have lived to do."""
-        committed = self._committed / RESULT
+        committed = self.committed / RESULT
         if not self.done and committed.exists():
             write_atomic(self.result, committed.read_bytes())
 
-    @property
-    def _committed(self) -> Path:
-        return self.path / "committed"
-
-    @contextlib.contextmanager
-    def leased(self) -> Iterator[bool]:
-        """Hold the lease while working; yields False when another process holds it. The kernel frees a dead process's lease."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with self.lease.open("ab") as file:
-            yield _lock(file, fcntl.LOCK_EX, patience=10)  # whoever asks is_leased() holds it for a moment
+    def leased(self) -> contextlib.AbstractContextManager[bool]:
+        """Hold the lease while working; False when another process holds it."""
+        return Lease(self.lease).taken()
 
     def is_leased(self) -> bool:
         """True while some process works on the Step."""
-        try:
-            with self.lease.open("rb") as file:
-                return not _lock(file, fcntl.LOCK_SH)  # which those who ask do not refuse each other, nor NFS to a reader
-        except FileNotFoundError:
-            return False
+        return Lease(self.lease).standing() == "held"
+
+    def holder(self) -> Holder | None:
+        """The process that works on the Step, or did until it was killed."""
+        return Lease(self.lease).holder()
+
+    def is_free(self) -> bool:
+        """True when no process works on the Step for certain."""
+        return Lease(self.lease).standing() == "free"
 
     def cancel(self) -> None:
         """Leave a mark for the run that may be about to begin the Step."""
-        (self.path / "cancelled").touch()
+        self.cancelled.touch()
 
     def cancelled_since(self, moment: float) -> bool:
         """True when the Step was cancelled after `moment` (time.time())."""
         try:
-            return (self.path / "cancelled").stat().st_mtime > moment
+            return self.cancelled.stat().st_mtime > moment
         except FileNotFoundError:
             return False
+
+    def queue(self, job: str) -> None:
+        """Remember that a scheduler's job is to make the next attempt."""
+        attempts = self.attempts()
+        write_json(self.queued, {"job": job, "after_attempt": attempts[-1].number if attempts else 0})
 
     def state(self) -> State:
         """From the files alone."""
         if self.done:
             return "done"
+        standing = Lease(self.lease).standing()
+        if standing != "free":
+            return "running" if standing == "held" else "unknown"
+        if self.done:  # since it was looked for
+            return "done"
         attempts = self.attempts()
+        queued = read_json(self.queued)
+        if queued and queued.get("after_attempt") == (attempts[-1].number if attempts else 0):
+            return "queued"
         if not attempts:
-            return "running" if self.is_leased() else "new"
-        if self.is_leased():
-            return "running"
+            return "new"
         record = read_json(attempts[-1].record)
         return "failed" if record and record.get("state") == "failed" else "interrupted"
-
-
-def place_first(file: Path, name: Path, folder: Path) -> bool:
-    """Give `file` the second name `name` if nothing has it; where there are no links, rename a folder with a copy to `folder`.
-
-    Either is atomic and succeeds for one process only: False for any other. OSErrors name the path.
-    """
-    try:
-        os.link(file, name)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        return _rename_first(file, folder)
-    return True
-
-
-def _rename_first(file: Path, folder: Path) -> bool:
-    prepared = file.parent / folder.name
-    prepared.mkdir(exist_ok=True)
-    write_atomic(prepared / file.name, file.read_bytes())
-    try:
-        prepared.rename(folder)
-    except OSError as error:
-        if error.errno not in _TAKEN:
-            raise
-        return False
-    return True
-
-
-def _lock(file: IO[bytes], how: int, patience: int = 1) -> bool:
-    """Try so many times, 20 ms apart."""
-    for rest in reversed(range(patience)):
-        try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(0.02 if rest else 0)
-    return False
 
 
 @dataclass(frozen=True)
@@ -235,7 +228,22 @@ class Store:
     path: Path
 
     def folder(self, kind: str, label: str, fingerprint: str) -> RunFolder:
-        return RunFolder(self.path / kind / f"{label}-{fingerprint[:8]}")
+        return self.folder_at(f"{kind}/{label}-{fingerprint[:8]}")
+
+    def folder_at(self, step_id: str) -> RunFolder:
+        """`finetune/r18-1x-digits-1pc-s0-1a2b3c4d`: a Step's id is its folder's name in the store."""
+        return RunFolder(self.path / step_id)
+
+    def names(self, kind: str) -> set[str]:
+        """Of the run folders of that kind."""
+        try:
+            return set(os.listdir(self.path / kind))
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+
+    def done(self, kind: str) -> Iterator[RunFolder]:
+        """Run folders of that kind with a result, in no order."""
+        return (RunFolder(result.parent) for result in (self.path / kind).glob(f"*/{RESULT}"))
 
     @property
     def option(self) -> str:
@@ -245,6 +253,32 @@ class Store:
 
     def make(self) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def all_plans(self) -> Path:
+        """Every plan that was run, one JSON object a line."""
+        return self._plans / "all.jsonl"
+
+    def last_plan(self, spec: str) -> Path:
+        """The plan of that spec that was run last; `spec` is a name that no other has."""
+        return self._plans / f"{spec}.json"
+
+    def last_plans(self) -> list[Path]:
+        """Of every spec, in order of names."""
+        return sorted(self._plans.glob("*.json"))
+
+    @property
+    def _plans(self) -> Path:
+        return self.path / ".plans"
+
+    @property
+    def jobs(self) -> Path:
+        """A folder for each run that goes on; those whose names begin with a dot are being made."""
+        return self.path / ".jobs"
+
+    def trial(self) -> RunFolder:
+        """A folder of a new name, to try the file system with."""
+        return RunFolder(self.path / f".probe-{os.urandom(6).hex()}")
 
     def folders(self) -> Iterator[RunFolder]:
         """Every run folder, whatever its state."""
@@ -258,7 +292,7 @@ class Store:
                     yield RunFolder(Path(entry.path))
 
     def hashes_of(self, folder: Path, *, labelled: bool = True) -> Path:
-        """What is remembered of the files of a data set's folder, and of its digest; see content.py."""
+        """What is remembered of the files of a data set's folder, and of its digest; see data/digests.py."""
         return self._of_images(folder, labelled, "{}.hashes")
 
     def look_of(self, folder: Path, *, labelled: bool = True) -> Path:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from simclr_spec.core.errors import UsageError
 from simclr_spec.core.files import write_atomic
-from simclr_spec.store.layout import place_first
+from simclr_spec.store.commit import place_first
+from simclr_spec.store.layout import RunFolder, Store
 
 
 def probe(store: Path) -> None:
     """In the store, or in the nearest folder above it; leaves nothing behind. Raises UsageError."""
     store = store.absolute()
     above = nearest(store)
-    trial = above / f".probe-{os.urandom(6).hex()}"
+    trial = Store(above).trial()
     try:
-        _try(trial.mkdir, f"cannot use {store}: {{}}")
-        _try(lambda: write_atomic(trial / "file", b"1"), f"the store's file system ({above}) cannot write a file: {{}}")
-        _try(lambda: write_atomic(trial / "file", b"2"), f"the store's file system ({above}) cannot replace a file: {{}}")
-        _try(lambda: _lock(trial / "file"), f"the store's file system ({above}) refuses locks (flock: {{}}), {_LOCKS}")
+        _try(trial.path.mkdir, f"cannot use {store}: {{}}")
+        _try(lambda: write_atomic(trial.lease, b"1"), f"the store's file system ({above}) cannot write a file: {{}}")
+        _try(lambda: write_atomic(trial.lease, b"2"), f"the store's file system ({above}) cannot replace a file: {{}}")
+        _try(lambda: _lock(trial.lease), f"the store's file system ({above}) refuses locks (flock: {{}}), {_LOCKS}")
         _try(lambda: _commit(trial), f"the store's file system ({above}) has no way to commit a result ({{}}), {_COMMITS}")
     finally:
-        shutil.rmtree(trial, ignore_errors=True)
+        shutil.rmtree(trial.path, ignore_errors=True)
 
 
 def nearest(store: Path) -> Path:
@@ -55,12 +55,11 @@ def _lock(path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _commit(trial: Path) -> None:
+def _commit(trial: RunFolder) -> None:
     """Two attempts at one name, of which the first must win."""
     won = []
-    for number in ("1", "2"):
-        (trial / number).mkdir()
-        write_atomic(trial / number / "result", number.encode())
-        won.append(place_first(trial / number / "result", trial / "result", trial / "committed"))
+    for attempt in (trial.new_attempt(), trial.new_attempt()):
+        write_atomic(attempt.result, b"%d" % attempt.number)
+        won.append(place_first(attempt.result, trial.result, trial.committed))
     if won != [True, False]:
         raise OSError("a second attempt won over the first")

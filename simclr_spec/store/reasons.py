@@ -6,7 +6,6 @@ a done Step, stale or not, is never run again and never causes a parent to run.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,8 @@ from simclr_spec.core.states import FINISHED, State
 from simclr_spec.core.words import counted, plain
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.resolve import COORDINATE_FIELDS
-from simclr_spec.store.layout import RESULT, Store
+from simclr_spec.store.layout import Store
+from simclr_spec.store.state import last_heard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +93,10 @@ def _unfinished(shelf: _Shelf, step: Step, state: State) -> str:
     """What happened to the last attempt."""
     if state in ("new", "done"):
         return "new"
+    if state == "unknown":
+        return f"unknown: {last_heard(shelf.store.folder(step.kind, step.label, step.fingerprint))}"
+    if state == "queued":
+        return "queued, not begun"
     attempts = shelf.store.folder(step.kind, step.label, step.fingerprint).attempts()
     if state == "running" or not attempts:
         return "running now" if state == "running" else "interrupted before it began"
@@ -154,19 +158,14 @@ class _Shelf:
 
     def _folder_names(self, kind: str) -> set[str]:
         if kind not in self._names:
-            try:
-                self._names[kind] = set(os.listdir(self.store.path / kind))
-            except (FileNotFoundError, NotADirectoryError):
-                self._names[kind] = set()
+            self._names[kind] = self.store.names(kind)
         return self._names[kind]
 
     def state(self, step: Step) -> State:
         kind, _, name = step.id.partition("/")
         if name not in self._folder_names(kind):
             return "new"
-        if os.path.exists(f"{self.store.path}/{step.id}/{RESULT}"):
-            return "done"
-        return self.store.folder(step.kind, step.label, step.fingerprint).state()
+        return self.store.folder_at(step.id).state()
 
     def twin(self, step: Step) -> dict[str, Any] | None:
         """step.json of a Step in the store with these axes and another fingerprint; the one that differs least."""
@@ -176,7 +175,7 @@ class _Shelf:
                 labels.setdefault(name.rpartition("-")[0], []).append(name)
         found = []
         for name in self._by_label[step.kind].get(step.label, ()):
-            old = read_json(self.store.path / step.kind / name / "step.json", "params", "needs", "coordinates")
+            old = read_json(self.store.folder_at(f"{step.kind}/{name}").step, "params", "needs", "coordinates")
             if old is not None and step.matches(_axes(old["coordinates"])):
                 found.append(old)
         return min(found, key=lambda old: sum(1 for _ in _changes(old, step)), default=None)

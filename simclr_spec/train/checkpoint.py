@@ -21,9 +21,13 @@ from simclr_spec.store.layout import Attempt, RunFolder
 class Checkpoint:
     """A resumable moment of a Step: `train_step` train steps are done, in `seconds` of training over all attempts."""
 
-    path: Path
+    attempt: Attempt
     train_step: int
     seconds: float
+
+    @property
+    def path(self) -> Path:
+        return self.attempt.checkpoint
 
     def tensors(self) -> dict[str, Tensor]:
         return load_file(self.path)
@@ -51,14 +55,14 @@ def checkpoints(folder: RunFolder, fingerprint: str) -> list[Checkpoint]:
             with safe_open(attempt.checkpoint, framework="pt") as file:
                 metadata: Any = file.metadata()
             if metadata["fingerprint"] == fingerprint:
-                found.append(Checkpoint(attempt.checkpoint, int(metadata["train_step"]), float(metadata["seconds"])))
+                found.append(Checkpoint(attempt, int(metadata["train_step"]), float(metadata["seconds"])))
     return sorted(found, key=lambda checkpoint: checkpoint.train_step, reverse=True)
 
 
 def delete_checkpoints(folder: RunFolder) -> None:
     """Of all attempts, with what writers killed half-way left behind."""
     for attempt in folder.attempts():
-        for path in [attempt.checkpoint, *attempt.path.glob(".*")]:
+        for path in [attempt.checkpoint, *attempt.leftovers()]:
             path.unlink(missing_ok=True)
 
 

@@ -12,7 +12,9 @@ import pytest
 from simclr_spec.cli.show import status
 from simclr_spec.cli.show.live import Live, Plain, duration, ending, watcher
 from simclr_spec.core.files import write_json
-from simclr_spec.dispatch import Board, Outcome, Task
+from simclr_spec.dispatch.board import Board
+from simclr_spec.dispatch.run import Outcome
+from simclr_spec.dispatch.task import Task
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.store.layout import Store

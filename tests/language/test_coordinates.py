@@ -48,7 +48,8 @@ def test_plus_asks_for_ancestors_and_descendants(words: list[str], ancestors: bo
         ("sk=maybe", "sk must be true or false, not 'maybe'"),
         (
             "state=fialed",
-            "no state is named 'fialed'; did you mean 'failed'? (states are done, stale, running, failed, interrupted, new)",
+            "no state is named 'fialed'; did you mean 'failed'? "
+            "(states are done, stale, running, queued, failed, interrupted, unknown, new)",
         ),
         ("kind=fintune", "no kind is named 'fintune'; did you mean 'finetune'?"),
         ("depth", "'depth' is no selector; write coordinate=value, as in stage=finetune depth=50"),

@@ -10,7 +10,7 @@ from simclr_spec.cli.main import main
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
-from simclr_spec.store import selection
+from simclr_spec.store import garbage, retry
 from simclr_spec.store.history import all_plans, last_plan, last_roots, record_plan
 from simclr_spec.store.layout import Store
 from tests.finished import FEW, fail, finish_all
@@ -67,7 +67,7 @@ def test_specs_of_one_run_keep_each_its_own_scale(tmp_path: Path, monkeypatch: p
     done = CliRunner().invoke(main, ["run", *specs, "--runner", "here.toml"])
     assert done.exit_code == 0, done.output
     monkeypatch.chdir("/")
-    assert selection.waste(Store(tmp_path / "runs")) == [], "gc would delete runs that the plan needs"
+    assert garbage.waste_of(Store(tmp_path / "runs")) == [], "gc would delete runs that the plan needs"
     (again,) = all_plans(Store(tmp_path / "runs"))
     assert compile(again.specs, scale=again.scale, sets=again.sets).digest == plan.digest
 
@@ -87,7 +87,7 @@ def test_retry_goes_on_with_the_part_that_ran(tmp_path: Path) -> None:
     selector = parse(["stage=pretrain,supervised", "width=1"])
     record_plan(Store(tmp_path), [FEW], None, [], selector)
     fail(Store(tmp_path), compile([FEW]).steps[0])
-    forecast = selection.forecast_again(str(tmp_path), [], None)
+    forecast = retry.forecast_again(str(tmp_path), [], None)
     assert {step.fingerprint for step in forecast.to_run} == {step.fingerprint for step in compile([FEW]).select(selector)}
     assert forecast.selector == selector
 

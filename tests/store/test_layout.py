@@ -13,7 +13,8 @@ import pytest
 
 from simclr_spec.core.errors import UsageError
 from simclr_spec.core.files import read_json, write_atomic, write_output
-from simclr_spec.store.layout import RunFolder, Store, place_first
+from simclr_spec.store.commit import place_first
+from simclr_spec.store.layout import RunFolder, Store
 from tests import runs
 
 TOO_LARGE = """
@@ -137,6 +138,7 @@ def test_without_links_a_commit_cut_short_is_published_and_nobody_else_wins(
 
 RACE = """
 import errno, os, pathlib, sys
+from simclr_spec.store.commit import place_first
 from simclr_spec.store.layout import RunFolder
 
 def link(*_):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from pathlib import Path
@@ -16,11 +15,11 @@ from simclr_spec.core.errors import SpecError
 from simclr_spec.language import declared, runner
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
-from simclr_spec.store import selection
+from simclr_spec.store import retry
 from simclr_spec.store.forecast import make_forecast
 from simclr_spec.store.history import record_plan
 from simclr_spec.store.layout import RunFolder, Store
-from tests.finished import FEW, fail, finish, prepare
+from tests.finished import FEW, fail, finish
 from tests.typed import run
 
 CHAIN = """
@@ -176,13 +175,13 @@ def test_retry_begins_nothing_that_never_ran_but_for_what_waits(store: Store) ->
     finish(store, pretrain, {"loss": 1.0})
     for step in (tuned, alone):
         fail(store, step)
-    again = selection.forecast_again(str(store.path), [], parse(["width=1", "stage=finetune,supervised"]))
+    again = retry.forecast_again(str(store.path), [], parse(["width=1", "stage=finetune,supervised"]))
     assert {step.fingerprint for step in again.to_run} == {tuned.fingerprint, alone.fingerprint}
     fail(store, other := next(s for s in steps if s.stage == "pretrain" and s.coordinates["width"] == 2))
-    again = selection.forecast_again(str(store.path), [], parse(["width=2"]))
+    again = retry.forecast_again(str(store.path), [], parse(["width=2"]))
     assert {step.fingerprint for step in again.to_run} == again.plan.descendants([other.fingerprint])
     record_plan(store, [FEW], None, [], parse(["stage=pretrain"]))
-    again = selection.forecast_again(str(store.path), [], parse(["width=2"]))
+    again = retry.forecast_again(str(store.path), [], parse(["width=2"]))
     assert [step.fingerprint for step in again.to_run] == [other.fingerprint]
 
 
@@ -199,43 +198,6 @@ def test_cancel_tells_what_it_stops_and_marks_nothing_else(store: Store) -> None
     with running.leased():
         running.new_attempt()
         assert run("cancel", "state=running").output.endswith(": asked to stop; its checkpoint stays\n")
-
-
-def test_gc_names_the_line_of_a_spec_that_is_gone(store: Store, tmp_path: Path) -> None:
-    record_plan(store, [FEW], None, [])
-    gone = spec(tmp_path)
-    record_plan(store, [gone], None, [])
-    Path(gone).unlink()
-    done = run("gc")
-    assert done.exit_code == 2
-    assert done.output.endswith(
-        f"cannot read the spec '{gone}': No such file or directory. "
-        f"Bring it back; or, if its runs may go, delete line 2 of {store.path}/.plans/all.jsonl\n"
-    )
-    record = store.path / ".plans" / "all.jsonl"
-    record.write_text(record.read_text().splitlines()[0] + "\n")
-    assert run("gc").output == "Nothing to delete: a spec needs every run folder.\n"
-
-
-def test_gc_leaves_what_a_process_works_on(tmp_path: Path) -> None:
-    store, step = Store(tmp_path / "runs"), compile([spec(tmp_path)], sets=["epochs=1"]).steps[0]
-    folder = prepare(store, step)
-    with folder.leased():
-        assert selection.waste(store) == []
-    assert [one.path for one in selection.waste(store)] == [folder.path]
-
-
-def test_gc_deletes_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:
-    store, step = Store(tmp_path / "runs"), compile([spec(tmp_path)], sets=["epochs=1"]).steps[0]
-    folder = finish(store, step, {"loss": 1.0}).path
-    elsewhere = tmp_path / "elsewhere"
-    os.rename(folder, elsewhere)
-    folder.symlink_to(elsewhere)
-    found = selection.waste(store)
-    assert [one.path for one in found] == [folder]
-    selection.delete(found)
-    assert not folder.is_symlink()
-    assert (elsewhere / "result.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,19 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from simclr_spec import dispatch
 from simclr_spec.cli.main import main
 from simclr_spec.core.files import read_json, write_json
 from simclr_spec.core.states import STATES
 from simclr_spec.data import digests
 from simclr_spec.data.loaders.image_folder import LOADER
+from simclr_spec.dispatch import run as dispatch
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.report.table import make
 from simclr_spec.store import staleness
 from simclr_spec.store.history import all_plans
 from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.store.lease import Holder
 from tests import runs, tiny
 from tests.finished import FEW, fail, finish, finish_all, prepare
 
@@ -329,21 +331,24 @@ def test_plan_status_report_and_selectors_have_one_word_for_each_state(tmp_path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SIMCLR_SPEC_DATA", "tinyset=pictures")
     tiny.project(tmp_path)
-    Path("mine.toml").write_text(tiny.SPEC.replace("encoders", "seeds = [0, 1, 2, 3, 4, 5]\nencoders"))
-    rows = [f'{{ title = "{seed}", where = {{ stage = "supervised", seed = {seed} }} }}' for seed in range(6)]
+    Path("mine.toml").write_text(tiny.SPEC.replace("encoders", "seeds = [0, 1, 2, 3, 4, 5, 6, 7]\nencoders"))
+    rows = [f'{{ title = "{seed}", where = {{ stage = "supervised", seed = {seed} }} }}' for seed in range(8)]
     Path("report.toml").write_text(
         REPORT.replace("seed = 0", 'dataset = "tinyset"').partition("rows")[0] + f"rows = [{', '.join(rows)}]"
     )
     store = Store(Path("runs"))
     store.make()
     today = LOADER.today(Path("pictures"), store.hashes_of(Path("pictures")))
-    done, stale, running, failed, interrupted, _ = compile(["mine.toml"]).select(parse(["stage=supervised"]))
+    done, stale, running, queued, failed, interrupted, unknown, _ = compile(["mine.toml"]).select(parse(["stage=supervised"]))
     for step, seen in ((done, today), (stale, "0" * 64)):
         result = finish(store, step, {"top1": 50.0}).result
         write_json(result, {**read_json(result), "data_digest": seen})
     fail(store, failed)
     write_json(prepare(store, interrupted).new_attempt().record, {"state": "running"})
     write_json(prepare(store, running).new_attempt().record, {"state": "running"})
+    prepare(store, queued).queue("1234_5")
+    holder = Holder(host="far", machine="another kernel", pid=77, started=1, beat=0.0)
+    prepare(store, unknown).lease.write_text(json.dumps(asdict(holder)))
     with store.folder(running.kind, running.label, running.fingerprint).leased():
         planned = json.loads(typed("plan", "mine.toml", "--format", "json", "stage=supervised")[1])
         told = {
@@ -360,7 +365,7 @@ def test_plan_status_report_and_selectors_have_one_word_for_each_state(tmp_path:
     counts = dict.fromkeys(STATES, "1")
     assert status.items() >= counts.items()
     assert table.items() >= (counts | {"ready": "1", "waits": "–"}).items() - {("new", "1")}
-    assert [line.split()[1] for line in shown.splitlines()[4:10]] == ["50.0", *STATES[1:-1], "–"]
+    assert [line.split()[1] for line in shown.splitlines()[4:12]] == ["50.0", *STATES[1:-1], "–"]
     assert re.search(r"^Missing .*1 new", shown, re.MULTILINE)
 
 

@@ -19,7 +19,7 @@ from simclr_spec.data import digests
 from simclr_spec.data.loader import Loader
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.data.roots import data_roots, label_list
-from simclr_spec.dispatch.slots import nvidia_smi, slots
+from simclr_spec.dispatch.local.slots import nvidia_smi, slots
 from simclr_spec.language import declared
 from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.runner import Local

@@ -10,13 +10,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from simclr_spec.core.states import OPEN, TaskState
 from simclr_spec.core.words import counted
-from simclr_spec.dispatch.board import OPEN, Board, Task
+from simclr_spec.dispatch.board import Board
+from simclr_spec.dispatch.task import Task
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from simclr_spec.dispatch import Outcome
+    from simclr_spec.dispatch.run import Outcome
 
 SCREEN_SECONDS = 0.5
 PLAIN_SECONDS = 30.0
@@ -55,7 +57,7 @@ class Plain:
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
-        self.told = 0.0
+        self.last_line_at = 0.0
 
     def __enter__(self) -> Plain:
         return self
@@ -79,7 +81,7 @@ class Plain:
         self._tell(board, f"{task.name}: {what}" + (f": {task.why}" if task.why else ""))
 
     def tick(self, board: Board) -> None:
-        if time.monotonic() - max(self.told, board.began) < PLAIN_SECONDS:
+        if time.monotonic() - max(self.last_line_at, board.began) < PLAIN_SECONDS:
             return
         for task in board.in_state("running", "elsewhere"):
             self._tell(board, f"{task.name}: {', '.join(filter(None, describe(task.look())))}")
@@ -87,10 +89,10 @@ class Plain:
             self._tell(board, f"about {duration(left)} left")
 
     def _tell(self, board: Board, text: str) -> None:
-        self.told = time.monotonic()
+        self.last_line_at = time.monotonic()
         done = len(board.in_state("done"))
         try:
-            print(f"[{done}/{len(board.tasks)} {duration(self.told - board.began)}] {text}", file=self.out, flush=True)
+            print(f"[{done}/{len(board.tasks)} {duration(self.last_line_at - board.began)}] {text}", file=self.out, flush=True)
         except BrokenPipeError:  # nobody reads any more, as in `run ... | head`: the training goes on
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
@@ -139,12 +141,14 @@ class Live:
             running.add_row("  workers start: importing torch takes some seconds")
         done, total = len(board.in_state("done")), len(board.tasks)
         left = board.remaining_seconds()
-        told = [f"{done} of {total} Steps", duration(time.monotonic() - board.began)]
-        told.append("ending" if not board.in_state(*OPEN) else "estimating" if left is None else f"about {duration(left)} left")
-        failed, blocked = len(board.in_state("failed")), len(board.in_state("blocked"))
-        told += [f"{failed} failed"] * bool(failed) + [f"{blocked} will not run"] * bool(blocked)
+        summary = [f"{done} of {total} Steps", duration(time.monotonic() - board.began)]
+        summary.append(
+            "ending" if not board.in_state(*OPEN) else "estimating" if left is None else f"about {duration(left)} left"
+        )
+        shown: dict[TaskState, str] = {"queued": "queued", "failed": "failed", "blocked": "will not run"}
+        summary += [f"{count} {what}" for state, what in shown.items() if (count := len(board.in_state(state)))]
         top = Table.grid(padding=(0, 1))
-        top.add_row(ProgressBar(total=self._all_work(board), completed=self._done_work(board), width=30), " · ".join(told))
+        top.add_row(ProgressBar(total=self._all_work(board), completed=self._done_work(board), width=30), " · ".join(summary))
         return Group(top, running)
 
     @staticmethod

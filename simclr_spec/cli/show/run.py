@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from simclr_spec import dispatch
 from simclr_spec.cli.show.live import ending, watcher
 from simclr_spec.cli.show.plan_table import stale_warning
 from simclr_spec.data import roots as data_roots
+from simclr_spec.dispatch import run as dispatch
 from simclr_spec.language.runner import Runner
 from simclr_spec.store import history
 from simclr_spec.store.forecast import Forecast, look_at_data
@@ -34,14 +34,14 @@ def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
 
     Raises DataError, UsageError before anything starts."""
     images, store = forecast.images, forecast.images.store
-    asked = {step.fingerprint for step in (*forecast.selected, *forecast.to_run)} - {
+    wanted = {step.fingerprint for step in (*forecast.selected, *forecast.to_run)} - {
         step.fingerprint for step in forecast.stale
     }
     look(forecast, tell, keep=True)
     roots = data_roots.data_roots(images.roots)
     plan, counts = forecast.plan, history.counts_of(forecast.plan.steps)
     history.record_plan(store, plan.specs, plan.asked_scale, plan.sets, forecast.selector, roots, counts)
-    steps = [step for step in forecast.plan.steps if step.fingerprint in asked]
+    steps = [step for step in forecast.plan.steps if step.fingerprint in wanted]
     with watcher() as screen:
         outcome = dispatch.run(plan, steps, store, runner, screen, seconds=forecast.seconds, data_roots=images.roots)
     if steps:

@@ -11,9 +11,10 @@ from simclr_spec.cli.show.live import describe
 from simclr_spec.core.files import read_json
 from simclr_spec.core.states import STATES, State
 from simclr_spec.core.words import size
-from simclr_spec.dispatch.board import last_error
+from simclr_spec.store.garbage import Waste
 from simclr_spec.store.layout import Attempt
-from simclr_spec.store.selection import Entry, Waste
+from simclr_spec.store.selection import Entry
+from simclr_spec.store.state import last_error, last_heard
 
 LOOK_SECONDS = 0.5
 """Between looks at logs that are followed."""
@@ -50,6 +51,8 @@ def _running(entries: Sequence[Entry]) -> Iterator[str]:
             record = read_json(attempts[-1].record) or {}
             place = f"process {record.get('pid')} on {record.get('host')}"
             yield "  ".join(filter(None, ["▸ " + entry.name, *describe(attempts[-1].last_metrics()), place]))
+        if entry.state == "unknown":
+            yield f"? {entry.name}: {last_heard(entry.folder)}"
 
 
 def _failures(entries: Sequence[Entry]) -> Iterator[str]:
@@ -81,15 +84,17 @@ def follow(look: Callable[[], Sequence[Entry]], busy: Callable[[], bool], lines:
     `look` finds the Steps anew, `busy` tells of a run under way. A Step that was seen once is followed to its end.
     """
     known = {entry.fingerprint: _Followed(entry) for entry in look()}
-    yield from logs([one.entry for one in known.values()], lines, {one.log: one.told for one in known.values() if one.log})
+    sizes = {followed.log: followed.bytes_read for followed in known.values() if followed.log}
+    yield from logs([followed.entry for followed in known.values()], lines, sizes)
     goes_on = True
     while goes_on:
         for entry in look():
             known.setdefault(entry.fingerprint, _Followed(entry, new=True))
-        states = {key: one.entry.folder.state() for key, one in known.items()}  # before reading, so that no last line is lost
+        # Before reading, so that no last line is lost.
+        states = {key: followed.entry.folder.state() for key, followed in known.items()}
         goes_on = "running" in states.values() or (busy() and set(states.values()) != {"done"})
-        for key, one in known.items():
-            yield from one.news(states[key], f"{one.entry.name}: " if len(known) > 1 else "  ")
+        for key, followed in known.items():
+            yield from followed.news(states[key], f"{followed.entry.name}: " if len(known) > 1 else "  ")
         if goes_on:
             time.sleep(LOOK_SECONDS)
 
@@ -99,7 +104,7 @@ class _Followed:
 
     def __init__(self, entry: Entry, new: bool = False) -> None:
         self.entry, self.log = entry, None if new else _newest_log(entry)
-        self.told = self.log.stat().st_size if self.log else 0
+        self.bytes_read = self.log.stat().st_size if self.log else 0
         self.heard = time.monotonic()
 
     def news(self, state: State, prefix: str) -> Iterator[str]:
@@ -107,10 +112,10 @@ class _Followed:
         if log is None:
             return
         if log != self.log:
-            self.log, self.told = log, 0
+            self.log, self.bytes_read = log, 0
             yield f"{self.entry.name} ({state}): {log}"
-        text = _since(log, self.told)
-        self.told += len(text)
+        text = _since(log, self.bytes_read)
+        self.bytes_read += len(text)
         new = text.decode(errors="replace").splitlines()
         if not new and state == "running" and time.monotonic() - self.heard >= QUIET_SECONDS:
             new = [", ".join(filter(None, describe(Attempt(log.parent).last_metrics())))]
@@ -132,9 +137,9 @@ def _since(log: Path, offset: int) -> bytes:
 
 
 def garbage(found: Sequence[Waste], deleted: bool) -> Iterator[str]:
-    for one in found:
-        yield f"{one.path}: {one.why}, {size(one.size)}"
-    total = size(sum(one.size for one in found))
+    for waste in found:
+        yield f"{waste.path}: {waste.why}, {size(waste.size)}"
+    total = size(sum(waste.size for waste in found))
     if not found:
         yield "Nothing to delete: a spec needs every run folder."
     elif deleted:

@@ -25,7 +25,7 @@ def execute(path: Path) -> None:
     folder = RunFolder(path.resolve())
     step = read_json(folder.step, "fingerprint", "kind", "label", "params", "needs")
     if step is None:
-        raise UsageError(f"{path} is not a run folder: it has no step.json")
+        raise UsageError(f"{path} is not a run folder: it has no {folder.step.name}")
     device = distributed.start()
     with _leased(folder) as mine, stopping(folder) as stop:
         if mine:

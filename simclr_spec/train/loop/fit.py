@@ -94,7 +94,7 @@ def _resume(trainer: Trainer, job: Job) -> None:
             job.record.log(f"skipped {candidate.path}: {why}")
             continue
         trainer.restore(candidate, tensors)
-        attempt = int(candidate.path.parent.name)
+        attempt = candidate.attempt.number
         job.record.set(resumed_from={"attempt": attempt, "train_step": trainer.done})
         job.record.log(f"goes on from train step {trainer.done} of attempt {attempt}")
         return
@@ -102,7 +102,7 @@ def _resume(trainer: Trainer, job: Job) -> None:
 
 def _saw_others(candidate: Checkpoint, job: Job) -> bool:
     """Whether the attempt that left it trained on other images; rank 0 knows."""
-    before = (read_json(candidate.path.parent / "record.json") or {}).get("data_digest")
+    before = (read_json(candidate.attempt.record) or {}).get("data_digest")
     return distributed.broadcast(before != job.record.values.get("data_digest") and before is not None)
 
 

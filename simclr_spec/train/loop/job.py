@@ -40,14 +40,14 @@ class Job:
 
     @property
     def store(self) -> Store:
-        return Store(self.folder.path.parent.parent)
+        return self.folder.store
 
     def config(self) -> Any:
         """The Step's parameters."""
         return KINDS[self.kind].build(self.step["params"])
 
     def parents(self) -> dict[str, RunFolder]:
-        return {role: RunFolder(self.store.path / need["folder"]) for role, need in self.step["needs"].items()}
+        return {role: self.store.folder_at(need["folder"]) for role, need in self.step["needs"].items()}
 
 
 @dataclass(frozen=True, kw_only=True)

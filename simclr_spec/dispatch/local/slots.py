@@ -43,14 +43,14 @@ def slots(runner: Local) -> list[Slot]:
 
 def visible_gpus() -> Sequence[int | str]:
     """Ids from CUDA_VISIBLE_DEVICES where it is set, else the driver's; MIG instances instead of the GPU that they divide."""
-    told = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if told is not None:
-        words = [word.strip() for word in told.split(",")]
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:
+        words = [word.strip() for word in listed.split(",")]
         # CUDA itself ignores everything from the first id that is none, such as -1.
         first = next((n for n, word in enumerate(words) if not word or word.startswith("-")), len(words))
         return [int(word) if word.isdigit() else word for word in words[:first]]
-    listed = nvidia_smi("-L")
-    return re.findall(r"UUID: (MIG-[^)]+)", listed) or list(range(len(re.findall(r"^GPU \d+:", listed, re.MULTILINE))))
+    table = nvidia_smi("-L")
+    return re.findall(r"UUID: (MIG-[^)]+)", table) or list(range(len(re.findall(r"^GPU \d+:", table, re.MULTILINE))))
 
 
 def nvidia_smi(*arguments: str) -> str:

@@ -1,9 +1,4 @@
-"""One warm worker per slot, each a job of submitit's local executor, fed through a socket.
-
-What submitit leaves to us: it starts every job at once (so one job per slot, and a queue of our own above), gives every
-job GPU 0, ends a job after 2 minutes, names jobs by process ids that come again (so a folder for each), and believes a job
-done when its controller is (so the connection tells whether a worker lives, and the store how its Step ended).
-"""
+"""One warm worker per slot, each a job of submitit's local executor, fed through a socket."""
 
 from __future__ import annotations
 
@@ -11,49 +6,44 @@ import contextlib
 import json
 import os
 import selectors
-import shutil
 import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from simclr_spec.dispatch.slots import Slot
-from simclr_spec.dispatch.worker import work
-from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.dispatch.local import submitit_jobs
+from simclr_spec.dispatch.local.slots import Slot
+from simclr_spec.dispatch.task import Task
 
-NEVER = 60 * 24 * 3650  # minutes; a Step's own limit is the queue's business
-REAP_SECONDS = 5.0  # for processes that have said good-bye to leave
+REAP_SECONDS = 5.0
+"""For processes that have said good-bye to leave."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Worker:
     """One process of a slot. `idle` once it has imported torch and has nothing to do."""
 
     number: int
     slot: Slot
-    folder: Path
     job: Any
     channel: socket.socket | None = None
     pid: int | None = None
     started: bool = False
-    task: Any = None
-    told_at: int = 0  # size of its stderr when it was given its task
+    task: Task | None = None
+    log_size: int = 0
+    """of its stderr when it was given its task"""
 
     @property
     def idle(self) -> bool:
         return self.started and self.task is None
 
-    def stderr(self, since: int = 0) -> str:
-        """What the process has written on standard error after the first `since` bytes, submitit's own chatter left out."""
-        try:
-            text = self.job.paths.stderr.read_bytes()[since:].decode(errors="replace")
-        except FileNotFoundError:
-            return ""
-        return "\n".join(line for line in text.splitlines() if not line.startswith("submitit ")).strip()
+    def last_words(self) -> str:
+        """What it has written on standard error since it was given its task."""
+        return submitit_jobs.stderr(self.job, self.log_size)
 
 
 @dataclass(eq=False)
@@ -103,20 +93,20 @@ class Pool:
         """Begin a worker in the slot; it reports itself idle when it is ready."""
         self._started += 1
         folder = self.folder / str(self._started)
-        with _shielded(), _environment({**self.environment, "SIMCLR_SPEC_JOB": f"local, slot {slot.number}"}):
-            job = _executor(folder, slot).submit(work, self._address, self._started)
-        worker = Worker(self._started, slot, folder, job)
+        environment = {**self.environment, "SIMCLR_SPEC_JOB": f"local, slot {slot.number}"}
+        job = submitit_jobs.start(folder, slot, environment, self._address, self._started)
+        worker = Worker(number=self._started, slot=slot, job=job)
         self.workers.append(worker)
         return worker
 
-    def give(self, worker: Worker, task: Any, folder: Path) -> None:
+    def give(self, worker: Worker, task: Task) -> None:
         """Have an idle worker execute a run folder."""
         assert worker.channel is not None
         worker.task = task
         with contextlib.suppress(FileNotFoundError):
-            worker.told_at = worker.job.paths.stderr.stat().st_size
+            worker.log_size = worker.job.paths.stderr.stat().st_size
         with contextlib.suppress(ConnectionError):  # it died: its `gone` is on the way
-            worker.channel.sendall(json.dumps(str(folder.absolute())).encode() + b"\n")
+            worker.channel.sendall(json.dumps(str(task.folder.path.absolute())).encode() + b"\n")
 
     def wait(self, seconds: float) -> list[Event]:
         """What happened, at once when something did."""
@@ -178,6 +168,11 @@ class Pool:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker.pid, signal.SIGKILL)
 
+    @property
+    def empty(self) -> bool:
+        """No process is left."""
+        return not self.workers and all(job.done() for job in self._leaving)
+
     def close(self) -> None:
         """Wait for the last processes to leave."""
         self.hang_up()
@@ -189,65 +184,5 @@ class Pool:
 
     def _wait_for_all(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while (self.workers or not all(job.done() for job in self._leaving)) and time.monotonic() < end:
+        while not self.empty and time.monotonic() < end:
             self.wait(0.05)
-
-
-@contextlib.contextmanager
-def job_folder(store: Store) -> Iterator[Path]:
-    """<store>/.jobs/<run> for submitit's files, removed at the end unless the run raises; what dead runs left goes too."""
-    above = store.path / ".jobs"
-    above.mkdir(mode=0o700, exist_ok=True)
-    for old in [old for old in above.iterdir() if not old.name.startswith(".")]:
-        with RunFolder(old).leased() as dead:
-            if dead:
-                shutil.rmtree(old, ignore_errors=True)
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    hidden, folder = RunFolder(above / f".{name}"), above / name
-    with hidden.leased():
-        hidden.path.rename(folder)  # seen once it is leased, else another run could take it for dead
-        yield folder
-        shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        above.rmdir()
-
-
-def under_way(store: Store) -> bool:
-    """Whether some run goes on in this store, though no Step may be running at the moment."""
-    return any(RunFolder(folder).is_leased() for folder in (store.path / ".jobs").glob("*"))
-
-
-def _executor(folder: Path, slot: Slot) -> Any:
-    """A fresh executor per job: its parameters and its folder are the slot's own."""
-    from submitit.local.local import LocalExecutor
-
-    executor = LocalExecutor(folder, max_num_timeout=0)
-    executor.update_parameters(timeout_min=NEVER, gpus_per_node=0 if slot.gpu is None else 1, tasks_per_node=1)
-    if slot.gpu is not None:
-        executor.parameters["visible_gpus"] = [slot.gpu]  # update_parameters refuses ids that are text: UUIDs, MIG instances
-    return executor
-
-
-@contextlib.contextmanager
-def _shielded() -> Iterator[None]:
-    """Processes begun here never see Ctrl-C or a closing terminal: stopping them is our work. We see both, a little later."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """submitit hands its own environment on to its jobs."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -1,0 +1,1 @@
+"""The runner `local`: one Step at a time in each slot of this machine."""

@@ -1,0 +1,200 @@
+"""Slots of this machine as a dispatcher: ready Steps go to idle workers, and the store says how each ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from simclr_spec.core.errors import SimclrSpecError
+from simclr_spec.core.files import read_json, write_json
+from simclr_spec.core.states import TaskState
+from simclr_spec.core.words import number
+from simclr_spec.dispatch.dispatcher import Change
+from simclr_spec.dispatch.local import submitit_jobs
+from simclr_spec.dispatch.local.pool import Event, Pool, Worker
+from simclr_spec.dispatch.local.slots import slots
+from simclr_spec.dispatch.task import Task
+from simclr_spec.language.runner import Local
+from simclr_spec.store.jobs import job_folder
+from simclr_spec.store.layout import Store
+from simclr_spec.store.state import in_other_hands, last_error
+
+POLL_SECONDS = 0.25
+GRACE_SECONDS = 10.0
+"""For a Step to reach its next train step and write a checkpoint, once it was asked to stop."""
+START_FAILURES = 3
+DIED = "its process ended without a word: it was killed, perhaps because memory ran out"
+
+
+@dataclass(kw_only=True)
+class Slots:
+    """A worker in each slot that has had something to do."""
+
+    pool: Pool
+    timeout_seconds: float | None = None
+    """of one Step"""
+    changes: list[Change] = field(default_factory=list)
+    """since the last poll"""
+    begun: dict[Task, float] = field(default_factory=dict)
+    """time.monotonic() when a Step was given to its worker"""
+    asked_to_stop: dict[Task, float] = field(default_factory=dict)
+    """time.monotonic() when a Step was first asked to"""
+    late: set[Task] = field(default_factory=set)
+    """beyond the timeout"""
+    failed_starts: int = 0
+    hung_up: float | None = None
+    """time.monotonic() when all workers were asked to leave"""
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, runner: Local, store: Store, environment: Mapping[str, str]) -> Iterator[Slots]:
+        """No process is left at the end. Raises UsageError where this machine has not what the runner says."""
+        places = slots(runner)
+        with job_folder(store) as folder:
+            pool = Pool(folder, places, environment)
+            try:
+                yield cls(pool=pool, timeout_seconds=runner.timeout_minutes and runner.timeout_minutes * 60)
+            finally:
+                pool.close()
+
+    @property
+    def parallelism(self) -> int:
+        return len(self.pool.slots)
+
+    def submit(self, ready: Sequence[Task]) -> None:
+        """To idle workers; where workers lack, begin one in a free slot."""
+        left = list(ready)
+        for worker in [worker for worker in self.pool.workers if worker.idle][: len(left)]:
+            self._give(worker, left.pop(0))
+        starting = sum(not worker.started for worker in self.pool.workers)
+        for slot in self.pool.free_slots()[: max(0, len(left) - starting)]:
+            self.pool.start(slot)
+
+    def poll(self) -> Iterable[Change]:
+        for event in self.pool.wait(0.0 if self.changes else POLL_SECONDS):
+            self._take(event)
+        self._limit()
+        self._press()
+        changes, self.changes = self.changes, []
+        return changes
+
+    def cancel(self, task: Task) -> None:
+        self.asked_to_stop.setdefault(task, time.monotonic())
+
+    def detach(self, *, at_once: bool) -> bool:
+        """Workers do not outlive their run: hang up once; kill after the grace."""
+        now = time.monotonic()
+        if self.hung_up is None:
+            self.hung_up = now
+            self.pool.hang_up()
+        elif at_once or now - self.hung_up > GRACE_SECONDS:
+            self.pool.kill()
+        return not self.pool.workers
+
+    def _give(self, worker: Worker, task: Task) -> None:
+        if task.folder.done or task.folder.is_leased():
+            self._change(task, "elsewhere", in_other_hands(task.folder))
+            return
+        task.count_attempts()
+        self.begun[task] = time.monotonic()
+        self._change(task, "running")
+        self.pool.give(worker, task)
+
+    def _change(self, task: Task, state: TaskState, why: str = "") -> None:
+        self.changes.append(Change(task, state, why))
+
+    def _take(self, event: Event) -> None:
+        worker, task = event.worker, event.worker.task
+        worker.task = None
+        if event.what == "idle":
+            self.failed_starts = 0
+            if task is not None:
+                self._ended(worker, task)
+        elif task is not None:
+            self._died(worker, task)
+        elif not worker.started and self.hung_up is None:
+            self._did_not_start(worker)
+        if task is not None:
+            self.begun.pop(task)
+            self.asked_to_stop.pop(task, None)
+
+    def _did_not_start(self, worker: Worker) -> None:
+        self.failed_starts += 1
+        if self.failed_starts == START_FAILURES:
+            last_line = (submitit_jobs.stderr(worker.job).splitlines() or [DIED])[-1]
+            raise SimclrSpecError(f"the workers do not start: {last_line} (see {worker.job.paths.stderr})")
+
+    def _ended(self, worker: Worker, task: Task) -> None:
+        """The worker says that it has ended the task; how, the store knows."""
+        if task.folder.done:
+            self._change(task, "done")
+            return
+        attempt = task.attempt()
+        record = read_json(attempt.record) if attempt else None
+        last_words = worker.last_words()
+        if attempt and record and record.get("pid") == worker.pid:
+            task.log = attempt.log
+            if task in self.late:
+                self._close(task, self._too_long())
+                self._change(task, "failed", self._too_long())
+            elif record.get("state") == "interrupted":
+                self._change(task, "interrupted")
+            else:
+                self._change(task, "failed", last_error(attempt))
+        elif attempt is None and last_words:
+            self._change(task, "failed", last_words.splitlines()[-1])
+        elif not task.folder.step.exists():  # else it would be given again and again
+            self._change(task, "failed", f"its run folder is gone: somebody deleted {task.folder.path}")
+        else:
+            self._change(task, "elsewhere", in_other_hands(task.folder))
+
+    def _too_long(self) -> str:
+        minutes = number((self.timeout_seconds or 0) / 60)
+        return f"took longer than the runner's timeout of {minutes} minutes; its checkpoint waits"
+
+    def _died(self, worker: Worker, task: Task) -> None:
+        """The process is gone in the middle of a Step, or between its end and the word about it."""
+        attempt = task.attempt()
+        if task.folder.done:
+            self._change(task, "done")
+        elif self.hung_up is not None:
+            self._change(task, "interrupted")
+        else:
+            last_words = worker.last_words().splitlines()
+            why = self._too_long() if task in self.late else last_words[-1] if last_words else DIED
+            if attempt is not None:
+                task.log = attempt.log
+                self._close(task, why)
+            self._change(task, "failed", why)
+
+    def _close(self, task: Task, why: str) -> None:
+        """Write the end of an attempt whose process could not."""
+        attempt = task.attempt()
+        with task.folder.leased() as mine:
+            if mine and attempt is not None and not task.folder.done:
+                ended = datetime.now(UTC).isoformat(timespec="seconds")
+                write_json(
+                    attempt.record, {**(read_json(attempt.record) or {}), "state": "failed", "ended": ended, "error": why}
+                )
+
+    def _limit(self) -> None:
+        """A Step beyond the runner's timeout is to end."""
+        if self.timeout_seconds is not None:
+            now = time.monotonic()
+            self.late |= {task for task, began in self.begun.items() if now - began > self.timeout_seconds}
+            for task in self.late & self.begun.keys():
+                self.cancel(task)
+
+    def _press(self) -> None:
+        """What is to end is asked to stop, again and again since a signal could fall between two handlers, then killed."""
+        for worker in self.pool.workers:
+            since = self.asked_to_stop.get(worker.task) if worker.task is not None else None
+            if since is not None and worker.pid is not None:
+                over = time.monotonic() - since > GRACE_SECONDS
+                with contextlib.suppress(ProcessLookupError):  # its `gone` is on the way
+                    os.kill(worker.pid, signal.SIGKILL if over else signal.SIGTERM)

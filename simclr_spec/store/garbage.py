@@ -1,0 +1,75 @@
+"""What nothing in a store needs any more: `gc` shows it, and deletes it when told to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simclr_spec.core.errors import SpecError, UsageError
+from simclr_spec.core.files import read_json
+from simclr_spec.language import declared
+from simclr_spec.plan import compile
+from simclr_spec.store.history import all_plans, located
+from simclr_spec.store.layout import Store
+
+
+@dataclass(frozen=True)
+class Waste:
+    """What nothing needs any more."""
+
+    path: Path
+    why: str
+    size: int
+
+
+def waste_of(store: Store) -> list[Waste]:
+    """Run folders in no recorded plan (as its spec stands now) and in no declared spec; attempts that did not win."""
+    needed = _needed(store)
+    found = []
+    for folder in store.folders():
+        step = read_json(folder.step, "fingerprint")
+        if step is None or not folder.is_free():
+            continue
+        if step["fingerprint"] not in needed:
+            found.append(Waste(folder.path, "in no spec as it stands now", _size(folder.path)))
+        elif folder.done:
+            winner = folder.weights.parent
+            found += [Waste(a.path, "did not win", _size(a.path)) for a in folder.attempts() if a.path != winner]
+    return found
+
+
+def _needed(store: Store) -> set[str]:
+    """Fingerprints of every recorded plan and every declared spec. Raises UsageError where one cannot be compiled any more."""
+    plans: list[tuple[tuple[str, ...], str | None, tuple[str, ...]]]
+    plans = [((name,), None, ()) for name in declared.names("spec")]
+    plans += [(plan.specs, plan.scale, plan.sets) for plan in all_plans(store)]
+    needed: set[str] = set()
+    for specs, scale, sets in dict.fromkeys(plans):
+        try:
+            with located(store, specs):
+                needed |= set(compile(specs, scale=scale, sets=sets).by_fingerprint)
+        except (SpecError, UsageError) as error:
+            what = f"{' '.join(specs)} was run in {store.path}, but cannot be read now"
+            why = f"{str(error).splitlines()[0]}{_forgotten(store, (specs, scale, sets))}"
+            raise UsageError(f"{what}, so nothing is deleted: {why}") from None
+    return needed
+
+
+def _forgotten(store: Store, arguments: tuple[Any, ...]) -> str:
+    """Which lines to delete, so that the store forgets a plan."""
+    plans = enumerate(reversed(all_plans(store)), 1)
+    lines = ", ".join(str(line) for line, plan in plans if (plan.specs, plan.scale, plan.sets) == arguments)
+    return f". Bring it back; or, if its runs may go, delete line {lines} of {store.all_plans}" if lines else ""
+
+
+def _size(path: Path) -> int:
+    return 0 if path.is_symlink() else sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+
+
+def delete(found: Iterable[Waste]) -> None:
+    """Of a folder that is a symbolic link, the link."""
+    for unneeded in found:
+        unneeded.path.unlink() if unneeded.path.is_symlink() else shutil.rmtree(unneeded.path)

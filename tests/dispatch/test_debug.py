@@ -1,0 +1,56 @@
+"""The runner `debug`: in one process, stopped as any other."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from simclr_spec.core.files import read_json
+from simclr_spec.dispatch.run import run
+from simclr_spec.language.runner import Debug
+from simclr_spec.plan import compile
+from simclr_spec.store.layout import Store
+from tests import runs
+from tests.dispatch.silent import Silent
+
+
+def test_it_works_in_this_process(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(runs.SPEC)
+    plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=1"))
+    watcher, seconds = Silent(), {step.fingerprint: 1.0 for step in plan.steps}
+    outcome = run(plan, plan.steps, Store(tmp_path / "runs"), Debug(), watcher, seconds=seconds)
+    assert len(outcome.done) == 5
+    assert watcher.seen[:2] == [("pretrain", "running"), ("pretrain", "done")]
+    record = read_json(outcome.done[0].folder.attempts()[0].record)
+    assert record["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_interrupts_its_step_and_ends_the_run(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "here.toml").write_text('kind = "debug"\n')
+    options = ("--runner", str(tmp_path / "here.toml"), "--set", "pretrain.train_steps=1000000", "kind=pretrain")
+    with runs.started(tmp_path, *options) as process:
+        runs.wait_for(lambda: runs.working(tmp_path, "pretrain") == process.pid)
+        os.kill(process.pid, number)
+        output, _ = process.communicate(timeout=runs.PATIENCE)
+    assert process.returncode == 130
+    assert "continues from the checkpoints." in output.splitlines()[-1]
+    (folder,) = Store(tmp_path / "runs").folders()
+    assert folder.state() == "interrupted"
+    assert folder.is_free()
+
+
+def test_a_cancelled_step_ends_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "here.toml").write_text('kind = "debug"\n')
+    more = ("--set", "pretrain.train_steps=1000000", "--set", "supervised.train_steps=1")
+    with runs.started(tmp_path, "--runner", str(tmp_path / "here.toml"), *more) as process:
+        runs.wait_for(lambda: runs.working(tmp_path, "pretrain"))
+        (folder,) = [folder for folder in Store(tmp_path / "runs").folders() if folder.path.parent.name == "pretrain"]
+        folder.cancel()
+        output, _ = process.communicate(timeout=runs.PATIENCE)
+    assert process.returncode == 1
+    assert "pretrain r18-1x-digits-s0: interrupted: cancelled" in output
+    assert "1 done, 1 interrupted, 3 not run" in output
