@@ -38,6 +38,13 @@ class Overlay:
     names_dataset: Document
     """the file in which `dataset` stands: this one, or one that it extends"""
     machine: str | None
+    extended: "Overlay | None" = None
+    """the recipe at the bottom of those that this one extends: what differs from it is a deviation"""
+
+    @property
+    def foundation(self) -> "Overlay":
+        """That recipe; itself where it extends none."""
+        return self.extended or self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +85,11 @@ def _schema(keys: type[RecipeKeys | ScaleKeys], wrap: Callable[[Schema], Schema]
         when = {**selector_schema(), "minProperties": 1}
         rule = table({"when": when, "set": {**values, "minProperties": 1}}, ["when", "set"])
         rules = {"type": "array", "items": rule, "maxItems": 200}
-        tables[kind] = {**values, "properties": {**values["properties"], "rules": rules}, "description": KINDS[kind].parameters.__doc__}
+        tables[kind] = {
+            **values,
+            "properties": {**values["properties"], "rules": rules},
+            "description": KINDS[kind].parameters.__doc__,
+        }
     return table({**properties(keys), **tables}, required(keys))
 
 
@@ -114,6 +125,7 @@ def _on_top(extended: Overlay, overlay: Overlay) -> Overlay:
         overlay,
         dataset=names.dataset,
         names_dataset=names.names_dataset,
+        extended=extended.foundation,
         settings={kind: {**extended.settings[kind], **values} for kind, values in overlay.settings.items()},
         rules={kind: (*extended.rules[kind], *rules) for kind, rules in overlay.rules.items()},
     )

@@ -108,9 +108,10 @@ class Resolver:
                 _, facts = read_dataset(name.value, folder)
             except UsageError as error:
                 raise SpecError([fault_at(name, str(error))]) from None
-            first = self.recipe.dataset or self.spec.dataset
+            recipe = self.recipe.foundation
+            first = recipe.dataset or self.spec.dataset
             if first is not None and first != name.value:
-                of_recipe = Setting(first, "recipe", self.recipe.names_dataset, ("dataset",))
+                of_recipe = Setting(first, "recipe", recipe.names_dataset, ("dataset",))
                 facts["dataset.name"] = replace(name, value=facts["dataset.name"].value, recipe=of_recipe)
             self._datasets[key] = facts
         return self._datasets[key]
@@ -173,9 +174,12 @@ class Resolver:
         settings = {name: Setting(value, "fixed") for name, value in DEFAULTS.items() if name in known}
         settings.update(self.dataset(stage))
         settings["revision"] = Setting(known["revision"]["enum"][-1], "fixed")
-        settings.update((name, value) for name, value in _of_layer(self.recipe, stage.kind, matching[0]) if name in known)
+        recipe = self.recipe.foundation
+        own_rules = tuple(i for i in matching[0] if i < len(recipe.rules[stage.kind]))
+        settings.update(item for item in _of_layer(recipe, stage.kind, own_rules) if item[0] in known)
         of_recipe = {name: setting for name, setting in settings.items() if (name, setting.value) != _UNPINNED}
-        later: list[tuple[str, Setting]] = []
+        extending = dict(_of_layer(self.recipe, stage.kind, matching[0]))
+        later = [item for item in extending.items() if item[1] is not of_recipe.get(item[0])]
         if self.scale is not None:
             later += _of_layer(self.scale, stage.kind, matching[1])
         later += stage.settings.items()
