@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from simclr_spec.core.fields import schema
 from simclr_spec.language import overlay, report
 from simclr_spec.language.coordinates import KEYS, matches, parse, selector_schema, show
 from simclr_spec.plan import compile
@@ -19,7 +20,7 @@ def keys(table: dict[str, Any]) -> set[str]:
 
 
 def test_reports_know_the_coordinates_of_selectors() -> None:
-    row, column = report.schema(report.Row), report.schema(report.Column)
+    row, column = schema(report.Row), schema(report.Column)
     for where in (row["properties"]["where"], column["properties"]["where"]):
         tables = [where, *where.get("anyOf", ())]
         assert keys(next(one for one in tables if "properties" in one)) == keys(selector_schema()) == set(KEYS)
