@@ -90,7 +90,7 @@ def _pile(folder: Path) -> Listing:
     members: list[_Found] = []
     todo, seen = [folder / "train"], set()
     while todo:
-        if (real := os.path.realpath(place := todo.pop())) not in seen:  # links may lead in circles
+        if (real := os.path.realpath(place := todo.pop())) not in seen:  # links may lead back
             seen.add(real)
             members.append(_look(place))
             todo += members[-1].folders

@@ -79,7 +79,7 @@ def _safe(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-    """Steps in topological order, each once; `specs`, `asked_scale` and `sets` are what `compile` was told."""
+    """Steps in topological order, each once; `specs`, `asked_scale` and `sets` are what `compile` was given."""
 
     steps: tuple[Step, ...]
     specs: tuple[str, ...]
@@ -107,7 +107,7 @@ class Plan:
 
     @property
     def machine(self) -> str:
-        """On which costs are told unless another is asked for; UsageError where the scales name several."""
+        """For which costs are estimated unless another is asked for; UsageError where the scales name several."""
         if len(self.machines) > 1:
             raise UsageError(
                 f"the scales of {' and '.join(self.specs)} name different machines ({', '.join(self.machines)}): "

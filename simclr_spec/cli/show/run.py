@@ -30,7 +30,7 @@ def look(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
 
 
 def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
-    """Train the running Steps of a survey; the exit code. `command` is what goes on where this run stops.
+    """Run the Steps that a forecast says will run; the exit code. `command` is what goes on where this run stops.
 
     Raises DataError, UsageError before anything starts."""
     images, store = forecast.images, forecast.images.store
