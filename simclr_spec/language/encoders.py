@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from simclr_spec.core.errors import Fault, SpecError
 from simclr_spec.language.coordinates import matches
 from simclr_spec.language.document import Document, Path
+from simclr_spec.stages.network import BOTTLENECKS
 
 MOST_ENCODERS = 10_000
 
@@ -111,8 +112,9 @@ def read_encoders(document: Document, faults: list[Fault]) -> Iterable[Row]:
         for row in _rows(document):
             if (same := rows.setdefault(row.encoder, row)) is not row:
                 faults.append(_twice(document, same, row))
-            elif row.encoder.sk and row.encoder.depth < 50:
-                sentence = f"SK needs bottleneck blocks; depth {row.encoder.depth} has none; use depth ≥ 50 or sk = false"
+            elif row.encoder.sk and row.encoder.depth < BOTTLENECKS:
+                has_none = f"depth {row.encoder.depth} has none; use depth ≥ {BOTTLENECKS} or sk = false"
+                sentence = f"SK needs bottleneck blocks; {has_none}"
                 faults.append(document.fault(row.values["sk"], sentence))
     except SpecError as error:
         faults += error.faults

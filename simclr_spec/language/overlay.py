@@ -78,7 +78,11 @@ def _schema(keys: type[RecipeKeys | ScaleKeys], wrap: Callable[[Schema], Schema]
         when = {**selector_schema(), "minProperties": 1}
         rule = table({"when": when, "set": {**values, "minProperties": 1}}, ["when", "set"])
         rules = {"type": "array", "items": rule, "maxItems": 200}
-        tables[kind] = {**values, "properties": {**values["properties"], "rules": rules}, "description": KINDS[kind].parameters.__doc__}
+        tables[kind] = {
+            **values,
+            "properties": {**values["properties"], "rules": rules},
+            "description": KINDS[kind].parameters.__doc__,
+        }
     return table({**properties(keys), **tables}, required(keys))
 
 

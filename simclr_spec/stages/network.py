@@ -11,7 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
-"""Depth -> residual blocks in each of the four groups; below depth 50 they are basic, else bottlenecks."""
+"""Depth -> residual blocks in each of the four groups."""
+BOTTLENECKS = 50
+"""The least depth whose blocks are bottlenecks; selective kernels need them. Below they are basic."""
 _SHAPE = ("depth", "width", "sk", "base_width", "stem", "sk_ratio", "sk_min_width", "stride")
 
 
@@ -69,7 +71,7 @@ def _encoder(
         size = _half(size)
     for number, blocks in enumerate(BLOCKS[depth]):
         inner = base * 2**number
-        outer = inner if depth < 50 else 4 * inner
+        outer = inner if depth < BOTTLENECKS else 4 * inner
         for block in range(blocks):
             before, size = size, _half(size) if block == 0 and number else size
             if block == 0:

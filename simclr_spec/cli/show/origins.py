@@ -15,16 +15,7 @@ from simclr_spec.plan import Step
 from simclr_spec.plan.departures import Departure, assumptions, deviations
 from simclr_spec.stages.kinds import KINDS
 
-_AXES = (
-    "seed",
-    "labels.seed",
-    "labels.fraction",
-    "labels.per_class",
-    "encoder.depth",
-    "encoder.width",
-    "encoder.sk",
-    "revision",
-)
+_AXES = schema.AXES | {"revision"}
 
 _WIDEST = 40
 """Characters that a column takes at most; longer cells push the next ones."""
