@@ -26,7 +26,9 @@ def blocks(page: Path) -> list[str]:
 
 
 def test_the_public_names_are_these() -> None:
-    named = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.SimclrSpecError)}
+    named = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.SimclrSpecError)
+    }
     assert set(simclr_spec.__all__) == {"__version__", "compile", "Plan", "Step", "Store", "results", *named}
     assert {name for name in simclr_spec.__all__ if hasattr(simclr_spec, name)} == set(simclr_spec.__all__)
     assert simclr_spec.compile is compile

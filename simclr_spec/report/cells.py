@@ -107,8 +107,8 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
             found = index.steps(in_row & in_column[j])
             metric = column.metric or report.metric
             cell = Cell(row=row, column=column, metric=metric, steps=tuple(found), tolerance=report.tolerance)
-            told_already = row_is_lost or j in lost
-            if row.where is not None and not told_already and (sentence := _fault(cell, list(found.values()), index)):
+            has_fault = row_is_lost or j in lost
+            if row.where is not None and not has_fault and (sentence := _fault(cell, list(found.values()), index)):
                 faults.append(source.fault(("rows", i, "columns", at) if row.columns else ("rows", i, "where"), sentence))
             if sentence := _metric_fault(cell):
                 faults.append(source.fault((*(("columns", j) if column.metric else ()), "metric"), sentence))
@@ -183,7 +183,9 @@ def _fault(cell: Cell, found: Sequence[coordinates.Coordinates], index: _Index) 
     if not cell.steps:
         return f"{place}: no Step has {wanted}{_nearest({**cell.row.where, **cell.column.where}, index)}"
     plain = [{key: value for key, value in where.items() if not _is_seed(key)} for where in found]
-    differing = sorted({key for one in plain for key in (one.keys() | plain[0].keys()) if one.get(key) != plain[0].get(key)})
+    differing = sorted(
+        {key for where in plain for key in (where.keys() | plain[0].keys()) if where.get(key) != plain[0].get(key)}
+    )
     if differing:
         differences = ", ".join(f"{key} ({', '.join(_values(plain, key))})" for key in differing)
         return f"{place}: {len(cell.steps)} Steps have {wanted}; they differ in {differences}: name it in the row or the column"
@@ -205,8 +207,8 @@ def _metric_fault(cell: Cell) -> str | None:
 
 def _values(plain: Sequence[dict[str, Any]], key: str) -> list[str]:
     seen: dict[str, None] = {}
-    for one in plain:
-        seen.setdefault(typed(one[key]) if key in one else "none", None)
+    for where in plain:
+        seen.setdefault(typed(where[key]) if key in where else "none", None)
     return list(seen)
 
 

@@ -80,7 +80,7 @@ class Forecast:
             for parent in map(self.plan.by_fingerprint.__getitem__, step.needs.values()):
                 if self.decisions[parent.fingerprint].state == "stale":
                     raise DataError(
-                        f"{step.id} starts from {parent.id}, which is stale: {self.images.told([parent])} "
+                        f"{step.id} starts from {parent.id}, which is stale: {self.images.named([parent])} "
                         f"have changed since. Nothing started; {advice([parent], self.images.store)}"
                     )
 

@@ -79,11 +79,11 @@ class Images:
             if today and dataset["digest"] and today[1] != dataset["digest"]:
                 raise digests.wrong(dataset["name"], today[1], dataset["digest"])
 
-    def told(self, steps: Iterable[Step]) -> str:
+    def named(self, steps: Iterable[Step]) -> str:
         """`the images of 'mine' in /data/mine`, for a person."""
         keys = dict.fromkeys(_key(step.params["dataset"]) for step in steps)
-        told = (f"'{key[1]}'" + (f" in {f[0].absolute()}" if (f := self._looked.get(key)) else "") for key in keys)
-        return "the images of " + ", ".join(dict.fromkeys(told))
+        places = (f"'{key[1]}'" + (f" in {f[0].absolute()}" if (f := self._looked.get(key)) else "") for key in keys)
+        return "the images of " + ", ".join(dict.fromkeys(places))
 
     def _today(self, dataset: Mapping[str, Any]) -> tuple[Path, str] | None:
         if (key := _key(dataset)) not in self._looked:

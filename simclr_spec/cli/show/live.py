@@ -137,7 +137,7 @@ class Live:
             metrics = task.look()
             share = f"{task.fraction:4.0%}" if metrics else ""
             running.add_row(f"  {name}", share, *describe(metrics), duration(task.elapsed()))
-        if not running.rows and not board.in_state("done", "failed", "interrupted"):
+        if not running.rows and not board.in_state("queued", "done", "failed", "interrupted"):
             running.add_row("  workers start: importing torch takes some seconds")
         done, total = len(board.in_state("done")), len(board.tasks)
         left = board.remaining_seconds()
