@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from simclr_spec.language.coordinates import Selector
-    from simclr_spec.language.declared import Kind
+    from simclr_spec.language.declared import FileKind
 
 Command = Callable[..., Any]
 Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
@@ -54,7 +54,7 @@ def help_width() -> int:
         return 80
 
 
-def completes(kind: Kind, *more: str) -> Complete:
+def completes(kind: FileKind, *more: str) -> Complete:
     """Completes names of declared files, `more` words, and paths."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -126,7 +126,7 @@ def rehash_option(command: Command) -> Command:
     return click.option("--rehash", is_flag=True, help=text)(command)
 
 
-def words_argument_of(kind: Kind) -> Callable[[Command], Command]:
+def words_argument_of(kind: FileKind) -> Callable[[Command], Command]:
     """Names or paths of files of this kind, and selectors."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -19,7 +19,7 @@ Settings = Mapping[str, Setting]
 _LAYERS = ("fixed", "dataset", "recipe", "scale", "spec", "axis", "--set")
 
 
-def check(stage: Stage, config: StageConfig, settings: Settings) -> Iterator[Fault]:
+def contradictions(stage: Stage, config: StageConfig, settings: Settings) -> Iterator[Fault]:
     """Faults of one combination of values: `config`, and where each of them was written."""
     if found := list(_unlabelled(stage, settings) or _classes(settings)):
         yield from found

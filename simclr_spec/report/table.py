@@ -141,6 +141,5 @@ def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: RecordedPlan | N
 
 def _states(steps: Sequence[Step], store: Store, plan: Plan) -> dict[str, State]:
     """By fingerprint; parents come before their children."""
-    states = {step.fingerprint: _folder(store, step).state() for step in steps}
-    Images(store, plan.specs).mark_steps(states, steps)
-    return states
+    states: dict[str, State] = {step.fingerprint: _folder(store, step).state() for step in steps}
+    return Images(store, plan.specs).marked_steps(states, steps)

@@ -39,8 +39,8 @@ class Decision:
     changes: tuple[ChangedValue, ...] = ()
 
 
-MarkStale = Callable[[dict[str, State], Iterable[Step]], None]
-"""Turns `done` into `stale`, in states by fingerprint."""
+MarkStale = Callable[[Mapping[str, State], Iterable[Step]], dict[str, State]]
+"""States by fingerprint -> the same with `stale` for `done` where it is so."""
 
 
 def decisions_of(
@@ -48,11 +48,11 @@ def decisions_of(
 ) -> dict[str, Decision]:
     """Fingerprint -> decision, for every Step of the plan; `selected` None = all Steps.
 
-    `mark_stale` knows the images of today: Images.mark_steps."""
+    `mark_stale` knows the images of today: Images.marked_steps."""
     folders = _Folders(store, plan)
     states = {step.fingerprint: folders.state(step) for step in plan.steps}
     if mark_stale is not None:
-        mark_stale(states, plan.steps)
+        states = mark_stale(states, plan.steps)
     wanted = {step.fingerprint for step in (plan.steps if selected is None else selected)}
     to_run = _unfinished_and_needed(plan, states, wanted)
     decisions: dict[str, Decision] = {}

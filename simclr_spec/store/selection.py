@@ -101,7 +101,7 @@ def _marked(store: Store, specs: Sequence[str], found: Sequence[Entry]) -> list[
     """With those that are stale."""
     states = {entry.fingerprint: entry.state for entry in found}
     images = Images(store, specs)
-    images.mark(states, ((e.fingerprint, e.needs, e.dataset, e.folder) for e in _parents_first(found)))
+    states = images.marked(states, ((e.fingerprint, e.needs, e.dataset, e.folder) for e in _parents_first(found)))
     return [replace(entry, state=states[entry.fingerprint]) for entry in found]
 
 
