@@ -8,7 +8,7 @@ from typing import Any
 
 from simclr_spec.core.errors import Fault, SpecError
 from simclr_spec.core.words import typed
-from simclr_spec.language.coordinates import KEYS, matches, show
+from simclr_spec.language.coordinates import KEYS, as_selector, matches
 from simclr_spec.language.document import Path
 from simclr_spec.language.setting import Setting
 from simclr_spec.language.spec import Reference, Spec, Stage
@@ -172,7 +172,7 @@ class _Expansion:
         if near:
             known = dict.fromkeys(step.coordinates.get(near[0], "none") for step in self.parents)
             have = f"; its {near[0]} is {', '.join(map(typed, known))}"
-        sentence = f"no Step of {reference.stage!r} has {show(wanted)}{have}"
+        sentence = f"no Step of {reference.stage!r} has {as_selector(wanted)}{have}"
         return self.spec.document.fault((*reference.path, at) if at else reference.path, sentence)
 
     def _step(self, axes: Mapping[str, Any], path: Path, needs: Mapping[str, Step]) -> Step:

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from simclr_spec.core.errors import UsageError
-from simclr_spec.language.coordinates import Selector, matches
+from simclr_spec.language.coordinates import Selector, as_selector, matches, near_miss
 from simclr_spec.language.setting import Setting
 from simclr_spec.plan.fingerprint import digest
 from simclr_spec.stages.kinds import KINDS
@@ -152,11 +152,9 @@ class Plan:
         if "state" in selector.table:
             chosen = {key for key in chosen if matches({"state": (states or {}).get(key)}, {"state": selector.table["state"]})}
         if not chosen:
-            from simclr_spec.language.coordinates import near_miss, show
-
             hint = near_miss(table, [where for step in self.steps for where in (step.coordinates, *step.also)])
             hint = hint or "; `simclr-spec plan --steps` shows their coordinates"
-            raise UsageError(f"no Step of this plan has {show(selector.table)}{hint}")
+            raise UsageError(f"no Step of this plan has {as_selector(selector.table)}{hint}")
         wanted = set(chosen)
         if selector.ancestors:
             wanted |= self.ancestors(chosen)

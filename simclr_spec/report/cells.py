@@ -138,7 +138,7 @@ def _unheard_of(where: Mapping[str, Any], at: Path, source: Document, index: _In
     for key in [key for key, value in where.items() if not index.places({key: value})]:
         known = {have for name, have in index.having if name == key}
         hint = did_you_mean(typed(where[key]), map(typed, known))
-        sentence = f"no Step has {coordinates.show({key: where[key]})}"
+        sentence = f"no Step has {coordinates.as_selector({key: where[key]})}"
         faults.append(source.fault((*at, "where", key), sentence + (hint or _choices(key, known))))
     return faults
 
@@ -185,7 +185,7 @@ def _seeds(where: coordinates.Coordinates) -> tuple[tuple[str, int], ...]:
 def _fault(cell: Cell, found: Sequence[coordinates.Coordinates], index: _Index) -> str | None:
     """The sentence when the cell does not select exactly one Step per chain of seeds."""
     assert cell.row.where is not None
-    wanted = coordinates.show({**cell.row.where, **cell.column.where})
+    wanted = coordinates.as_selector({**cell.row.where, **cell.column.where})
     place = f"row {cell.row.title!r}, column {cell.column.title!r}"
     if not cell.steps:
         return f"{place}: no Step has {wanted}{_nearest({**cell.row.where, **cell.column.where}, index)}"

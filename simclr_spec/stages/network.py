@@ -17,7 +17,7 @@ BOTTLENECKS = 50
 _SHAPE = ("depth", "width", "sk", "base_width", "stem", "sk_ratio", "sk_min_width", "stride")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """Counts per network, and per image at one image size."""
 
@@ -85,7 +85,14 @@ def _encoder(
     forward = sum(2 * conv.weights * conv.size**2 for conv in convs)
     backward = 2 * forward - 2 * first.weights * first.size**2
     outputs = sum(conv.outputs * conv.size**2 for conv in convs)
-    return Network(channels, weights + 2 * norms, weights + 4 * norms, forward, backward, outputs)
+    return Network(
+        features=channels,
+        trainable=weights + 2 * norms,
+        total=weights + 4 * norms,
+        forward=forward,
+        backward=backward,
+        outputs=outputs,
+    )
 
 
 def _half(size: int) -> int:
@@ -132,10 +139,12 @@ def head(features: int, config: Mapping[str, Any], layers: int | None = None) ->
         trainable += inputs * out + (out if last and not config["last_beta"] else 2 * out)
         moving += 2 * out
         inputs = out
-    return Network(inputs, trainable, trainable + moving, forward, 2 * forward, 0)
+    return Network(
+        features=inputs, trainable=trainable, total=trainable + moving, forward=forward, backward=2 * forward, outputs=0
+    )
 
 
 def classifier(features: int, classes: int) -> Network:
     """One linear layer with bias."""
-    weights = features * classes
-    return Network(classes, weights + classes, weights + classes, 2 * weights, 4 * weights, 0)
+    weights, stored = features * classes, features * classes + classes
+    return Network(features=classes, trainable=stored, total=stored, forward=2 * weights, backward=4 * weights, outputs=0)

@@ -45,11 +45,11 @@ _ONE_LARGE = Lock()
 _TAIL = 4096
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """What was seen of a data set."""
 
-    folder: Path | None
+    folder: Path | None = None
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def look_ahead(
             try:
                 looks[dataset] = look(dataset, roots, step.origins["dataset.train_images"].origin, store, keep=keep)
             except MissingDataError as error:
-                looks[dataset] = Look(None)
+                looks[dataset] = Look()
                 missing.append(str(error))
             faults += looks[dataset].faults
             notes += looks[dataset].notes
@@ -119,9 +119,9 @@ def look(dataset: DatasetConfig, roots: Sequence[str], origin: str, store: Store
     loader = LOADERS[dataset.loader]
     folder = loader.find(dataset.name, data_roots(roots), labelled=dataset.labelled)
     if folder is None:
-        return Look(None)
+        return Look()
     if not isinstance(loader, FileLoader):
-        return Look(folder, tuple(loader.faults(folder)))
+        return Look(folder=folder, faults=tuple(loader.faults(folder)))
     memory = _Memory(store, folder, dataset.labelled) if store else None
     return _images(loader, dataset, folder, origin, memory, keep)
 
@@ -148,7 +148,7 @@ def _images(loader: FileLoader, dataset: DatasetConfig, folder: Path, origin: st
         faults += _unreadable([path for path in sample if facts[path][0]], others[:MOST_HEADERS])
         if memory is not None and keep and not faults:
             memory.write(signature)
-    return Look(folder, tuple(faults), tuple(notes), found.train.files, dataset.name)
+    return Look(folder=folder, faults=tuple(faults), notes=tuple(notes), files=found.train.files, name=dataset.name)
 
 
 def _one_split(folder: Path) -> Iterator[str]:

@@ -25,7 +25,7 @@ def test_the_fingerprint_is_that_of_kind_fields_and_parents() -> None:
 
 def test_a_step_has_every_field_of_its_kind_and_no_other() -> None:
     for step in compile(["table1"], scale="digits").steps:
-        assert step.params.keys() == KINDS[step.kind].__dataclass_fields__.keys()
+        assert step.params.keys() == KINDS[step.kind].parameters.__dataclass_fields__.keys()
 
 
 def test_where_a_step_runs_is_no_part_of_it_but_recorded_with_its_result(undisturbed: Path) -> None:

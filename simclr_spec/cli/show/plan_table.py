@@ -9,7 +9,7 @@ from typing import TypeVar
 from simclr_spec.core.states import STATES, State
 from simclr_spec.core.words import amount, counted, scientific, size
 from simclr_spec.dispatch.room import crowded
-from simclr_spec.language.coordinates import show
+from simclr_spec.language.coordinates import as_selector
 from simclr_spec.language.written import ASSUMED
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.compiler import UNSCALED_TITLE
@@ -57,7 +57,9 @@ def as_list(forecast: Forecast) -> str:
     keys = _telling(forecast.plan)
     rows = [["state", f"{forecast.machine.unit}-hours"]]
     rows += [[forecast.decisions[step.fingerprint].state, amount(forecast.hours([step]))] for step in steps]
-    coordinates = (show({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps)
+    coordinates = (
+        as_selector({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps
+    )
     return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *coordinates], strict=True))
 
 
