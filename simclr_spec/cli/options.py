@@ -214,11 +214,11 @@ def _data_root(**more: Any) -> Callable[[Command], Command]:
 
     def into_environment(ctx: click.Context, _param: click.Parameter, roots: tuple[str, ...]) -> tuple[str, ...]:
         if roots:
-            from simclr_spec.data.roots import divided, saying
+            from simclr_spec.data.roots import in_environment, owner_and_folder
 
-            if any(not folder.strip() or "\n" in folder for _, folder in map(divided, roots)):
+            if any(not folder.strip() or "\n" in folder for _, folder in map(owner_and_folder, roots)):
                 raise UsageError("--data-root wants the name of a folder, on one line; NAME=DIR for one data set only")
-            ctx.with_resource(saying(roots))
+            ctx.with_resource(in_environment(roots))
         return roots
 
     return click.option(

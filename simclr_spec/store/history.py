@@ -133,7 +133,7 @@ def located(store: Store, specs: Sequence[str]) -> Iterator[None]:
     plans = _last_plans(store, specs)
     token = COUNTED.set({name: counts for plan in reversed(plans) for name, counts in plan.counts.items()})
     try:
-        with data_roots.saying(_where(plans)):
+        with data_roots.in_environment(_where(plans)):
             yield
     finally:
         COUNTED.reset(token)
