@@ -20,7 +20,7 @@ Path = tuple[str | int, ...]
 class Seeded:
     """One file with one fault in it."""
 
-    kind: declared.Kind
+    kind: declared.FileKind
     name: str
     text: str
     what: str
@@ -46,7 +46,7 @@ class Item:
 class File:
     """A declared file, and what stands where in it."""
 
-    def __init__(self, kind: declared.Kind, name: str) -> None:
+    def __init__(self, kind: declared.FileKind, name: str) -> None:
         self.kind, self.name, self.text = kind, name, declared.read(kind, name).text
         self.items: dict[Path, Item] = {}
         self.headers: dict[Path, Item] = {}

@@ -54,7 +54,7 @@ def _key(where: dict[str, Any]) -> tuple[int, int, bool]:
 
 
 @pytest.mark.parametrize(("kind", "name"), DECLARED)
-def test_every_declared_file_obeys_its_published_schema(kind: declared.Kind, name: str) -> None:
+def test_every_declared_file_obeys_its_published_schema(kind: declared.FileKind, name: str) -> None:
     document = parse(declared.read(kind, name))
     for schema in (SCHEMAS[kind](), published(kind)):
         Draft4Validator.check_schema(schema)
@@ -62,13 +62,13 @@ def test_every_declared_file_obeys_its_published_schema(kind: declared.Kind, nam
 
 
 @pytest.mark.parametrize("kind", declared.FOLDERS)
-def test_the_shipped_schemas_are_those_of_the_program(kind: declared.Kind) -> None:
+def test_the_shipped_schemas_are_those_of_the_program(kind: declared.FileKind) -> None:
     file = ROOT / "specs" / "schemas" / f"{kind}.json"
     assert json.loads(file.read_text()) == published(kind), f"simclr-spec schema {kind} > {file.relative_to(ROOT)}"
 
 
 @pytest.mark.parametrize(("kind", "name"), DECLARED)
-def test_every_declared_file_names_its_schema_to_editors(kind: declared.Kind, name: str) -> None:
+def test_every_declared_file_names_its_schema_to_editors(kind: declared.FileKind, name: str) -> None:
     file = ROOT / declared.FOLDERS[kind] / f"{name}.toml"
     directive, _, named = file.read_text().partition("\n")[0].partition(" ")
     assert directive == "#:schema"
@@ -76,7 +76,7 @@ def test_every_declared_file_names_its_schema_to_editors(kind: declared.Kind, na
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in DECLARED if kind != "recipe"])
-def test_a_key_that_nobody_knows_is_refused_in_every_kind_of_file(kind: declared.Kind, name: str) -> None:
+def test_a_key_that_nobody_knows_is_refused_in_every_kind_of_file(kind: declared.FileKind, name: str) -> None:
     data = parse(declared.read(kind, name)).data | {"nobody_knows": 1}
     assert list(Draft4Validator(SCHEMAS[kind]()).iter_errors(data))
 

@@ -68,7 +68,7 @@ def _mangle(document: dict[str, Any], chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("kind", ["spec", "recipe", "scale"])
-def test_mangled_documents_compile_or_are_answered(kind: declared.Kind, tmp_path: Path) -> None:
+def test_mangled_documents_compile_or_are_answered(kind: declared.FileKind, tmp_path: Path) -> None:
     chance = random.Random(kind)
     name = {"spec": "quickstart", "recipe": "simclrv2", "scale": "digits"}[kind]
     quickstart = declared.read("spec", "quickstart").text

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from simclr_spec.language.coordinates import Selector
-    from simclr_spec.language.declared import Kind
+    from simclr_spec.language.declared import FileKind
 
 Command = Callable[..., Any]
 Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
@@ -54,7 +54,7 @@ def help_width() -> int:
         return 80
 
 
-def completes(kind: Kind, *more: str) -> Complete:
+def completes(kind: FileKind, *more: str) -> Complete:
     """Completes names of declared files, `more` words, and paths."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -126,7 +126,7 @@ def rehash_option(command: Command) -> Command:
     return click.option("--rehash", is_flag=True, help=text)(command)
 
 
-def words_argument_of(kind: Kind) -> Callable[[Command], Command]:
+def words_argument_of(kind: FileKind) -> Callable[[Command], Command]:
     """Names or paths of files of this kind, and selectors."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -214,11 +214,11 @@ def _data_root(**more: Any) -> Callable[[Command], Command]:
 
     def into_environment(ctx: click.Context, _param: click.Parameter, roots: tuple[str, ...]) -> tuple[str, ...]:
         if roots:
-            from simclr_spec.data.roots import divided, saying
+            from simclr_spec.data.roots import in_environment, owner_and_folder
 
-            if any(not folder.strip() or "\n" in folder for _, folder in map(divided, roots)):
+            if any(not folder.strip() or "\n" in folder for _, folder in map(owner_and_folder, roots)):
                 raise UsageError("--data-root wants the name of a folder, on one line; NAME=DIR for one data set only")
-            ctx.with_resource(saying(roots))
+            ctx.with_resource(in_environment(roots))
         return roots
 
     return click.option(

@@ -40,7 +40,7 @@ class Split:
         return [f"{self.folder}/{file}" for file in self.files]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Listing:
     """Both splits of an image folder; a label is a place in `classes`."""
 
@@ -90,7 +90,7 @@ def _pile(folder: Path) -> Listing:
     members: list[_Found] = []
     todo, seen = [folder / "train"], set()
     while todo:
-        if (real := os.path.realpath(place := todo.pop())) not in seen:  # links may lead in circles
+        if (real := os.path.realpath(place := todo.pop())) not in seen:  # links may lead back
             seen.add(real)
             members.append(_look(place))
             todo += members[-1].folders
@@ -102,7 +102,8 @@ def _pile(folder: Path) -> Listing:
     faults = [] if files else [f"{shown(folder / 'train')} holds no image"]
     faults += [*_foreign(members), *(reason for member in members for reason in member.broken)]
     train, test = Split(folder / "train", tuple(files), (-1,) * len(files)), Split(folder / "val", (), ())
-    return Listing((), train, test, tuple(faults), tuple(_all(members, "others")), labelled=False)
+    ignored = tuple(_all(members, "others"))
+    return Listing(classes=(), train=train, test=test, faults=tuple(faults), ignored=ignored, labelled=False)
 
 
 def _classified(folder: Path) -> Listing:
@@ -122,7 +123,7 @@ def _classified(folder: Path) -> Listing:
     ignored = _all(everything, "others")
     ignored += [path for path, used in nested.items() if not used]
     splits = [_split(folder / split, classes, inside[split]) for split in ("train", "val")]
-    return Listing(classes, splits[0], splits[1], tuple(faults), tuple(ignored))
+    return Listing(classes=classes, train=splits[0], test=splits[1], faults=tuple(faults), ignored=tuple(ignored))
 
 
 def _split(folder: Path, classes: Sequence[str], inside: dict[str, _Found]) -> Split:

@@ -39,7 +39,7 @@ def as_environment(roots: Sequence[str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def saying(roots: Sequence[str]) -> Iterator[None]:
+def in_environment(roots: Sequence[str]) -> Iterator[None]:
     """Meanwhile the environment says so, where any are given: compiling a spec asks it, wherever it is compiled."""
     before = {key: value for key, value in os.environ.items() if key == ENVIRONMENT}
     os.environ.update(as_environment(roots))
@@ -52,22 +52,22 @@ def saying(roots: Sequence[str]) -> Iterator[None]:
 
 def absolute(root: str) -> str:
     """The same root from any working directory."""
-    name, folder = divided(root)
+    name, folder = owner_and_folder(root)
     return (f"{name}=" if name else "") + os.path.abspath(os.path.expanduser(folder))
 
 
 def folders(name: str, roots: Sequence[str]) -> list[Path]:
     """Folders in which data set `name` may lie: each root, and its subfolder of that name."""
-    bases = [Path(os.path.expanduser(folder)) for owner, folder in map(divided, roots) if owner in (None, name)]
+    bases = [Path(os.path.expanduser(folder)) for owner, folder in map(owner_and_folder, roots) if owner in (None, name)]
     return [folder for base in bases for folder in (base / name, base)]
 
 
 def list_folders(roots: Sequence[str]) -> list[Path]:
     """Folders in which label lists may lie: of every root, whichever data set it is for, since a digest names the list."""
-    return folders(LISTS, [folder for _, folder in map(divided, roots)])
+    return folders(LISTS, [folder for _, folder in map(owner_and_folder, roots)])
 
 
-def divided(root: str) -> tuple[str | None, str]:
+def owner_and_folder(root: str) -> tuple[str | None, str]:
     """NAME=FOLDER -> NAME, FOLDER; for all data sets, NAME is None."""
     name, folder = re.fullmatch(r"(?:([\w.-]+)=)?(.*)", root, re.DOTALL).groups()  # type: ignore[union-attr]
     return name, folder
@@ -75,7 +75,7 @@ def divided(root: str) -> tuple[str | None, str]:
 
 def others(name: str, roots: Sequence[str]) -> str:
     """Which data sets the roots are for that are not for this one: its name may be misspelt, or a folder's name hold a `=`."""
-    owners = [f"'{owner}'" for owner, _ in map(divided, roots) if owner not in (None, name)]
+    owners = [f"'{owner}'" for owner, _ in map(owner_and_folder, roots) if owner not in (None, name)]
     return f"NAME=DIR was given for {', '.join(dict.fromkeys(owners))}; " if owners else ""
 
 

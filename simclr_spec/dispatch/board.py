@@ -16,7 +16,7 @@ from simclr_spec.store.state import in_other_hands
 
 
 class Watcher(Protocol):
-    """Who looks on; see show/live.py."""
+    """Who looks on; see cli/show/live.py."""
 
     def changed(self, board: Board, task: Task, /) -> None:
         """The task has another state."""

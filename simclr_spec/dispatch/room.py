@@ -72,7 +72,7 @@ def _memory() -> int:
 
 def _micro_batch(forecast: Forecast, steps: Sequence[Step], room: float) -> int | None:
     """The largest power of two with which each of the Steps fits."""
-    unlike = {id(forecast.costs[step.fingerprint]): step for step in steps}.values()  # Steps of equal cost share it
+    unlike = {forecast.costs[step.fingerprint]: step for step in steps}.values()
     sizes = (1 << power for power in range(12, 0, -1))
     return next((size for size in sizes if all(_fits(forecast, step, size, room) for step in unlike)), None)
 

@@ -20,7 +20,7 @@ from simclr_spec.store.layout import Store
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ending:
     """How a run ended; `board` has every Step with its state."""
 
     board: Board
@@ -50,7 +50,7 @@ def run(
     *,
     seconds: Mapping[str, float],
     data_roots: Sequence[str] = (),
-) -> Outcome:
+) -> Ending:
     """Bring `steps` of the plan to their ends. What is done is left alone, but gets back a lost step.json.
 
     Signals stop it in order. A Step's parents are among them, or done. `seconds` are estimates by fingerprint. Raises
@@ -61,10 +61,10 @@ def run(
         if not task.folder.step.exists():  # new, or deleted because it was damaged
             _prepare(plan, store, task.step)
     if not board.in_state("waiting", "elsewhere"):
-        return Outcome(board)
+        return Ending(board)
     with stopping() as stopped, _dispatcher(runner, store, _environment(runner, data_roots)) as dispatcher:
         Driver(board=board, dispatcher=dispatcher, watcher=watcher, stopped=stopped).run()
-    return Outcome(board, stopped=bool(stopped.signals))
+    return Ending(board, stopped=bool(stopped.signals))
 
 
 @contextlib.contextmanager

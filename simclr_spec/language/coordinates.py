@@ -126,6 +126,6 @@ def near_miss(table: Mapping[str, Any], known: Sequence[Coordinates]) -> str:
     return ""
 
 
-def show(coordinates: Coordinates) -> str:
+def as_selector(coordinates: Coordinates) -> str:
     """`stage=finetune depth=50`: what a person can type back."""
     return " ".join(f"{key}={typed(value)}" for key, value in coordinates.items())

@@ -16,9 +16,9 @@ from simclr_spec.core.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-Kind = Literal["spec", "recipe", "dataset", "scale", "runner", "machine", "report"]
+FileKind = Literal["spec", "recipe", "dataset", "scale", "runner", "machine", "report"]
 
-FOLDERS: dict[Kind, str] = {
+FOLDERS: dict[FileKind, str] = {
     "spec": "specs",
     "recipe": "specs/recipes",
     "dataset": "specs/datasets",
@@ -27,7 +27,7 @@ FOLDERS: dict[Kind, str] = {
     "machine": "runners/machines",
     "report": "reports",
 }
-_TITLES: dict[Kind, str] = {"dataset": "data set"}
+_TITLES: dict[FileKind, str] = {"dataset": "data set"}
 JSON = ".json"
 SUFFIXES = (".toml", JSON)
 LARGEST = 1_000_000
@@ -55,7 +55,7 @@ def _root() -> Traversable:
     return wheel if wheel.is_dir() else Path(str(package)).parent
 
 
-def _entries(kind: Kind) -> dict[str, Traversable]:
+def _entries(kind: FileKind) -> dict[str, Traversable]:
     folder = _root()
     for part in FOLDERS[kind].split("/"):
         folder = folder / part
@@ -68,7 +68,7 @@ def _entries(kind: Kind) -> dict[str, Traversable]:
     }
 
 
-def names(kind: Kind) -> list[str]:
+def names(kind: FileKind) -> list[str]:
     """Names of the declared files of one kind, sorted."""
     return sorted(_entries(kind))
 
@@ -86,7 +86,7 @@ def absolute(name: str, folder: Path | None = None) -> str:
     return os.path.abspath((folder or Path()) / name) if is_path(name) else name
 
 
-_REMEDY: dict[Kind, str] = {
+_REMEDY: dict[FileKind, str] = {
     "spec": "`simclr-spec run {}` runs it",
     "report": "`simclr-spec report {}` prints it",
     "scale": "`--scale {}` uses it",
@@ -98,7 +98,7 @@ _REMEDY: dict[Kind, str] = {
 """What a file of each kind is for; of a name that two kinds have, the first kind is meant."""
 
 
-def another_kind(name: str, found: Kind, wanted: Kind) -> str:
+def another_kind(name: str, found: FileKind, wanted: FileKind) -> str:
     """The sentence for a file of the kind `found` where one of the kind `wanted` belongs."""
     from shlex import quote
 
@@ -107,7 +107,7 @@ def another_kind(name: str, found: Kind, wanted: Kind) -> str:
     return f"{name} is a {_TITLES.get(found, found)}, not a {title}: {remedy}; declared {title}s are {', '.join(names(wanted))}"
 
 
-def unknown(kind: Kind, name: str) -> str:
+def unknown(kind: FileKind, name: str) -> str:
     """The sentence for a name that no declared file has, or one of another kind."""
     if other := next((other for other in _REMEDY if name in _entries(other)), None):
         return another_kind(name, other, kind)
@@ -117,7 +117,7 @@ def unknown(kind: Kind, name: str) -> str:
     return f"no {kind} is named {name!r}{hint}{own}"
 
 
-def read(kind: Kind, name: str, folder: Path | None = None) -> File:
+def read(kind: FileKind, name: str, folder: Path | None = None) -> File:
     """The declared file `name`, or the file at the path `name` (relative to `folder`, else to the working directory)."""
     if is_path(name):
         return _read_path(kind, Path(name) if folder is None else folder / name)
@@ -127,7 +127,7 @@ def read(kind: Kind, name: str, folder: Path | None = None) -> File:
     return File(name, f"{FOLDERS[kind]}/{entry.name}", entry.read_text(encoding="utf-8"))
 
 
-def _read_path(kind: Kind, path: Path) -> File:
+def _read_path(kind: FileKind, path: Path) -> File:
     if path.is_fifo():
         raise UsageError(f"cannot read the {kind} {str(path)!r}: it is a pipe")
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from simclr_spec.core.errors import Fault, SpecError
 from simclr_spec.language.coordinates import matches
 from simclr_spec.language.document import Document, Path
+from simclr_spec.stages.network import BOTTLENECKS
 
 MOST_ENCODERS = 10_000
 
@@ -32,7 +33,7 @@ class EncoderAxes:
         return {key: value for key, value in vars(self).items() if value is not None}
 
 
-class Row(NamedTuple):
+class EncoderRow(NamedTuple):
     """An encoder, its table (a grid's rows have only the grid), and where each of its values is written."""
 
     encoder: EncoderAxes
@@ -40,7 +41,7 @@ class Row(NamedTuple):
     values: Mapping[str, Path]
 
 
-def _rows(document: Document) -> Iterator[Row]:
+def _rows(document: Document) -> Iterator[EncoderRow]:
     """Explicit rows, or product x zip groups, less `exclude`, plus `include`."""
     encoders = document.data["encoders"]
     if isinstance(encoders, list):
@@ -49,13 +50,13 @@ def _rows(document: Document) -> Iterator[Row]:
     for places in _grid(document, encoders):
         encoder = _encoder({key: value for key, (value, _) in places.items()})
         if not any(matches(encoder.coordinates(), selector) for selector in encoders.get("exclude", [])):
-            yield Row(encoder, _GRID, {key: path for key, (_, path) in places.items()})
+            yield EncoderRow(encoder, _GRID, {key: path for key, (_, path) in places.items()})
     yield from _written(encoders.get("include", []), ("encoders", "include"))
 
 
-def _written(rows: list[dict[str, Any]], at: Path) -> Iterator[Row]:
+def _written(rows: list[dict[str, Any]], at: Path) -> Iterator[EncoderRow]:
     for i, row in enumerate(rows):
-        yield Row(_encoder(row), (*at, i), {key: (*at, i, key) for key in row})
+        yield EncoderRow(_encoder(row), (*at, i), {key: (*at, i, key) for key in row})
 
 
 def _grid(document: Document, encoders: dict[str, Any]) -> Iterator[dict[str, tuple[Any, Path]]]:
@@ -104,25 +105,26 @@ def _encoder(row: dict[str, Any]) -> EncoderAxes:
     return EncoderAxes(**{"width": 1, "sk": False, **row})
 
 
-def read_encoders(document: Document, faults: list[Fault]) -> Iterable[Row]:
-    """Every encoder once; one with SK on basic blocks stays, for the faults of the stages that need it."""
-    rows: dict[EncoderAxes, Row] = {}
+def read_encoders(document: Document) -> tuple[tuple[EncoderRow, ...], list[Fault]]:
+    """Every encoder once, and the faults; one with SK on basic blocks stays, for the faults of the stages that need it."""
+    rows: dict[EncoderAxes, EncoderRow] = {}
+    faults: list[Fault] = []
     try:
         for row in _rows(document):
             if (same := rows.setdefault(row.encoder, row)) is not row:
                 faults.append(_twice(document, same, row))
-            elif row.encoder.sk and row.encoder.depth < 50:
-                sentence = f"SK needs bottleneck blocks; depth {row.encoder.depth} has none; use depth ≥ 50 or sk = false"
+            elif row.encoder.sk and row.encoder.depth < BOTTLENECKS:
+                has_none = f"depth {row.encoder.depth} has none; use depth ≥ {BOTTLENECKS} or sk = false"
+                sentence = f"SK needs bottleneck blocks; {has_none}"
                 faults.append(document.fault(row.values["sk"], sentence))
     except SpecError as error:
-        faults += error.faults
-        return ()
+        return (), [*faults, *error.faults]
     if not rows:
         faults.append(document.fault(_GRID, "this grid has no encoders; loosen `exclude` or add `include`", key=True))
-    return rows.values()
+    return tuple(rows.values()), faults
 
 
-def _twice(document: Document, first: Row, second: Row) -> Fault:
+def _twice(document: Document, first: EncoderRow, second: EncoderRow) -> Fault:
     """At the later row; of a grid, at the first value that stands elsewhere than the earlier row's."""
     key = next(key for key in second.values if key in first.values and first.values[key] != second.values[key])
     earlier, later = (row.values[key] if row.path == _GRID else row.path for row in (first, second))

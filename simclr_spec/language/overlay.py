@@ -9,7 +9,7 @@ from typing import Literal
 
 from simclr_spec.core.errors import SpecError, UsageError
 from simclr_spec.core.fields import NAME, TEXT, Schema, described, file_schema, properties, required, table
-from simclr_spec.language.coordinates import Coordinates, selector_schema, show
+from simclr_spec.language.coordinates import Coordinates, as_selector, selector_schema
 from simclr_spec.language.declared import absolute
 from simclr_spec.language.document import Document, load, referred
 from simclr_spec.language.schema import common_fields, fields, settings
@@ -149,6 +149,6 @@ def _overlay(kind: Literal["recipe", "scale"], document: Document) -> Overlay:
 def _rules(document: Document, stage: str, layer: Literal["recipe", "scale"]) -> tuple[Rule, ...]:
     rules = document.data.get(stage, {}).get("rules", [])
     return tuple(
-        Rule(rule["when"], dict(leaves(document, (stage, "rules", i, "set"), fields(stage), layer, show(rule["when"]))))
+        Rule(rule["when"], dict(leaves(document, (stage, "rules", i, "set"), fields(stage), layer, as_selector(rule["when"]))))
         for i, rule in enumerate(rules)
     )

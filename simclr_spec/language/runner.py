@@ -57,14 +57,14 @@ class Debug(Common):
 
 
 Runner = Local | Debug
-KINDS: dict[str, type[Local] | type[Debug]] = {"local": Local, "debug": Debug}
+RUNNERS: dict[str, type[Local] | type[Debug]] = {"local": Local, "debug": Debug}
 
 
 @cache
 def schema() -> dict[str, Any]:
     """Which kind is meant must be written."""
     kinds = [
-        fields.table({"$schema": TEXT, **fields.properties(kind)}, ["kind"], kind.__doc__ or "") for kind in KINDS.values()
+        fields.table({"$schema": TEXT, **fields.properties(kind)}, ["kind"], kind.__doc__ or "") for kind in RUNNERS.values()
     ]
     return {"$schema": DRAFT, "title": "A runner of simclr-spec", "anyOf": kinds}
 
@@ -72,5 +72,5 @@ def schema() -> dict[str, Any]:
 def read(name: str) -> Runner:
     """The declared runner `name`, or the file at that path. Raises SpecError with every fault."""
     document = load("runner", name, schema)
-    runner: Runner = build(KINDS[document.data["kind"]], document.content | {"machine": referred(document, "machine")})
+    runner: Runner = build(RUNNERS[document.data["kind"]], document.content | {"machine": referred(document, "machine")})
     return runner

@@ -67,7 +67,10 @@ def leaves(
         else:
             written = value if isinstance(value, dict) else {"value": value}
             source, status = written.get("source", ""), written.get("status", "")
-            yield dotted, Setting(coerce(written["value"], leaf), layer, document, path, source, status, rule)
+            yield (
+                dotted,
+                Setting(coerce(written["value"], leaf), layer, document, path, source=source, status=status, rule=rule),
+            )
 
 
 def coerce(value: Any, leaf: Schema) -> Any:

@@ -73,8 +73,9 @@ def read_spec(name: str, folder: FilePath | None = None) -> Spec:
     """Read, validate, expand the encoders, order the stages. Raises SpecError when the schema is not met, or UsageError."""
     document = load("spec", name, schema.spec, folder)
     data = document.data
-    faults: list[Fault] = []
     stages = {name: _stage(document, name, table) for name, table in data["stages"].items()}
+    rows, faults = read_encoders(document)
+    sound, faults_of_stages = _ordered(document, stages)
     return Spec(
         document=document,
         title=data["title"],
@@ -82,11 +83,11 @@ def read_spec(name: str, folder: FilePath | None = None) -> Spec:
         recipe=data["recipe"],
         dataset=data.get("dataset"),
         scale=data.get("scale"),
-        rows=tuple((row.encoder, row.path) for row in read_encoders(document, faults)),
+        rows=tuple((row.encoder, row.path) for row in rows),
         seeds=tuple(data.get("seeds", (0,))),
         stages=stages,
-        sound=tuple(_ordered(document, stages, faults)),
-        faults=tuple(faults),
+        sound=sound,
+        faults=(*faults, *faults_of_stages),
     )
 
 
@@ -121,9 +122,10 @@ def _reference(value: str | dict[str, Any], path: Path) -> Reference:
     return Reference(stage=value["stage"], where=where, path=path, at=(*path, "stage"))
 
 
-def _ordered(document: Document, stages: Mapping[str, Stage], faults: list[Fault]) -> Iterator[Stage]:
-    """Parents before children, else as written; without those that come from a wrong reference or a cycle, told once each."""
+def _ordered(document: Document, stages: Mapping[str, Stage]) -> tuple[tuple[Stage, ...], list[Fault]]:
+    """Parents before children, else as written; without those that come from a wrong reference or a cycle, a fault for each."""
     parents = {name: [stage.parent.stage] if stage.parent else [] for name, stage in stages.items()}
+    faults: list[Fault] = []
     for stage in stages.values():
         if found := [*_misled(document, stage, stages)]:
             faults += found
@@ -132,11 +134,11 @@ def _ordered(document: Document, stages: Mapping[str, Stage], faults: list[Fault
         faults.append(_needs_itself(document, stages, cycle))
         for name in cycle:
             del parents[name]
+    sound: dict[str, Stage] = {}
     for name in _as_written(parents):
-        if name in parents and all(parent in parents for parent in parents[name]):
-            yield stages[name]
-        else:
-            parents.pop(name, None)  # and, as they come later, all that start from it
+        if name in parents and all(parent in sound for parent in parents[name]):
+            sound[name] = stages[name]
+    return tuple(sound.values()), faults
 
 
 def _cycle(parents: Mapping[str, Sequence[str]]) -> list[str] | None:

@@ -43,8 +43,9 @@ _ROLES: dict[Role, str] = {"from": "where this stage starts", "teacher": "which 
 class Axes:
     """The settings of one stage's Steps that are their own; contradictions with a parent's are noted, and end nothing."""
 
-    def __init__(self, spec: Spec, resolver: Resolver, stage: Stage, contradictions: dict[Place, Fault]) -> None:
-        self.resolver, self.stage, self.contradictions, self.document = resolver, stage, contradictions, spec.document
+    def __init__(self, spec: Spec, resolver: Resolver, stage: Stage) -> None:
+        self.resolver, self.stage, self.document = resolver, stage, spec.document
+        self.contradictions: dict[Place, Fault] = {}
         facts = resolver.dataset(stage)
         self.dataset = facts["dataset.name"].value
         document = facts["dataset.image_size"].document  # counts may stand in none

@@ -19,7 +19,7 @@ Settings = Mapping[str, Setting]
 _LAYERS = ("fixed", "dataset", "recipe", "scale", "spec", "axis", "--set")
 
 
-def check(stage: Stage, config: StageConfig, settings: Settings) -> Iterator[Fault]:
+def contradictions(stage: Stage, config: StageConfig, settings: Settings) -> Iterator[Fault]:
     """Faults of one combination of values: `config`, and where each of them was written."""
     if found := list(_unlabelled(stage, settings) or _classes(settings)):
         yield from found
@@ -32,7 +32,7 @@ def check(stage: Stage, config: StageConfig, settings: Settings) -> Iterator[Fau
     if isinstance(config, TrainingConfig):
         yield from _batch(stage, config, settings)
     yield from _tests(stage, settings)
-    yield from _head(settings)
+    yield from _head(KINDS[stage.kind].layer_of_head, settings)
     yield from _ranges(settings)
 
 
@@ -130,8 +130,8 @@ def _of_size(
     return own.fault(stage.path if own is spec else (), advice, key=True)
 
 
-def _head(settings: Settings) -> Iterator[Fault]:
-    name = "linear_layer" if "linear_layer" in settings else "from_layer"
+def _head(name: str, settings: Settings) -> Iterator[Fault]:
+    """Of the parameter `name`, a layer of the head."""
     layer, layers = settings.get(name), settings.get("head.layers")
     if layer is None or layers is None or layer.value < layers.value:
         return

@@ -70,7 +70,7 @@ def _distinct(steps: Iterable[Step]) -> Iterator[tuple[tuple[str, ...], str, Set
     for step in steps:
         alike = (step.stages, *step.shared.values(), *step.own)
         for name, setting in (step.own if alike in shared else step.origins).items():
-            if setting.recipe is not None or setting.status == "assumed":
+            if setting.is_deviation or setting.is_assumption:
                 yield step.stages, name, setting
         shared.add(alike)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from simclr_spec.core.errors import Fault, SpecError
 from simclr_spec.core.words import typed
-from simclr_spec.language.coordinates import KEYS, matches, show
+from simclr_spec.language.coordinates import KEYS, as_selector, matches
 from simclr_spec.language.document import Path
 from simclr_spec.language.setting import Setting
 from simclr_spec.language.spec import Reference, Spec, Stage
+from simclr_spec.plan import checks
 from simclr_spec.plan.axes import Axes, Place
-from simclr_spec.plan.checks import check
 from simclr_spec.plan.fingerprint import fingerprint
 from simclr_spec.plan.resolve import COORDINATE_FIELDS, Resolver, Values
 from simclr_spec.plan.step import Step, label
@@ -28,7 +28,7 @@ MOST_COMPARISONS = 2_000_000
 def expand(spec: Spec, resolver: Resolver) -> Iterator[Step]:
     """Every Step of the sound stages, parents before children. Raises SpecError with the faults of all of them."""
     faults: list[Fault] = []
-    contradictions: dict[Place, Fault] = {}
+    expansions: list[_Expansion] = []
     made: dict[str, list[Step]] = {}
     count = compared = 0
     for stage in spec.sound:
@@ -41,8 +41,8 @@ def expand(spec: Spec, resolver: Resolver) -> Iterator[Step]:
             faults.append(spec.document.fault(stage.path, sentence, key=True))
             break
         try:
-            expansion = _Expansion(spec, resolver, stage, parents, contradictions)
-            steps = list(islice(expansion.steps(), MOST_STEPS - count + 1))
+            expansions.append(_Expansion(spec, resolver, stage, parents))
+            steps = list(islice(expansions[-1].steps(), MOST_STEPS - count + 1))
         except SpecError as error:
             faults += error.faults
             continue
@@ -54,6 +54,9 @@ def expand(spec: Spec, resolver: Resolver) -> Iterator[Step]:
             made[stage.name] = steps
         elif spec.rows:
             faults.append(spec.document.fault(stage.path, _empty(stage), key=True))
+    contradictions: dict[Place, Fault] = {}
+    for expansion in expansions:
+        contradictions = {**expansion.axes.contradictions, **contradictions}  # of one place, the first
     if faults or contradictions:
         raise SpecError([*faults, *contradictions.values()])
     for steps in made.values():
@@ -68,12 +71,10 @@ def _empty(stage: Stage) -> str:
 class _Expansion:
     """The Steps of one stage; a contradiction between values is noted, and ends nothing."""
 
-    def __init__(
-        self, spec: Spec, resolver: Resolver, stage: Stage, parents: list[Step], contradictions: dict[Place, Fault]
-    ) -> None:
+    def __init__(self, spec: Spec, resolver: Resolver, stage: Stage, parents: list[Step]) -> None:
         self.spec, self.resolver, self.stage, self.parents = spec, resolver, stage, parents
         self.kind = KINDS[stage.kind]
-        self.axes = Axes(spec, resolver, stage, contradictions)
+        self.axes = Axes(spec, resolver, stage)
         self._agreeing: set[tuple[Any, ...]] = set()
         self._typed = {override.field for override in resolver.overrides_of(stage)}
         self._from_layers = () if "from_layer" in self._typed else stage.from_layers
@@ -171,7 +172,7 @@ class _Expansion:
         if near:
             known = dict.fromkeys(step.coordinates.get(near[0], "none") for step in self.parents)
             have = f"; its {near[0]} is {', '.join(map(typed, known))}"
-        sentence = f"no Step of {reference.stage!r} has {show(wanted)}{have}"
+        sentence = f"no Step of {reference.stage!r} has {as_selector(wanted)}{have}"
         return self.spec.document.fault((*reference.path, at) if at else reference.path, sentence)
 
     def _step(self, axes: Mapping[str, Any], path: Path, needs: Mapping[str, Step]) -> Step:
@@ -201,7 +202,7 @@ class _Expansion:
         """Contradictions between values; a combination without any is looked at once."""
         key = (values, *(coordinates.get(name) for name in (*LABELS, "from_layer", "head_layers")))
         if key not in self._agreeing:
-            faults = list(check(self.stage, self.kind.build(params), {**values.settings, **settings}))
+            faults = list(checks.contradictions(self.stage, self.kind.build(params), {**values.settings, **settings}))
             for fault in faults:
                 self.axes.note(fault)
             if not faults:

@@ -12,9 +12,10 @@ from simclr_spec.language.document import toml_value, value_fault
 from simclr_spec.language.setting import Setting, coerce
 from simclr_spec.language.spec import Spec
 from simclr_spec.language.written import settable
+from simclr_spec.stages.kind import ENCODER, LABELS
 from simclr_spec.stages.kinds import KINDS
 
-_AXES = {"depth", "width", "sk", "encoders", "seeds", "label_fraction", "labels_per_class"}
+_AXES = {*ENCODER, *LABELS, "encoders", "seeds"}
 """What the spec calls them."""
 
 _WHY_FIXED = {"revision": "it counts the changes of this package", "dataset.name": "a data set is chosen by dataset=NAME"}

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from simclr_spec.core.errors import UsageError
-from simclr_spec.language.coordinates import Selector, matches
+from simclr_spec.language.coordinates import Selector, as_selector, matches, near_miss
 from simclr_spec.language.setting import Setting
 from simclr_spec.plan.fingerprint import digest
 from simclr_spec.stages.kinds import KINDS
@@ -79,7 +79,7 @@ def _safe(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-    """Steps in topological order, each once; `specs`, `asked_scale` and `sets` are what `compile` was told."""
+    """Steps in topological order, each once; `specs`, `asked_scale` and `sets` are what `compile` was given."""
 
     steps: tuple[Step, ...]
     specs: tuple[str, ...]
@@ -107,7 +107,7 @@ class Plan:
 
     @property
     def machine(self) -> str:
-        """On which costs are told unless another is asked for; UsageError where the scales name several."""
+        """For which costs are estimated unless another is asked for; UsageError where the scales name several."""
         if len(self.machines) > 1:
             raise UsageError(
                 f"the scales of {' and '.join(self.specs)} name different machines ({', '.join(self.machines)}): "
@@ -152,11 +152,9 @@ class Plan:
         if "state" in selector.table:
             chosen = {key for key in chosen if matches({"state": (states or {}).get(key)}, {"state": selector.table["state"]})}
         if not chosen:
-            from simclr_spec.language.coordinates import near_miss, show
-
             hint = near_miss(table, [where for step in self.steps for where in (step.coordinates, *step.also)])
             hint = hint or "; `simclr-spec plan --steps` shows their coordinates"
-            raise UsageError(f"no Step of this plan has {show(selector.table)}{hint}")
+            raise UsageError(f"no Step of this plan has {as_selector(selector.table)}{hint}")
         wanted = set(chosen)
         if selector.ancestors:
             wanted |= self.ancestors(chosen)

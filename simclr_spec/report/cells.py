@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -93,10 +94,16 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
     table: list[list[Cell | None]] = []
     index = _Index(plan)
     in_column = [index.places(column.where) for column in report.columns]
-    lost = {j for j, column in enumerate(report.columns) if _unheard_of(column.where, ("columns", j), source, index, faults)}
+    lost = {
+        j: unheard_of
+        for j, column in enumerate(report.columns)
+        if (unheard_of := _unheard_of(column.where, ("columns", j), source, index))
+    }
+    faults += itertools.chain(*lost.values())
     for i, row in enumerate(report.rows):
         cells: list[Cell | None] = []
-        row_is_lost = row.where is not None and _unheard_of(row.where, ("rows", i), source, index, faults)
+        lost_row = _unheard_of(row.where or {}, ("rows", i), source, index)
+        faults += lost_row
         in_row = index.places(row.where) if row.where is not None else set()
         names = row.columns or tuple(column.title for column in report.columns)
         for j, column in enumerate(report.columns):
@@ -107,8 +114,8 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
             found = index.steps(in_row & in_column[j])
             metric = column.metric or report.metric
             cell = Cell(row=row, column=column, metric=metric, steps=tuple(found), tolerance=report.tolerance)
-            told_already = row_is_lost or j in lost
-            if row.where is not None and not told_already and (sentence := _fault(cell, list(found.values()), index)):
+            has_fault = bool(lost_row) or j in lost
+            if row.where is not None and not has_fault and (sentence := _fault(cell, list(found.values()), index)):
                 faults.append(source.fault(("rows", i, "columns", at) if row.columns else ("rows", i, "where"), sentence))
             if sentence := _metric_fault(cell):
                 faults.append(source.fault((*(("columns", j) if column.metric else ()), "metric"), sentence))
@@ -125,15 +132,15 @@ def _with_numbers(cell: Cell, row: Row, at: int) -> Cell:
     return replace(cell, paper=row.paper[at] if row.paper else None, adopted=row.adopted[at] if row.adopted else None)
 
 
-def _unheard_of(where: Mapping[str, Any], at: Path, source: Document, index: _Index, faults: list[Fault]) -> bool:
-    """Whether no Step at all has one of these coordinates; adds the faults."""
-    found = [key for key, value in where.items() if not index.places({key: value})]
-    for key in found:
+def _unheard_of(where: Mapping[str, Any], at: Path, source: Document, index: _Index) -> list[Fault]:
+    """A fault for each of these coordinates that no Step at all has."""
+    faults = []
+    for key in [key for key, value in where.items() if not index.places({key: value})]:
         known = {have for name, have in index.having if name == key}
         hint = did_you_mean(typed(where[key]), map(typed, known))
-        sentence = f"no Step has {coordinates.show({key: where[key]})}"
+        sentence = f"no Step has {coordinates.as_selector({key: where[key]})}"
         faults.append(source.fault((*at, "where", key), sentence + (hint or _choices(key, known))))
-    return bool(found)
+    return faults
 
 
 def _choices(key: str, known: AbstractSet[Any]) -> str:
@@ -178,12 +185,14 @@ def _seeds(where: coordinates.Coordinates) -> tuple[tuple[str, int], ...]:
 def _fault(cell: Cell, found: Sequence[coordinates.Coordinates], index: _Index) -> str | None:
     """The sentence when the cell does not select exactly one Step per chain of seeds."""
     assert cell.row.where is not None
-    wanted = coordinates.show({**cell.row.where, **cell.column.where})
+    wanted = coordinates.as_selector({**cell.row.where, **cell.column.where})
     place = f"row {cell.row.title!r}, column {cell.column.title!r}"
     if not cell.steps:
         return f"{place}: no Step has {wanted}{_nearest({**cell.row.where, **cell.column.where}, index)}"
     plain = [{key: value for key, value in where.items() if not _is_seed(key)} for where in found]
-    differing = sorted({key for one in plain for key in (one.keys() | plain[0].keys()) if one.get(key) != plain[0].get(key)})
+    differing = sorted(
+        {key for where in plain for key in (where.keys() | plain[0].keys()) if where.get(key) != plain[0].get(key)}
+    )
     if differing:
         differences = ", ".join(f"{key} ({', '.join(_values(plain, key))})" for key in differing)
         return f"{place}: {len(cell.steps)} Steps have {wanted}; they differ in {differences}: name it in the row or the column"
@@ -205,8 +214,8 @@ def _metric_fault(cell: Cell) -> str | None:
 
 def _values(plain: Sequence[dict[str, Any]], key: str) -> list[str]:
     seen: dict[str, None] = {}
-    for one in plain:
-        seen.setdefault(typed(one[key]) if key in one else "none", None)
+    for where in plain:
+        seen.setdefault(typed(where[key]) if key in where else "none", None)
     return list(seen)
 
 

@@ -82,16 +82,16 @@ def _grouped(grouped: Grouped, stages: set[str], sign: str) -> list[str]:
 
 def _by_stage(grouped: Grouped, stages: list[str], sign: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """What holds in every stage, then what else each has; stages that have the same stand together."""
-    told: dict[str, list[str]] = {stage: [] for stage in ["every stage", *stages]}
+    by_stage: dict[str, list[str]] = {stage: [] for stage in ["every stage", *stages]}
     for name, values in sorted(grouped.items()):
         here: dict[str, list[str]] = {}
         for (a, b, claim), of in values.items():
             for stage in ["every stage"] if set(of) == set(stages) else of:
                 here.setdefault(stage, []).append(f"{a}{sign}{b}{claim}")
         for stage, found in here.items():
-            told[stage].append(f"{name} {', '.join(found)}")
+            by_stage[stage].append(f"{name} {', '.join(found)}")
     same: dict[tuple[str, ...], list[str]] = {}
-    for stage, items in told.items():
+    for stage, items in by_stage.items():
         if items:
             same.setdefault(tuple(items), []).append(stage)
     return tuple((", ".join(names), items) for items, names in same.items())

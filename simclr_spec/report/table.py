@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from simclr_spec.core.errors import UsageError
 from simclr_spec.core.states import State
 from simclr_spec.language import report as report_language
-from simclr_spec.language.coordinates import Selector, show
+from simclr_spec.language.coordinates import Selector, as_selector
 from simclr_spec.language.spec import read_spec
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.departures import at_paper_scale, deviating
@@ -116,7 +116,7 @@ def _narrowed(
     narrow = [[cell and _of(cell, fingerprints) for cell in row] for row in rows]
     kept = [i for i, row in enumerate(narrow) if any(row)]
     if not kept:
-        raise UsageError(f"no cell of this report shows a Step with {show(selector.table)}")
+        raise UsageError(f"no cell of this report shows a Step with {as_selector(selector.table)}")
     return replace(report, rows=tuple(report.rows[i] for i in kept)), [narrow[i] for i in kept]
 
 
@@ -141,6 +141,5 @@ def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: RecordedPlan | N
 
 def _states(steps: Sequence[Step], store: Store, plan: Plan) -> dict[str, State]:
     """By fingerprint; parents come before their children."""
-    states = {step.fingerprint: _folder(store, step).state() for step in steps}
-    Images(store, plan.specs).mark_steps(states, steps)
-    return states
+    states: dict[str, State] = {step.fingerprint: _folder(store, step).state() for step in steps}
+    return Images(store, plan.specs).marked_steps(states, steps)

@@ -41,10 +41,10 @@ class DatasetConfig:
         if found == declared:
             return ""
         numbers, others = (["no" if count is None else f"{count:,}" for count in counts] for counts in (declared, found))
-        told = "data set '{}' is declared with {} training and {} test images of {} classes".format(self.name, *numbers)
+        sentence = "data set '{}' is declared with {} training and {} test images of {} classes".format(self.name, *numbers)
         splits = LOADERS[self.loader].splits(folder, labelled=self.labelled) if folder else []
         where = f" in {' and '.join(map(str, splits))}" if splits else ""
-        return f"{told}{origin and f' ({origin})'}; found {others[0]}, {others[1]} and {others[2]}{where}"
+        return f"{sentence}{origin and f' ({origin})'}; found {others[0]}, {others[1]} and {others[2]}{where}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +85,12 @@ class AugmentConfig:
     """Random augmentation of training images, and the crop of evaluation images."""
 
     orientation: Literal["stored", "exif"] = described("photos as their pixels are stored, or turned as their EXIF says")
-    crop: Literal["tensorflow", "torchvision"] = described("law of the random crop")
+    crop: Literal["tensorflow", "torchvision"] = described("variant of the random crop")
     crop_area_min: float = described("least area of a crop, share of the image", SHARE)
     crop_area_max: float = described("largest area of a crop, share of the image", SHARE)
     crop_aspect_min: float = described("least aspect ratio of a crop", POSITIVE)
     crop_aspect_max: float = described("largest aspect ratio of a crop", POSITIVE)
-    crop_min_covered: float = described("crops of less area than this are rejected (tensorflow's law)", SHARE)
+    crop_min_covered: float = described("crops of less area than this are rejected (tensorflow's variant)", SHARE)
     resize: Literal["tensorflow", "antialias"] = described(
         "bicubic without antialias as the official code does, or torch's antialiased"
     )
@@ -135,6 +135,11 @@ class StageConfig:
     dataset: DatasetConfig
     encoder: EncoderConfig
 
+    @property
+    def labels_read(self) -> LabelsConfig | None:
+        """The labels that a Step looks at; None where it needs none."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(StageConfig):
@@ -169,6 +174,10 @@ class TrainingConfig(StageConfig):
     def learns_on(self) -> LabelsConfig | None:
         """The labels that an image must have to be learnt on; None where all training images are."""
         return None
+
+    @property
+    def labels_read(self) -> LabelsConfig | None:
+        return self.learns_on
 
     @property
     def examples(self) -> int:

@@ -28,6 +28,11 @@ class DistillConfig(TrainingConfig):
     def learns_on(self) -> LabelsConfig | None:
         return None if self.images == "all" else self.labels
 
+    @property
+    def labels_read(self) -> LabelsConfig | None:
+        """Eq. 2 on all images knows no labels."""
+        return None if self.images == "all" and self.alpha == 1 else self.labels
+
 
 def _per_image(config: DistillConfig, parents: Mapping[str, Any]) -> PerImage:
     """The student's training, and the teacher's encoder passed without gradients."""

@@ -39,5 +39,6 @@ FINETUNE = TrainingKind(
     metrics=LABELLED_METRICS,
     axes=(*LABELS, "from_layer", "seed"),
     parent=Parent(role="from", kinds=("pretrain",)),
+    layer_of_head="from_layer",
     per_image=_per_image,
 )

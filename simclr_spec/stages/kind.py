@@ -67,6 +67,8 @@ class Kind(ABC):
     """whether its images must have classes"""
     needing_classes: tuple[str, ...] = ()
     """else: its switches that are off where images have none, unless somebody turns them on"""
+    layer_of_head: str = ""
+    """its parameter that names a layer of the head, if it has one"""
     for_others: bool = False
     """whether its Steps are made for those that start from them, and count as a part of what these cost"""
     priced_with_parents: bool = False

@@ -11,11 +11,13 @@ from functools import lru_cache
 from typing import Any
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
-"""Depth -> residual blocks in each of the four groups; below depth 50 they are basic, else bottlenecks."""
+"""Depth -> residual blocks in each of the four groups."""
+BOTTLENECKS = 50
+"""The least depth whose blocks are bottlenecks; selective kernels need them. Below they are basic."""
 _SHAPE = ("depth", "width", "sk", "base_width", "stem", "sk_ratio", "sk_min_width", "stride")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """Counts per network, and per image at one image size."""
 
@@ -69,7 +71,7 @@ def _encoder(
         size = _half(size)
     for number, blocks in enumerate(BLOCKS[depth]):
         inner = base * 2**number
-        outer = inner if depth < 50 else 4 * inner
+        outer = inner if depth < BOTTLENECKS else 4 * inner
         for block in range(blocks):
             before, size = size, _half(size) if block == 0 and number else size
             if block == 0:
@@ -83,7 +85,14 @@ def _encoder(
     forward = sum(2 * conv.weights * conv.size**2 for conv in convs)
     backward = 2 * forward - 2 * first.weights * first.size**2
     outputs = sum(conv.outputs * conv.size**2 for conv in convs)
-    return Network(channels, weights + 2 * norms, weights + 4 * norms, forward, backward, outputs)
+    return Network(
+        features=channels,
+        trainable=weights + 2 * norms,
+        total=weights + 4 * norms,
+        forward=forward,
+        backward=backward,
+        outputs=outputs,
+    )
 
 
 def _half(size: int) -> int:
@@ -130,10 +139,12 @@ def head(features: int, config: Mapping[str, Any], layers: int | None = None) ->
         trainable += inputs * out + (out if last and not config["last_beta"] else 2 * out)
         moving += 2 * out
         inputs = out
-    return Network(inputs, trainable, trainable + moving, forward, 2 * forward, 0)
+    return Network(
+        features=inputs, trainable=trainable, total=trainable + moving, forward=forward, backward=2 * forward, outputs=0
+    )
 
 
 def classifier(features: int, classes: int) -> Network:
     """One linear layer with bias."""
-    weights = features * classes
-    return Network(classes, weights + classes, weights + classes, 2 * weights, 4 * weights, 0)
+    weights, stored = features * classes, features * classes + classes
+    return Network(features=classes, trainable=stored, total=stored, forward=2 * weights, backward=4 * weights, outputs=0)

@@ -75,6 +75,7 @@ PRETRAIN = TrainingKind(
     axes=(*ENCODER, *HEAD, "seed"),
     needs_classes=False,
     needing_classes=("linear_head",),
+    layer_of_head="linear_layer",
     for_others=True,
     per_image=_per_image,
 )

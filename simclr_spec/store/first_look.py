@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from simclr_spec.core.errors import DataError, MissingDataError
 from simclr_spec.core.fields import build
@@ -28,7 +27,7 @@ from simclr_spec.data.loader import FileLoader
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.data.roots import data_roots, label_list
 from simclr_spec.plan import Step
-from simclr_spec.stages.common import DatasetConfig
+from simclr_spec.stages.common import DatasetConfig, LabelsConfig
 from simclr_spec.store.layout import Store
 
 MOST_HEADERS = 20_000
@@ -46,11 +45,11 @@ _ONE_LARGE = Lock()
 _TAIL = 4096
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """What was seen of a data set."""
 
-    folder: Path | None
+    folder: Path | None = None
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -76,38 +75,39 @@ def look_ahead(
             try:
                 looks[dataset] = look(dataset, roots, step.origins["dataset.train_images"].origin, store, keep=keep)
             except MissingDataError as error:
-                looks[dataset] = Look(None)
+                looks[dataset] = Look()
                 missing.append(str(error))
             faults += looks[dataset].faults
             notes += looks[dataset].notes
-        if digest := _list_digest(step.params):
-            asked, *wanted = _asked(step.params["labels"], dataset)
-            if (digest, dataset.name, asked) in lists:
+        labels: LabelsConfig | None = step.config.labels_read
+        if labels is not None and labels.sampler == "list":
+            amount, *wanted = _amount(labels, dataset)
+            if (labels.list_digest, dataset.name, amount) in lists:
                 continue
-            lists.add((digest, dataset.name, asked))
+            lists.add((labels.list_digest, dataset.name, amount))
             try:
-                path, files = label_list(digest, data_roots(roots)), looks[dataset].files
-                faults += _list_faults(path, files) or _list_size(path, files, asked, *wanted)
+                path, files = label_list(labels.list_digest, data_roots(roots)), looks[dataset].files
+                faults += _list_faults(path, files) or _list_size(path, files, amount, *wanted)
             except MissingDataError as error:
                 missing.append(str(error))
     notes += _shared(looks.values())
     if faults or missing:
-        raise (MissingDataError if missing else DataError)("\n".join([*told(faults), *dict.fromkeys(missing)]))
+        raise (MissingDataError if missing else DataError)("\n".join([*the_first(faults), *dict.fromkeys(missing)]))
     return notes
 
 
 def _shared(looks: Iterable[Look]) -> Iterator[str]:
     """Meant, perhaps; perhaps a root that is a data set itself, in which each one is found."""
     names: dict[Path, dict[str, None]] = {}
-    for one in looks:
-        if one.folder:
-            names.setdefault(one.folder.resolve(), {})[one.name] = None
-    for folder, told in names.items():
-        if len(told) > 1:
-            yield f"{' and '.join(told)} are read from one folder, {shown(folder)}: --data-root NAME=DIR tells them apart"
+    for seen in looks:
+        if seen.folder:
+            names.setdefault(seen.folder.resolve(), {})[seen.name] = None
+    for folder, datasets in names.items():
+        if len(datasets) > 1:
+            yield f"{' and '.join(datasets)} are read from one folder, {shown(folder)}: --data-root NAME=DIR tells them apart"
 
 
-def told(faults: Sequence[str]) -> list[str]:
+def the_first(faults: Sequence[str]) -> list[str]:
     """Each once; not more of them than help."""
     faults = list(dict.fromkeys(faults))
     more = len(faults) - MOST_FAULTS
@@ -119,9 +119,9 @@ def look(dataset: DatasetConfig, roots: Sequence[str], origin: str, store: Store
     loader = LOADERS[dataset.loader]
     folder = loader.find(dataset.name, data_roots(roots), labelled=dataset.labelled)
     if folder is None:
-        return Look(None)
+        return Look()
     if not isinstance(loader, FileLoader):
-        return Look(folder, tuple(loader.faults(folder)))
+        return Look(folder=folder, faults=tuple(loader.faults(folder)))
     memory = _Memory(store, folder, dataset.labelled) if store else None
     return _images(loader, dataset, folder, origin, memory, keep)
 
@@ -148,7 +148,7 @@ def _images(loader: FileLoader, dataset: DatasetConfig, folder: Path, origin: st
         faults += _unreadable([path for path in sample if facts[path][0]], others[:MOST_HEADERS])
         if memory is not None and keep and not faults:
             memory.write(signature)
-    return Look(folder, tuple(faults), tuple(notes), found.train.files, dataset.name)
+    return Look(folder=folder, faults=tuple(faults), notes=tuple(notes), files=found.train.files, name=dataset.name)
 
 
 def _one_split(folder: Path) -> Iterator[str]:
@@ -227,8 +227,8 @@ def _misnamed(path: str) -> str:
 
     try:
         with Image.open(path, formats=_FORMATS) as image:
-            told = f"{shown(path)} is an image ({image.format}) that would not be used"
-            return f"{told}: let its name end in {', '.join(listing.IMAGES[:3])} or the like"
+            sentence = f"{shown(path)} is an image ({image.format}) that would not be used"
+            return f"{sentence}: let its name end in {', '.join(listing.IMAGES[:3])} or the like"
     except Exception:  # no image: ignored, which is told
         return ""
 
@@ -261,25 +261,19 @@ def _list_faults(path: Path, files: Sequence[str]) -> list[str]:
     return []
 
 
-def _asked(labels: Mapping[str, Any], dataset: DatasetConfig) -> tuple[str, float, float]:
+def _amount(labels: LabelsConfig, dataset: DatasetConfig) -> tuple[str, float, float]:
     """What the Step says of its labelled images: in words, as their number, and how far off it may be.
 
     A share may be rounded in each class; beyond that, tables would name one amount and show the result of another."""
-    if labels["per_class"] is not None:
-        return f"labels_per_class {labels['per_class']}", labels["per_class"] * dataset.classes, 0
-    return f"label_fraction {number(labels['fraction'])}", labels["fraction"] * dataset.train_images, dataset.classes or 0
+    classes = dataset.classes or 0
+    if labels.fraction is None:
+        return f"labels_per_class {labels.per_class}", labels.count(dataset.train_images, classes), 0
+    return f"label_fraction {number(labels.fraction)}", labels.fraction * dataset.train_images, classes
 
 
-def _list_size(path: Path, files: Sequence[str], asked: str, wanted: float, tolerance: float) -> list[str]:
+def _list_size(path: Path, files: Sequence[str], amount: str, wanted: float, tolerance: float) -> list[str]:
     count = len(label_lists.resolve(path, files)) if files else wanted
     if abs(count - wanted) <= tolerance:
         return []
-    told = f"names {count:,} of {len(files):,} training images, but {asked} is {round(wanted):,}"
-    return [f"{path}: {told}; say label_fraction = {number(count / len(files), 7)}, or name another list"]
-
-
-def _list_digest(step: Mapping[str, Any]) -> str:
-    """Of the list that the Step reads, or empty. A distillation by Eq. 2 on all images reads none."""
-    labels = step.get("labels", {})
-    unread = step.get("alpha") == 1 and step.get("images") == "all"
-    return "" if unread or labels.get("sampler") != "list" else str(labels["list_digest"])
+    sentence = f"names {count:,} of {len(files):,} training images, but {amount} is {round(wanted):,}"
+    return [f"{path}: {sentence}; say label_fraction = {number(count / len(files), 7)}, or name another list"]

@@ -72,7 +72,7 @@ class Forecast:
 
     def looked_at_again(self) -> Forecast:
         """The same once it was run: what other processes made of it meanwhile may be of other images."""
-        return replace(self, decisions=decisions_of(self.plan, self.images.store, self.selected, self.images.mark_steps))
+        return replace(self, decisions=decisions_of(self.plan, self.images.store, self.selected, self.images.marked_steps))
 
     def refuse_stale(self) -> None:
         """Raises DataError where a Step would start from a stale one."""
@@ -80,7 +80,7 @@ class Forecast:
             for parent in map(self.plan.by_fingerprint.__getitem__, step.needs.values()):
                 if self.decisions[parent.fingerprint].state == "stale":
                     raise DataError(
-                        f"{step.id} starts from {parent.id}, which is stale: {self.images.told([parent])} "
+                        f"{step.id} starts from {parent.id}, which is stale: {self.images.named([parent])} "
                         f"have changed since. Nothing started; {advice([parent], self.images.store)}"
                     )
 
@@ -107,14 +107,14 @@ def make_forecast(
     with history.located(run_folders, names):
         plan = compile(names, scale=scale, sets=sets)
     images = images or Images(run_folders, plan.specs)
-    decisions = decisions_of(plan, run_folders, mark_stale=images.mark_steps)
+    decisions = decisions_of(plan, run_folders, mark_stale=images.marked_steps)
     states = {key: decision.state for key, decision in decisions.items()}
     selected = plan.select(selector, states)
     if within is not None:
         candidates = set(plan.select(within, states))
         selected = tuple(step for step in selected if step in candidates)
     if selector is not None:
-        decisions = decisions_of(plan, run_folders, selected, images.mark_steps)
+        decisions = decisions_of(plan, run_folders, selected, images.marked_steps)
     device = read_machine(machine or plan.machine)
     estimated = costs(plan, device)
     ratios = _ratios(plan, run_folders, decisions, estimated, device)

@@ -21,6 +21,7 @@ from simclr_spec.data import roots as data_roots
 from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.dataset import COUNTED, counted
 from simclr_spec.language.declared import absolute, is_path
+from simclr_spec.language.document import Document
 from simclr_spec.plan import Step
 from simclr_spec.plan.overrides import written_value
 from simclr_spec.store.layout import Store
@@ -95,11 +96,6 @@ def last_plan(store: Store, spec: str) -> RecordedPlan | None:
     return value and _recorded(value)
 
 
-def last_roots(store: Store, specs: Sequence[str] = ()) -> list[str]:
-    """Where the images of these specs lay, each time when it was run last; without specs those of all specs of the store."""
-    return _roots(_last_plans(store, specs))
-
-
 def _roots(plans: Iterable[RecordedPlan]) -> list[str]:
     return list(dict.fromkeys(root for plan in plans for root in plan.data_roots))
 
@@ -113,11 +109,11 @@ def _last_plans(store: Store, specs: Sequence[str]) -> list[RecordedPlan]:
 
 def counts_of(steps: Iterable[Step]) -> dict[str, dict[str, int]]:
     """What was counted for these Steps, by data-set file."""
-    found = {}
-    for shared in {id(step.shared): step.shared for step in steps}.values():
-        if (document := shared["dataset.loader"].document) and (counts := counted(shared)):
-            found[absolute(document.name)] = counts
-    return found
+    found: dict[Document, dict[str, int]] = {}
+    for step in steps:
+        if (document := step.shared["dataset.loader"].document) and (counts := counted(step.shared)):
+            found[document] = counts
+    return {absolute(document.name): counts for document, counts in found.items()}
 
 
 def where(store: Store, specs: Sequence[str] = (), given: Sequence[str] = ()) -> list[str]:
@@ -137,7 +133,7 @@ def located(store: Store, specs: Sequence[str]) -> Iterator[None]:
     plans = _last_plans(store, specs)
     token = COUNTED.set({name: counts for plan in reversed(plans) for name, counts in plan.counts.items()})
     try:
-        with data_roots.saying(_where(plans)):
+        with data_roots.in_environment(_where(plans)):
             yield
     finally:
         COUNTED.reset(token)

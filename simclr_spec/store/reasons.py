@@ -39,8 +39,8 @@ class Decision:
     changes: tuple[ChangedValue, ...] = ()
 
 
-MarkStale = Callable[[dict[str, State], Iterable[Step]], None]
-"""Turns `done` into `stale`, in states by fingerprint."""
+MarkStale = Callable[[Mapping[str, State], Iterable[Step]], dict[str, State]]
+"""States by fingerprint -> the same with `stale` for `done` where it is so."""
 
 
 def decisions_of(
@@ -48,11 +48,11 @@ def decisions_of(
 ) -> dict[str, Decision]:
     """Fingerprint -> decision, for every Step of the plan; `selected` None = all Steps.
 
-    `mark_stale` knows the images of today: Images.mark_steps."""
-    shelf = _Shelf(store, plan)
-    states = {step.fingerprint: shelf.state(step) for step in plan.steps}
+    `mark_stale` knows the images of today: Images.marked_steps."""
+    folders = _Folders(store, plan)
+    states = {step.fingerprint: folders.state(step) for step in plan.steps}
     if mark_stale is not None:
-        mark_stale(states, plan.steps)
+        states = mark_stale(states, plan.steps)
     wanted = {step.fingerprint for step in (plan.steps if selected is None else selected)}
     to_run = _unfinished_and_needed(plan, states, wanted)
     decisions: dict[str, Decision] = {}
@@ -62,9 +62,9 @@ def decisions_of(
             decisions[step.fingerprint] = Decision(state=state, runs=False)
             continue
         changes: tuple[ChangedValue, ...] = ()
-        reason = _unfinished(shelf, step, state)
+        reason = _unfinished(folders, step, state)
         waits = [parent for parent in step.needs.values() if parent in to_run]
-        if state == "new" and (old := shelf.twin(step)) is not None:
+        if state == "new" and (old := folders.twin(step)) is not None:
             changes = tuple(_changes(old, step)) or (() if waits else tuple(_other_parents(plan, old, step)))
             reason = _changed(plan, step, changes) if changes else reason
         if waits and not changes:
@@ -89,15 +89,15 @@ def _unfinished_and_needed(plan: Plan, states: Mapping[str, State], wanted: set[
     return to_run
 
 
-def _unfinished(shelf: _Shelf, step: Step, state: State) -> str:
+def _unfinished(folders: _Folders, step: Step, state: State) -> str:
     """What happened to the last attempt."""
     if state in ("new", "done"):
         return "new"
     if state == "unknown":
-        return f"unknown: {last_heard(shelf.store.folder(step.kind, step.label, step.fingerprint))}"
+        return f"unknown: {last_heard(folders.store.folder(step.kind, step.label, step.fingerprint))}"
     if state == "queued":
         return "queued, not begun"
-    attempts = shelf.store.folder(step.kind, step.label, step.fingerprint).attempts()
+    attempts = folders.store.folder(step.kind, step.label, step.fingerprint).attempts()
     if state == "running" or not attempts:
         return "running now" if state == "running" else "interrupted before it began"
     last = attempts[-1]
@@ -147,7 +147,7 @@ def _axes(coordinates: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in coordinates.items() if key.removeprefix("teacher_") not in COORDINATE_FIELDS}
 
 
-class _Shelf:
+class _Folders:
     """The store's folders by name, listed once per kind; single files are looked at only where a Step needs it."""
 
     def __init__(self, store: Store, plan: Plan) -> None:

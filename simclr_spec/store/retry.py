@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simclr_spec.core.errors import UsageError
 from simclr_spec.data import roots as data_roots
-from simclr_spec.language.coordinates import Selector, show
+from simclr_spec.language.coordinates import Selector, as_selector
 from simclr_spec.language.declared import absolute
 from simclr_spec.store.forecast import Forecast, make_forecast
 from simclr_spec.store.history import RecordedPlan, all_plans
@@ -61,5 +61,5 @@ def _refuse_nothing(store: Store, last: RecordedPlan, wanted: dict[str, object])
     steps = planned(store, last.specs, last.scale, last.sets)
     in_any_state = Selector({key: value for key, value in wanted.items() if key != "state"})
     if select(steps, in_any_state) and not select(steps, Selector({"state": _UNFINISHED, **wanted})):
-        of = f" of {show(wanted)}" if wanted else ""
+        of = f" of {as_selector(wanted)}" if wanted else ""
         raise UsageError(f"nothing{of} failed or was interrupted in the plan that ran last: {' '.join(last.specs)}")

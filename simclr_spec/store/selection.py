@@ -10,7 +10,7 @@ from typing import Any
 from simclr_spec.core.errors import UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.core.states import FINISHED, State
-from simclr_spec.language.coordinates import Selector, matches, near_miss, show
+from simclr_spec.language.coordinates import Selector, as_selector, matches, near_miss
 from simclr_spec.plan import Step, compile
 from simclr_spec.store.history import located
 from simclr_spec.store.layout import RunFolder, Store
@@ -58,7 +58,7 @@ def entries(
     chosen = found if selector is None else select(found, selector)
     if must_match and selector is not None and not chosen:
         hint = near_miss(selector.table, [where for entry in found for where in entry.coordinates])
-        raise UsageError(f"no Step {'of this plan' if names else f'in {store.path}'} has {show(selector.table)}{hint}")
+        raise UsageError(f"no Step {'of this plan' if names else f'in {store.path}'} has {as_selector(selector.table)}{hint}")
     return chosen
 
 
@@ -101,7 +101,7 @@ def _marked(store: Store, specs: Sequence[str], found: Sequence[Entry]) -> list[
     """With those that are stale."""
     states = {entry.fingerprint: entry.state for entry in found}
     images = Images(store, specs)
-    images.mark(states, ((e.fingerprint, e.needs, e.dataset, e.folder) for e in _parents_first(found)))
+    states = images.marked(states, ((e.fingerprint, e.needs, e.dataset, e.folder) for e in _parents_first(found)))
     return [replace(entry, state=states[entry.fingerprint]) for entry in found]
 
 

@@ -45,17 +45,21 @@ class Images:
         self.thorough, self.rehash, self.tell = thorough, rehash, tell
         self._looked: dict[tuple[str, str, bool], tuple[Path, str] | None] = {}
 
-    def mark(self, states: dict[str, State], steps: Iterable[tuple[str, Iterable[str], Mapping[str, Any], RunFolder]]) -> None:
-        """Turn `done` into `stale` in `states`; `steps` are (fingerprint, parents, data set, folder), parents first."""
+    def marked(
+        self, states: Mapping[str, State], steps: Iterable[tuple[str, Iterable[str], Mapping[str, Any], RunFolder]]
+    ) -> dict[str, State]:
+        """The states, `stale` for `done` where it is so; `steps`: (fingerprint, parents, data set, folder), parents first."""
+        found = dict(states)
         for fingerprint, parents, dataset, folder in steps:
-            if states[fingerprint] == "done" and (
-                any(states.get(parent) == "stale" for parent in parents) or self._changed(dataset, folder)
+            if found[fingerprint] == "done" and (
+                any(found.get(parent) == "stale" for parent in parents) or self._changed(dataset, folder)
             ):
-                states[fingerprint] = "stale"
+                found[fingerprint] = "stale"
+        return found
 
-    def mark_steps(self, states: dict[str, State], steps: Iterable[Step]) -> None:
+    def marked_steps(self, states: Mapping[str, State], steps: Iterable[Step]) -> dict[str, State]:
         folder = self.store.folder
-        self.mark(
+        return self.marked(
             states,
             ((s.fingerprint, s.needs.values(), s.params["dataset"], folder(s.kind, s.label, s.fingerprint)) for s in steps),
         )
@@ -79,11 +83,11 @@ class Images:
             if today and dataset["digest"] and today[1] != dataset["digest"]:
                 raise digests.wrong(dataset["name"], today[1], dataset["digest"])
 
-    def told(self, steps: Iterable[Step]) -> str:
+    def named(self, steps: Iterable[Step]) -> str:
         """`the images of 'mine' in /data/mine`, for a person."""
         keys = dict.fromkeys(_key(step.params["dataset"]) for step in steps)
-        told = (f"'{key[1]}'" + (f" in {f[0].absolute()}" if (f := self._looked.get(key)) else "") for key in keys)
-        return "the images of " + ", ".join(dict.fromkeys(told))
+        places = (f"'{key[1]}'" + (f" in {f[0].absolute()}" if (f := self._looked.get(key)) else "") for key in keys)
+        return "the images of " + ", ".join(dict.fromkeys(places))
 
     def _today(self, dataset: Mapping[str, Any]) -> tuple[Path, str] | None:
         if (key := _key(dataset)) not in self._looked:

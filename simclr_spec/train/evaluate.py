@@ -12,11 +12,11 @@ from simclr_spec.stages.common import AugmentConfig
 from simclr_spec.train.data.photos import Files, chunks
 from simclr_spec.train.views.augment import evaluation_view
 
-Network = Callable[[Tensor], Tensor]
-
 
 @torch.no_grad()
-def outputs(network: Network, images: Tensor | Files, samples: Tensor, config: AugmentConfig, size: int, batch: int) -> Tensor:
+def outputs(
+    network: Callable[[Tensor], Tensor], images: Tensor | Files, samples: Tensor, config: AugmentConfig, size: int, batch: int
+) -> Tensor:
     """Outputs (n, D) in float32 for the samples (n,), in batches of at most `batch`, of a network that is in eval mode."""
     found = []
     for rows in torch.split(samples, batch):

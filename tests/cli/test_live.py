@@ -13,7 +13,7 @@ from simclr_spec.cli.show import status
 from simclr_spec.cli.show.live import Live, Plain, duration, ending, watcher
 from simclr_spec.core.files import write_json
 from simclr_spec.dispatch.board import Board
-from simclr_spec.dispatch.run import Outcome
+from simclr_spec.dispatch.run import Ending
 from simclr_spec.dispatch.task import Task
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
@@ -105,8 +105,7 @@ def test_what_another_process_works_on_is_told_with_the_process(tmp_path: Path, 
     assert told in " ".join(out.getvalue().split())
     task(board, "finetune").state = "done"
     assert (
-        ending(Outcome(board), "simclr-spec run tiny").splitlines()[-1]
-        == f"- 1 Step not run, because {told.partition(': ')[2]}"
+        ending(Ending(board), "simclr-spec run tiny").splitlines()[-1] == f"- 1 Step not run, because {told.partition(': ')[2]}"
     )
 
 
@@ -151,12 +150,12 @@ def test_the_end_names_failures_with_log_what_they_block_and_how_to_go_on(board:
     failed = task(board, "finetune")
     failed.log = Path("/runs/finetune/log")
     board.change(failed, "failed", "the loss became nan", watcher=silent)
-    lines = ending(Outcome(board), "simclr-spec run tiny").splitlines()
+    lines = ending(Ending(board), "simclr-spec run tiny").splitlines()
     assert lines == [
         "5 Steps in 0 s: 1 done, 1 failed, 3 not run.",
         "✗ finetune r18-1x-digits-1pc-s0: the loss became nan",
         "    /runs/finetune/log",
         "- 1 Step not run, because finetune r18-1x-digits-1pc-s0 failed",
     ]
-    stopped = ending(Outcome(board, stopped=True), "simclr-spec run tiny").splitlines()
+    stopped = ending(Ending(board, stopped=True), "simclr-spec run tiny").splitlines()
     assert stopped[-1] == "Stopped. `simclr-spec run tiny` continues from the checkpoints."

@@ -158,7 +158,7 @@ def test_explain_a_spec_of_one_step_lists_deviations_and_assumptions(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", declared.FOLDERS)
-def test_check_tells_the_kind_of_a_file(kind: declared.Kind, tmp_path: Path) -> None:
+def test_check_tells_the_kind_of_a_file(kind: declared.FileKind, tmp_path: Path) -> None:
     for name in declared.names(kind):
         file = tmp_path / f"{name}.toml"
         file.write_text(declared.read(kind, name).text)

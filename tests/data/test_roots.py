@@ -99,8 +99,8 @@ def test_the_environment_says_so_meanwhile_and_then_what_it_said_before(
     monkeypatch.delenv("SIMCLR_SPEC_DATA", raising=False)
     if before is not None:
         monkeypatch.setenv("SIMCLR_SPEC_DATA", before)
-    with data_roots.saying(["/x", "y=/z:z"]):
+    with data_roots.in_environment(["/x", "y=/z:z"]):
         assert data_roots.data_roots() == ["/x", "y=/z:z"]
     assert os.environ.get("SIMCLR_SPEC_DATA") == before
-    with data_roots.saying([]):
+    with data_roots.in_environment([]):
         assert os.environ.get("SIMCLR_SPEC_DATA") == before

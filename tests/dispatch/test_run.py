@@ -12,7 +12,7 @@ import pytest
 
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.files import read_json
-from simclr_spec.dispatch.run import Outcome, run
+from simclr_spec.dispatch.run import Ending, run
 from simclr_spec.language.runner import Debug, Local, Runner
 from simclr_spec.plan import compile
 from simclr_spec.store.layout import Store
@@ -27,7 +27,7 @@ with RunFolder(pathlib.Path({!r})).leased():
 """
 
 
-def _run(folder: Path, runner: Runner, watcher: Silent, *more: str) -> Outcome:
+def _run(folder: Path, runner: Runner, watcher: Silent, *more: str) -> Ending:
     (folder / "tiny.toml").write_text(runs.SPEC)
     plan = compile([str(folder / "tiny.toml")], sets=runs.sets(*more))
     seconds = {step.fingerprint: 1.0 for step in plan.steps}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simclr_spec.core.errors import UsageError
-from simclr_spec.language.coordinates import KEYS, Selector, matches, parse, show
+from simclr_spec.language.coordinates import KEYS, Selector, as_selector, matches, parse
 
 
 def test_a_table_matches_equalities_and_any_of_a_list() -> None:
@@ -63,7 +63,7 @@ def test_a_wrong_word_is_answered_with_a_remedy(word: str, sentence: str) -> Non
 
 def test_what_is_shown_can_be_typed_back() -> None:
     table = {"stage": "a", "depth": [50, 101], "sk": True, "label_fraction": 0.1, "pretrain_seed": 3}
-    selector = parse(show(table).split())
+    selector = parse(as_selector(table).split())
     assert selector is not None
     assert selector.table == table
     assert set(table) - {"pretrain_seed"} <= set(KEYS)

@@ -185,7 +185,7 @@ def test_our_own_unique_items_agree_with_jsonschema(value: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("kind", ["spec", "recipe", "dataset", "scale", "runner", "machine", "report"])
-def test_our_validator_and_the_published_schema_agree_with_jsonschema_on_declared_files(kind: declared.Kind) -> None:
+def test_our_validator_and_the_published_schema_agree_with_jsonschema_on_declared_files(kind: declared.FileKind) -> None:
     schema, ours = SCHEMAS[kind](), validator(SCHEMAS[kind])
     Draft4Validator.check_schema(schema)
     shorter = Draft4Validator(published(kind))

@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+import click
+
 import simclr_spec
 from simclr_spec import train
+from simclr_spec.cli import planning
 from simclr_spec.core.fields import schema
 from simclr_spec.data import loaders
 from simclr_spec.data.registry import LOADERS
@@ -54,9 +57,12 @@ def test_tables_of_the_training() -> None:
 
 
 def test_files_and_runners() -> None:
-    assert {*get_args(declared.Kind)} == declared.FOLDERS.keys() == schemas.SCHEMAS.keys()
-    assert {name: get_args(get_type_hints(cls)["kind"]) for name, cls in runner.KINDS.items()} == {
-        k: (k,) for k in runner.KINDS
+    assert {*get_args(declared.FileKind)} == declared.FOLDERS.keys() == schemas.SCHEMAS.keys()
+    (offered,) = (parameter.type for parameter in planning.schema.params)
+    assert isinstance(offered, click.Choice)
+    assert {*offered.choices} == declared.FOLDERS.keys(), "without loading them"
+    assert {name: get_args(get_type_hints(cls)["kind"]) for name, cls in runner.RUNNERS.items()} == {
+        k: (k,) for k in runner.RUNNERS
     }
 
 

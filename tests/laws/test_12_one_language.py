@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from simclr_spec.core.fields import schema
+from simclr_spec.core import fields
 from simclr_spec.language import overlay, report
-from simclr_spec.language.coordinates import KEYS, matches, parse, selector_schema, show
+from simclr_spec.language.coordinates import KEYS, as_selector, matches, parse, selector_schema
 from simclr_spec.plan import compile
 from simclr_spec.store.layout import Store
 from tests.typed import run
@@ -20,7 +20,7 @@ def keys(table: dict[str, Any]) -> set[str]:
 
 
 def test_reports_know_the_coordinates_of_selectors() -> None:
-    row, column = schema(report.Row), schema(report.Column)
+    row, column = fields.schema(report.Row), fields.schema(report.Column)
     for where in (row["properties"]["where"], column["properties"]["where"]):
         tables = [where, *where.get("anyOf", ())]
         assert keys(next(one for one in tables if "properties" in one)) == keys(selector_schema()) == set(KEYS)
@@ -41,7 +41,7 @@ def test_what_is_typed_selects_the_steps_that_a_file_would(typed: str) -> None:
     assert [step.id for step in compile(["quickstart"]).select(selector)] == [
         step.id for step in steps if any(matches(where, selector.table) for where in (step.coordinates, *step.also))
     ]
-    assert parse([show(selector.table)]) == selector, "and what is shown can be typed back"
+    assert parse([as_selector(selector.table)]) == selector, "and what is shown can be typed back"
 
 
 def test_every_command_that_selects_refuses_other_words_alike(store: Store) -> None:

@@ -36,7 +36,7 @@ def test_an_image_that_cannot_be_decoded_keeps_the_run_from_starting(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", list(declared.FOLDERS))
-def test_a_declared_file_that_is_no_text_is_named(kind: declared.Kind, tmp_path: Path) -> None:
+def test_a_declared_file_that_is_no_text_is_named(kind: declared.FileKind, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_bytes(b"title = '\xff\xfe'")
     done = run("check", str(file))

@@ -11,7 +11,7 @@ from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.store import garbage, retry
-from simclr_spec.store.history import all_plans, last_plan, last_roots, record_plan
+from simclr_spec.store.history import all_plans, last_plan, record_plan, where
 from simclr_spec.store.layout import Store
 from tests.finished import FEW, fail, finish_all
 
@@ -121,10 +121,11 @@ def test_where_images_lay_is_remembered_from_the_root_and_old_lines_are_read(
     record_plan(store, ["quickstart"], None, [], None, ["data", "mine=../pictures", "~/x"])
     monkeypatch.chdir("/")
     wanted = [f"{tmp_path}/data", f"mine={tmp_path.parent}/pictures", str(Path.home() / "x")]
-    assert list(all_plans(store)[0].data_roots) == last_roots(store, ["quickstart"]) == last_roots(store) == wanted
-    assert last_roots(store, ["table1"]) == []
+    usual = where(store, ["table1"])
+    assert list(all_plans(store)[0].data_roots) == wanted
+    assert where(store, ["quickstart"]) == where(store) == [*wanted, *usual]
     for file in (tmp_path / "runs" / ".plans").iterdir():
         value = json.loads(file.read_text())
         del value["data_roots"]
         file.write_text(json.dumps(value) + "\n")
-    assert (all_plans(store)[0].data_roots, last_roots(store, ["quickstart"])) == ((), [])
+    assert (all_plans(store)[0].data_roots, where(store, ["quickstart"])) == ((), usual)

@@ -226,7 +226,7 @@ def test_completion(words: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize("kind", declared.FOLDERS)
-def test_a_file_may_name_its_schema(kind: declared.Kind, tmp_path: Path) -> None:
+def test_a_file_may_name_its_schema(kind: declared.FileKind, tmp_path: Path) -> None:
     import tomllib
 
     from simclr_spec.language.document import load

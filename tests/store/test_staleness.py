@@ -406,9 +406,12 @@ def test_images_that_change_while_they_are_trained_on_make_no_result(mine: Path)
     folder = Store(mine / "runs").folder(step.kind, step.label, step.fingerprint)
     words = ("run", "mine.toml", "stage=supervised", "--set", "supervised.train_steps=60", *HERE)
 
+    tiny.images(mine / "new", 1)
+
     def change() -> None:
-        runs.wait_for(lambda: bool(folder.attempts()) and folder.attempts()[-1].checkpoint.exists(), 30)
-        tiny.images(mine / "pictures", 1)
+        runs.wait_for(lambda: bool(folder.attempts()) and folder.attempts()[-1].checkpoint.exists())
+        for file in (mine / "new").rglob("*.png"):
+            file.replace(mine / "pictures" / file.relative_to(mine / "new"))  # no image is ever half written
 
     with ThreadPoolExecutor(1) as other:
         changed = other.submit(change)

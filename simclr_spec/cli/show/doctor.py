@@ -63,8 +63,8 @@ def _devices() -> Iterator[str]:
     yield f"devices     {cores()} CPU cores of {os.cpu_count()}"
     for line in nvidia_smi("--query-gpu=index,name,memory.total,driver_version", "--format=csv,noheader").splitlines():
         yield f"            GPU {line}"
-    if (told := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        yield f"            CUDA_VISIBLE_DEVICES is {told!r}"
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        yield f"            CUDA_VISIBLE_DEVICES is {visible!r}"
     yield f"slots       {', '.join(map(str, slots(Local())))} (runner local)"
 
 
@@ -79,7 +79,7 @@ def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
             seen = first_look.look(dataset, roots, facts["dataset.train_images"].origin, store)
             yield f"            {name}: {seen.folder or f'comes with {loader.comes_with}'}"
             yield from (f"              {note}" for note in seen.notes)
-            yield from (f"            ✗ {fault}" for fault in first_look.told(seen.faults))
+            yield from (f"            ✗ {fault}" for fault in first_look.the_first(seen.faults))
             if seen.folder and loader.needs_digest and not seen.faults:
                 yield f"            {name}'s images: {_digest(loader, seen.folder, store, rehash)}"
         except DataError as error:
@@ -105,8 +105,8 @@ def _schedulers() -> Iterator[str]:
     if sbatch is None:
         yield "schedulers  none but this machine (no sbatch on the PATH)"
         return
-    told = subprocess.run([sbatch, "--version"], capture_output=True, text=True, timeout=20, check=False)
-    yield f"schedulers  {told.stdout.strip() or 'Slurm'} ({sbatch})"
+    answer = subprocess.run([sbatch, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    yield f"schedulers  {answer.stdout.strip() or 'Slurm'} ({sbatch})"
 
 
 def _store(path: Path) -> str:

@@ -8,7 +8,7 @@ from simclr_spec.core.errors import Fault, SpecError, UsageError
 from simclr_spec.core.words import counted
 from simclr_spec.language import declared, runner
 from simclr_spec.language.dataset import read_dataset
-from simclr_spec.language.declared import Kind
+from simclr_spec.language.declared import FileKind
 from simclr_spec.language.document import load, parse
 from simclr_spec.language.document.kinds import kind_of
 from simclr_spec.language.document.validator import validator
@@ -51,7 +51,7 @@ def look_through_all() -> Iterator[str]:
         raise SpecError(faults)
 
 
-def _kind(name: str) -> Kind:
+def _kind(name: str) -> FileKind:
     """What a file is, told by its keys; a declared name is a spec's. What is no valid recipe is a scale."""
     if not declared.is_path(name):
         return "spec"
@@ -60,7 +60,7 @@ def _kind(name: str) -> Kind:
     return "recipe" if kind == "scale" and validator(SCHEMAS["recipe"]).is_valid(data) else kind
 
 
-def _read(kind: Kind, name: str) -> None:
+def _read(kind: FileKind, name: str) -> None:
     load(kind, name, SCHEMAS[kind])
     if kind == "spec":
         compile([name])

@@ -18,7 +18,7 @@ from simclr_spec.dispatch.task import Task
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from simclr_spec.dispatch.run import Outcome
+    from simclr_spec.dispatch.run import Ending
 
 SCREEN_SECONDS = 0.5
 PLAIN_SECONDS = 30.0
@@ -137,7 +137,7 @@ class Live:
             metrics = task.look()
             share = f"{task.fraction:4.0%}" if metrics else ""
             running.add_row(f"  {name}", share, *describe(metrics), duration(task.elapsed()))
-        if not running.rows and not board.in_state("done", "failed", "interrupted"):
+        if not running.rows and not board.in_state("queued", "done", "failed", "interrupted"):
             running.add_row("  workers start: importing torch takes some seconds")
         done, total = len(board.in_state("done")), len(board.tasks)
         left = board.remaining_seconds()
@@ -166,7 +166,7 @@ def watcher(out: TextIO | None = None) -> Live | Plain:
     return Live(stream) if stream.isatty() else Plain(stream)
 
 
-def ending(outcome: Outcome, command: str) -> str:
+def ending(outcome: Ending, command: str) -> str:
     """Done, failed, not run; each failure with its last line and log; how to go on."""
     board = outcome.board
     total, already, done = len(board.tasks), board.already, len(outcome.done)
@@ -185,7 +185,7 @@ def ending(outcome: Outcome, command: str) -> str:
     return "\n".join(lines)
 
 
-def _not_run(outcome: Outcome) -> list[str]:
+def _not_run(outcome: Ending) -> list[str]:
     """Why, each cause once."""
     causes: dict[str, int] = {}
     for task in outcome.not_run:

@@ -9,22 +9,13 @@ from dataclasses import replace
 from simclr_spec.core.errors import UsageError, did_you_mean
 from simclr_spec.core.words import counted, written
 from simclr_spec.language import declared, schema
-from simclr_spec.language.coordinates import show as show_coordinates
+from simclr_spec.language.coordinates import as_selector
 from simclr_spec.language.setting import Setting
 from simclr_spec.plan import Step
 from simclr_spec.plan.departures import Departure, assumptions, deviations
 from simclr_spec.stages.kinds import KINDS
 
-_AXES = (
-    "seed",
-    "labels.seed",
-    "labels.fraction",
-    "labels.per_class",
-    "encoder.depth",
-    "encoder.width",
-    "encoder.sk",
-    "revision",
-)
+_AXES = schema.AXES | {"revision"}
 
 _WIDEST = 40
 """Characters that a column takes at most; longer cells push the next ones."""
@@ -79,7 +70,7 @@ def _asks(key: str, step: Step, name: str) -> bool:
 
 def explain_step(step: Step) -> str:
     """Every resolved value of one Step, one per line, then its deviations and assumptions."""
-    lines = [f"{step.id} · {show_coordinates(step.coordinates)}", f"fingerprint {step.fingerprint}"]
+    lines = [f"{step.id} · {as_selector(step.coordinates)}", f"fingerprint {step.fingerprint}"]
     lines += [f"needs {role} {fingerprint}" for role, fingerprint in step.needs.items()]
     lines += _table([_line(name, [step.origins[name]]) for name in sorted(step.origins)])
     return "\n".join([*lines, "", *departures([step])])

@@ -9,7 +9,8 @@ from typing import TypeVar
 from simclr_spec.core.states import STATES, State
 from simclr_spec.core.words import amount, counted, scientific, size
 from simclr_spec.dispatch.room import crowded
-from simclr_spec.language.coordinates import show
+from simclr_spec.language.coordinates import as_selector
+from simclr_spec.language.written import ASSUMED
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.compiler import UNSCALED_TITLE
 from simclr_spec.plan.cost import costs, likeness
@@ -56,7 +57,9 @@ def as_list(forecast: Forecast) -> str:
     keys = _telling(forecast.plan)
     rows = [["state", f"{forecast.machine.unit}-hours"]]
     rows += [[forecast.decisions[step.fingerprint].state, amount(forecast.hours([step]))] for step in steps]
-    coordinates = (show({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps)
+    coordinates = (
+        as_selector({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps
+    )
     return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *coordinates], strict=True))
 
 
@@ -106,10 +109,11 @@ def _states(forecast: Forecast) -> list[State]:
 def _row(forecast: Forecast, name: str, steps: Sequence[Step], states: Sequence[State]) -> list[str]:
     counts = Counter[str](forecast.decisions[step.fingerprint].state for step in steps)
     waits = sum(
-        forecast.decisions[step.fingerprint].state == "new" and any(forecast.decisions[one].runs for one in step.needs.values())
+        forecast.decisions[step.fingerprint].state == "new"
+        and any(forecast.decisions[parent].runs for parent in step.needs.values())
         for step in steps
     )
-    in_states = [_some(count) for count in (*(counts[state] for state in states), counts["new"] - waits, waits)]
+    in_states = [_or_dash(count) for count in (*(counts[state] for state in states), counts["new"] - waits, waits)]
     return [name, str(len(steps)), *in_states, amount(forecast.hours(steps)), *_fit(forecast, steps)]
 
 
@@ -124,7 +128,7 @@ def _fit(forecast: Forecast, steps: Sequence[Step]) -> list[str]:
     return [f"{few}" if few == many else f"{few}–{many}"] if forecast.machine.unit == "GPU" else []
 
 
-def _some(count: int) -> str:
+def _or_dash(count: int) -> str:
     return str(count) if count else "–"
 
 
@@ -158,12 +162,12 @@ def _bill(forecast: Forecast) -> Iterator[str]:
 def _assumed_rates(forecast: Forecast) -> Iterator[str]:
     """Precisions whose rates are a guess that no finished Step has corrected; and what bf16 costs where that is much less."""
     unsure = {likeness(step)[1] for step in forecast.to_run if likeness(step) not in forecast.corrected}
-    for precision in sorted(one for one in unsure if forecast.machine.rates[one].status == "assumed"):
+    for precision in sorted(name for name in unsure if forecast.machine.rates[name].status == ASSUMED):
         yield f"{precision} is priced by assumption ({forecast.machine.rates[precision].source})"
     if "bf16" not in unsure and forecast.machine.unit == "GPU":
         priced = costs(forecast.plan, forecast.machine, "bf16")
         everything = forecast.plan.ancestors(step.fingerprint for step in forecast.selected)
-        hours = sum(priced[one].seconds for one in everything) / 3600
+        hours = sum(priced[fingerprint].seconds for fingerprint in everything) / 3600
         if hours < forecast.hours(forecast.to_run):
             yield f"--set precision=bf16, a deviation, costs {amount(hours)} {forecast.machine.unit}-hours"
 
@@ -171,7 +175,8 @@ def _assumed_rates(forecast: Forecast) -> Iterator[str]:
 def _sharing(forecast: Forecast) -> Iterator[str]:
     """What is saved because cells share what they need, where that is much."""
     alone = seconds_one_by_one(forecast)
-    together = sum(forecast.seconds[one] for one in forecast.plan.ancestors(step.fingerprint for step in forecast.selected))
+    everything = forecast.plan.ancestors(step.fingerprint for step in forecast.selected)
+    together = sum(forecast.seconds[fingerprint] for fingerprint in everything)
     saved = amount((alone - together) / 3600)
     if alone > 1.05 * together and saved != "0.00":
         times = f"run one by one, the cells cost {alone / together:.1f} times as much"
@@ -181,7 +186,7 @@ def _sharing(forecast: Forecast) -> Iterator[str]:
 def seconds_one_by_one(forecast: Forecast) -> float:
     """Seconds if every selected Step, those made for others apart, were run alone with everything it needs."""
     cells = [step for step in forecast.selected if not KINDS[step.kind].for_others] or forecast.selected
-    return sum(forecast.seconds[one] for step in cells for one in forecast.plan.ancestors([step.fingerprint]))
+    return sum(forecast.seconds[key] for step in cells for key in forecast.plan.ancestors([step.fingerprint]))
 
 
 def _reasons(forecast: Forecast) -> Iterator[str]:
@@ -201,5 +206,5 @@ def _reasons(forecast: Forecast) -> Iterator[str]:
 def stale_warning(forecast: Forecast) -> Iterator[str]:
     """What a person is told of Steps that saw other images."""
     if forecast.stale:
-        yield f"✗ {counted(len(forecast.stale), 'Step')} stale: {forecast.images.told(forecast.stale)} have changed since;"
+        yield f"✗ {counted(len(forecast.stale), 'Step')} stale: {forecast.images.named(forecast.stale)} have changed since;"
         yield f"  {advice(forecast.stale, forecast.images.store)}"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from simclr_spec.cli.show.live import ending, watcher
 from simclr_spec.cli.show.plan_table import stale_warning
 from simclr_spec.data import roots as data_roots
+from simclr_spec.data.digests import Tell
 from simclr_spec.dispatch import run as dispatch
 from simclr_spec.language.runner import Runner
 from simclr_spec.store import history
 from simclr_spec.store.forecast import Forecast, look_at_data
 from simclr_spec.store.probe import probe
-
-Tell = Callable[[str], object]
 
 
 def look(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
@@ -30,7 +27,7 @@ def look(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
 
 
 def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
-    """Train the running Steps of a survey; the exit code. `command` is what goes on where this run stops.
+    """Run the Steps that a forecast says will run; the exit code. `command` is what goes on where this run stops.
 
     Raises DataError, UsageError before anything starts."""
     images, store = forecast.images, forecast.images.store

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from simclr_spec.language import declared
-from simclr_spec.language.declared import Kind
+from simclr_spec.language.declared import FileKind
 from simclr_spec.stages.kinds import KINDS
 
-_TELLING: dict[str, Kind] = {
+_TELLING: dict[str, FileKind] = {
     **dict.fromkeys(("stages", "encoders", "recipe"), "spec"),
     **dict.fromkeys(("rows", "columns"), "report"),
     **dict.fromkeys(("loader", "classes", "image_size"), "dataset"),
@@ -20,14 +20,14 @@ _TELLING: dict[str, Kind] = {
 """Top-level keys that tell a kind of file, the surest first; recipes and scales look alike."""
 
 
-def kind_of(data: Mapping[str, Any]) -> Kind | None:
+def kind_of(data: Mapping[str, Any]) -> FileKind | None:
     """None where no key tells; a recipe is taken for a scale."""
     return next((kind for key, kind in _TELLING.items() if key in data), None)
 
 
-def mistaken(name: str, data: Mapping[str, Any], wanted: Kind) -> str | None:
+def mistaken(name: str, data: Mapping[str, Any], wanted: FileKind) -> str | None:
     """The sentence for a file of another kind; None where a key of the `wanted` kind stands in it, or nothing that tells."""
-    looked_for: Kind = "scale" if wanted == "recipe" else wanted
+    looked_for: FileKind = "scale" if wanted == "recipe" else wanted
     found = kind_of(data)
     if found is None or any(_TELLING.get(key) == looked_for for key in data):
         return None

@@ -15,7 +15,7 @@ from simclr_spec.language.document.validation import faults
 from simclr_spec.language.document.validator import validator
 
 
-def load(kind: declared.Kind, name: str, schema: Callable[[], dict[str, Any]], folder: Path | None = None) -> Document:
+def load(kind: declared.FileKind, name: str, schema: Callable[[], dict[str, Any]], folder: Path | None = None) -> Document:
     """Read and validate a declared file or a path. SpecError: every fault. UsageError: no such file, or another kind's."""
     document = parse(declared.read(kind, name, folder))
     if found := faults(document, validator(schema)):
@@ -25,7 +25,7 @@ def load(kind: declared.Kind, name: str, schema: Callable[[], dict[str, Any]], f
     return document
 
 
-def referred(document: Document, kind: declared.Kind) -> str | None:
+def referred(document: Document, kind: declared.FileKind) -> str | None:
     """The file that the document's key `kind` names: declared, or a path that starts beside the document. Raises SpecError."""
     name = document.data.get(kind)
     if name is None:

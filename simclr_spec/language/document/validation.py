@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from simclr_spec.core.errors import Fault, did_you_mean
-from simclr_spec.core.words import number
-from simclr_spec.core.words import quoted as show
+from simclr_spec.core.words import number, quoted
 from simclr_spec.language.document.document import Document
 from simclr_spec.language.document.limits import MOST_FAULTS, excess
 from simclr_spec.language.document.reading import toml_value
@@ -69,11 +68,11 @@ def _fault(document: Document, error: ValidationError, above: tuple[str | int, .
     elif keyword in _BOUNDS and schema.get("maximum") == 1 and schema.get("minimum") == 0:
         interval = f"{'(' if schema.get('exclusiveMinimum') else '['}0, 1]"
         hint = f"; for {number(instance)} % write {number(instance / 100)}" if 1 < instance <= 100 else ""
-        yield document.fault(path, f"{_name(path)} {show(instance)} is outside {interval}{hint}")
+        yield document.fault(path, f"{_name(path)} {quoted(instance)} is outside {interval}{hint}")
     elif keyword in _BOUNDS:
         at, beyond, exclusive = _BOUNDS[keyword]
         bound = f"{beyond if schema.get(exclusive) else at} {wanted}"
-        yield document.fault(path, f"{_name(path)} must be {bound}, not {show(instance)}")
+        yield document.fault(path, f"{_name(path)} must be {bound}, not {quoted(instance)}")
     elif keyword in ("minItems", "minProperties"):
         yield document.fault(path, f"{_name(path)} must not be empty")
     elif keyword in ("maxItems", "maxProperties"):
@@ -81,12 +80,12 @@ def _fault(document: Document, error: ValidationError, above: tuple[str | int, .
     elif keyword == "maxLength":
         yield document.fault(path, f"{_name(path)} has {len(instance)} characters; at most {wanted} are read")
     elif keyword == "pattern":
-        yield document.fault(path, f"{_name(path)} must match {wanted}, not {show(instance)}")
+        yield document.fault(path, f"{_name(path)} must match {wanted}, not {quoted(instance)}")
     elif keyword == "uniqueItems":
         index = cast("int", twice(instance))
-        yield document.fault((*path, index), f"{_name(path)} holds {show(instance[index])} twice")
+        yield document.fault((*path, index), f"{_name(path)} holds {quoted(instance[index])} twice")
     else:
-        yield document.fault(path, f"{_name(path)} must be {describe(schema)}, not {show(instance)}{_hint(instance, schema)}")
+        yield document.fault(path, f"{_name(path)} must be {describe(schema)}, not {quoted(instance)}{_hint(instance, schema)}")
 
 
 def _choice(document: Document, error: ValidationError, path: tuple[str | int, ...]) -> Iterator[Fault]:
@@ -103,15 +102,15 @@ def _choice(document: Document, error: ValidationError, path: tuple[str | int, .
         kind = error.instance.get("kind")
         near = [key for key in error.instance if did_you_mean(key, ["kind"])]
         if kind is None and near:
-            yield document.fault((*path, near[0]), f"unknown key {show(near[0])} {_in(path)}; did you mean 'kind'?", key=True)
+            yield document.fault((*path, near[0]), f"unknown key {quoted(near[0])} {_in(path)}; did you mean 'kind'?", key=True)
         elif kind is None:
             yield document.fault(path, f"{_where(path)} lacks the key 'kind'", key=True)
         else:
-            sentence = f"kind must be {_or(map(show, kinds))}, not {show(kind)}{did_you_mean(kind, kinds)}"
+            sentence = f"kind must be {_or(map(quoted, kinds))}, not {quoted(kind)}{did_you_mean(kind, kinds)}"
             yield document.fault((*path, "kind"), sentence)
         return
     wanted, hint = describe({"anyOf": branches}), _hint(error.instance, {"anyOf": branches})
-    yield document.fault(path, f"{_name(path)} must be {wanted}, not {show(error.instance)}{hint}")
+    yield document.fault(path, f"{_name(path)} must be {wanted}, not {quoted(error.instance)}{hint}")
 
 
 def _hint(value: Any, schema: dict[str, Any]) -> str:
@@ -146,7 +145,7 @@ def _types(schema: dict[str, Any]) -> list[str]:
 def describe(schema: dict[str, Any]) -> str:
     """What a schema allows, in words."""
     if "enum" in schema:
-        return _or(map(show, schema["enum"]))
+        return _or(map(quoted, schema["enum"]))
     if "anyOf" in schema:
         return _or(describe(branch) for branch in schema["anyOf"] if branch.get("type") != "null")
     return _or(_TYPES[kind] for kind in _types(schema) if kind != "null")
@@ -168,8 +167,8 @@ def _words(schemas: Iterable[dict[str, Any]]) -> list[str]:
 def _unknown_key(key: str, path: tuple[str | int, ...], schema: dict[str, Any]) -> str:
     known = schema.get("properties", {})
     if not known and schema.get("patternProperties"):
-        return f"{_name(path)} may have keys of letters, digits, '_' and '-', at most 40, not {show(key)}"
-    return f"unknown key {show(key)} {_in(path)}{did_you_mean(key, known)}"
+        return f"{_name(path)} may have keys of letters, digits, '_' and '-', at most 40, not {quoted(key)}"
+    return f"unknown key {quoted(key)} {_in(path)}{did_you_mean(key, known)}"
 
 
 def _misspelled(key: str, instance: dict[str, Any], schema: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-Schema = dict[str, Any]
+from simclr_spec.core.fields import Schema
 
 
 @cache

@@ -23,7 +23,7 @@ from simclr_spec.train.data.photos import Files
 from simclr_spec.train.random import permutation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageSet:
     """Both splits of a data set: uint8 (N, 3, H, W), or files; photos.chunks gives batches of either."""
 
@@ -67,8 +67,9 @@ def as_tensors(found: Arrays | Listing, orientation: str = "stored") -> ImageSet
     labels = [torch.as_tensor(split.labels, dtype=torch.int64) for split in (found.train, found.test)]
     if isinstance(found, Listing):
         train, test = (Files(split.paths(), orientation=orientation) for split in (found.train, found.test))
-        return ImageSet(train, labels[0], test, labels[1], found)
-    return ImageSet(torch.from_numpy(found.train.pixels), labels[0], torch.from_numpy(found.test.pixels), labels[1])
+        return ImageSet(train=train, train_labels=labels[0], test=test, test_labels=labels[1], listing=found)
+    pixels = [torch.from_numpy(split.pixels) for split in (found.train, found.test)]
+    return ImageSet(train=pixels[0], train_labels=labels[0], test=pixels[1], test_labels=labels[1])
 
 
 def seen(dataset: DatasetConfig, images: ImageSet, store: Store, tell: digests.Tell) -> str | None:

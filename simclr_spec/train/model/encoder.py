@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from simclr_spec.core.errors import UsageError
 from simclr_spec.stages.common import EncoderConfig
-from simclr_spec.stages.network import BLOCKS
+from simclr_spec.stages.network import BLOCKS, BOTTLENECKS
 from simclr_spec.train.model.norm import GlobalBatchNorm
 
 
@@ -23,9 +23,10 @@ class Encoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        basic = config.depth < 50
+        basic = config.depth < BOTTLENECKS
         if basic and config.sk:
-            raise UsageError(f"SK needs bottleneck blocks; depth {config.depth} has none. Use depth 50 or more, or sk = false.")
+            has_none = f"depth {config.depth} has none. Use depth {BOTTLENECKS} or more, or sk = false."
+            raise UsageError(f"SK needs bottleneck blocks; {has_none}")
         base = config.base_width * config.width
         self.stem = _stem(base, config)
         self.max_pool = config.max_pool if config.stem == "imagenet" else None

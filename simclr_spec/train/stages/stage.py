@@ -11,9 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from simclr_spec.stages.common import LabelsConfig, TrainingConfig
-from simclr_spec.stages.finetune import FinetuneConfig
-from simclr_spec.stages.linear_eval import LinearEvalConfig
-from simclr_spec.stages.supervised import SupervisedConfig
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train import distributed, evaluate
 from simclr_spec.train.data.datasets import ImageSet, evaluation_samples, labelled
@@ -22,7 +19,6 @@ from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.tensors import to_float32
 
 Config = TypeVar("Config", bound=TrainingConfig)
-Learner = TypeVar("Learner", FinetuneConfig, LinearEvalConfig, SupervisedConfig)
 EVALUATION_PIXELS = 2**23
 """Pixels of an evaluation batch, at most; and at most EVALUATION_BATCH images."""
 EVALUATION_BATCH = 2048
@@ -135,7 +131,7 @@ class Stage(nn.Module, Generic[Config]):
         return evaluate.percentages(evaluate.count_correct(logits, labels))
 
 
-class LabelledStage(Stage[Learner]):
+class LabelledStage(Stage[Config]):
     """Learning labels by cross entropy; `forward` maps (B, 3, S, S) to logits (B, classes)."""
 
     label_smoothing: float = 0.0

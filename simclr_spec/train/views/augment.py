@@ -26,7 +26,7 @@ _ORDERS = torch.tensor(list(permutations(range(4))))  # (24, 4): the operation a
 _PLAIN = 4  # in place of an operation: none
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ViewParameters:
     """What happens to each of B images; CPU tensors."""
 
