@@ -51,7 +51,7 @@ class Machine:
         return 0.9 * self.memory_gib * 2**30
 
     def fits(self, environment: Mapping[str, Any]) -> bool:
-        """Whether a finished Step's environment (train/environment.py) is such a machine."""
+        """Whether a finished Step's environment (train/loop/environment.py) is such a machine."""
         return self.device == environment.get("accelerator") or self.device in environment.get("device", "")
 
     def used(self, environment: Mapping[str, Any]) -> int:
