@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,12 @@ def test_every_declared_file_names_its_schema_to_editors(kind: declared.FileKind
     directive, _, named = file.read_text().partition("\n")[0].partition(" ")
     assert directive == "#:schema"
     assert (file.parent / named).resolve() == ROOT / "specs" / "schemas" / f"{kind}.json"
+
+
+@pytest.mark.parametrize(("kind", "name"), DECLARED)
+def test_a_file_of_the_package_that_a_declared_file_names_is_there(kind: declared.Kind, name: str) -> None:
+    named = re.findall(r"simclr_spec/[\w/]+\.py", declared.read(kind, name).text)
+    assert [file for file in named if not (ROOT / file).is_file()] == []
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in DECLARED if kind != "recipe"])
