@@ -77,7 +77,7 @@ def test_every_declared_file_names_its_schema_to_editors(kind: declared.FileKind
 
 
 @pytest.mark.parametrize(("kind", "name"), DECLARED)
-def test_a_file_of_the_package_that_a_declared_file_names_is_there(kind: declared.Kind, name: str) -> None:
+def test_a_file_of_the_package_that_a_declared_file_names_is_there(kind: declared.FileKind, name: str) -> None:
     named = re.findall(r"simclr_spec/[\w/]+\.py", declared.read(kind, name).text)
     assert [file for file in named if not (ROOT / file).is_file()] == []
 
