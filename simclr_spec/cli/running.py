@@ -82,26 +82,26 @@ def run(
 def _rehearse(forecast: Forecast) -> None:
     """A dry run: shows and looks at all that the run would; the exit code is the run's."""
     from simclr_spec.cli.show.plan_table import as_table
-    from simclr_spec.cli.show.run import look
+    from simclr_spec.cli.show.run import last_looks
     from simclr_spec.cli.show.width import fitted
     from simclr_spec.dispatch.room import refuse_what_does_not_fit
 
     refuse_what_does_not_fit(forecast)
     click.echo(fitted(as_table(forecast)))
-    look(forecast, note, keep=False)
+    last_looks(forecast, note, keep=False)
     raise click.exceptions.Exit(int(bool(forecast.stale)))
 
 
 def _start(forecast: Forecast, runner: str) -> None:
     import shlex
 
-    from simclr_spec.cli.show import run as screen
+    from simclr_spec.cli.show.run import show_run
     from simclr_spec.dispatch.room import refuse_what_does_not_fit
     from simclr_spec.language import runner as runners
 
     refuse_what_does_not_fit(forecast)
     command = shlex.join(["simclr-spec", *sys.argv[1:]])
-    raise click.exceptions.Exit(screen.run(forecast, runners.read(runner), command, note))
+    raise click.exceptions.Exit(show_run(forecast, runners.read(runner), command, note))
 
 
 @click.command()

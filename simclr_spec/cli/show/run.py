@@ -13,7 +13,7 @@ from simclr_spec.store.forecast import Forecast, look_at_data
 from simclr_spec.store.probe import probe
 
 
-def look(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
+def last_looks(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
     """At images, label lists and store, before anything starts; a dry run does not keep it. Raises DataError, UsageError."""
     images = forecast.images
     for note in look_at_data(forecast, keep=keep):
@@ -26,7 +26,7 @@ def look(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
         images.verify((step.params["dataset"] for step in forecast.to_run), declared=not keep)
 
 
-def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
+def show_run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
     """Run the Steps that a forecast says will run; the exit code. `command` is what goes on where this run stops.
 
     Raises DataError, UsageError before anything starts."""
@@ -34,7 +34,7 @@ def run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
     wanted = {step.fingerprint for step in (*forecast.selected, *forecast.to_run)} - {
         step.fingerprint for step in forecast.stale
     }
-    look(forecast, tell, keep=True)
+    last_looks(forecast, tell, keep=True)
     roots = data_roots.data_roots(images.roots)
     plan, counts = forecast.plan, history.counts_of(forecast.plan.steps)
     history.record_plan(store, plan.specs, plan.asked_scale, plan.sets, forecast.selector, roots, counts)
