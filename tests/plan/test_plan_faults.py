@@ -18,6 +18,9 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None 
     return [line.replace(f"{folder}/", "") for line in str(caught.value).split("\n")]
 
 
+TWO = CHAIN.replace("{ depth = 18 }", "{ depth = 18 }, { depth = 34, width = 2 }")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -95,6 +98,18 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None 
         (
             CHAIN + '[stages.s]\nkind = "distill"\nteacher = { stage = "finetune", width = 2 }\n',
             "x.toml:12:41: no Step of 'finetune' has width=2; its width is 1",
+        ),
+        (
+            CHAIN + '[stages.s]\nkind = "distill"\nteacher = { stage = "finetune", width = 1, depth = 50 }\n',
+            "x.toml:12:52: no Step of 'finetune' has width=1 depth=50; its depth is 18",
+        ),
+        (
+            TWO + '[stages.s]\nkind = "distill"\nteacher = { stage = "finetune", depth = 34, width = 1 }\n',
+            "x.toml:12:41: no Step of 'finetune' has depth=34 width=1",
+        ),
+        (
+            TWO + 'encoders = { depth = 18 }\n[stages.s]\nkind = "distill"\nteacher = "finetune"\n',
+            "x.toml:13:11: no Step of 'finetune' has depth=34 width=2 sk=false; its depth is 18",
         ),
         (
             CHAIN.replace("[{ depth = 18 }]", "{ product = { depth = [18] }, exclude = [{ depth = 18 }] }"),
@@ -372,3 +387,18 @@ def test_a_scale_replaces_the_recipes_data_set_and_may_name_the_specs_from_elsew
     scale.write_text(declared.read("scale", "digits").text.replace('dataset = "digits"', 'dataset = "../set.toml"'))
     text = OWN.replace("encoders", 'dataset = "set.toml"\nencoders', 1)
     assert {step.params["dataset"]["name"] for step in plan_of(text, tmp_path, scale=str(scale)).steps} == {"digits"}
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("augment.crop_area_min=1.0", "augment.crop_area_max=1.0"),
+        ("batch=1437", "batch_at_most_examples=false"),
+        ("batch=64", "micro_batch=64"),
+        ("pretrain.linear_layer=2",),
+        ("test_images=360",),
+        ("dataset.classes=1437",),
+    ],
+)
+def test_values_at_their_limit_are_no_fault(sets: tuple[str, ...], tmp_path: Path) -> None:
+    assert len(plan_of(CHAIN + "label_fraction = 1.0\n", tmp_path, sets).steps) == 2

@@ -28,6 +28,27 @@ except OSError as error:
 """
 
 
+def test_a_store_is_private_and_a_lease_as_open_as_the_user_lets_new_files_be(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        folder = Store(tmp_path / "runs").prepare("pretrain", "r18", "1a2b3c4d", {})
+        with folder.leased():
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "runs").stat().st_mode & 0o777 == 0o700
+    assert folder.lease.stat().st_mode & 0o777 == 0o666
+
+
+def test_a_step_is_queued_until_its_attempt_begins(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for job in ("1234_5", "1234_6"):
+        folder.queue(job)
+        assert folder.state() == "queued"
+        folder.new_attempt()
+        assert folder.state() == "interrupted"
+
+
 def test_a_write_that_fails_names_its_file_and_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("old")
