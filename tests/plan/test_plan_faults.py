@@ -8,6 +8,7 @@ import pytest
 
 from simclr_spec.core.errors import SpecError
 from simclr_spec.language import declared
+from simclr_spec.plan import expand
 from tests.plan.test_plan import CHAIN, STUDENT, plan_of
 from tests.typed import run
 
@@ -402,3 +403,10 @@ def test_a_scale_replaces_the_recipes_data_set_and_may_name_the_specs_from_elsew
 )
 def test_values_at_their_limit_are_no_fault(sets: tuple[str, ...], tmp_path: Path) -> None:
     assert len(plan_of(CHAIN + "label_fraction = 1.0\n", tmp_path, sets).steps) == 2
+
+
+def test_the_steps_of_all_stages_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expand, "MOST_STEPS", 4)
+    assert len(plan_of(TWO, tmp_path).steps) == 4
+    monkeypatch.setattr(expand, "MOST_STEPS", 3)
+    assert told(TWO, tmp_path) == ["x.toml:7:9: this spec has more than 3 Steps; split it"]
