@@ -19,6 +19,7 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None 
     return [line.replace(f"{folder}/", "") for line in str(caught.value).split("\n")]
 
 
+DIGEST = "0" * 64
 TWO = CHAIN.replace("{ depth = 18 }", "{ depth = 18 }, { depth = 34, width = 2 }")
 
 
@@ -86,6 +87,11 @@ TWO = CHAIN.replace("{ depth = 18 }", "{ depth = 18 }, { depth = 34, width = 2 }
             CHAIN.replace("18", "18, head_layers = 1") + "label_fraction = 0.1\n",
             "x.toml:4:41: the head has 1 layer, but from_layer is 1 (specs/recipes/simclrv2.toml:{from}); "
             "use at least 2 layers, or another from_layer",
+        ),
+        (CHAIN + "test_images = 361\n", "x.toml:10:15: test_images 361 is more than the 360 of digits"),
+        (
+            CHAIN + f'labels.sampler = "balanced"\nlabels.list_digest = "{DIGEST}"\nlabel_fraction = 0.1\n',
+            "x.toml:11:22: labels.list_digest needs labels.sampler = 'list' (x.toml:10 says balanced)",
         ),
         (CHAIN + "micro_batch = 5\nbatch = 64\n", "x.toml:10:15: micro_batch 5 does not divide batch 64 (x.toml:11)"),
         (
@@ -304,9 +310,6 @@ def test_a_student_sees_the_images_of_its_teacher(text: str, sets: tuple[str, ..
     assert found.endswith("; a student needs the images of its teacher")
 
 
-DIGEST = "0" * 64
-
-
 @pytest.mark.parametrize(
     ("text", "sets", "sentence"),
     [
@@ -399,6 +402,7 @@ def test_a_scale_replaces_the_recipes_data_set_and_may_name_the_specs_from_elsew
         ("pretrain.linear_layer=2",),
         ("test_images=360",),
         ("dataset.classes=1437",),
+        (f"finetune.labels.list_digest={DIGEST}",),
     ],
 )
 def test_values_at_their_limit_are_no_fault(sets: tuple[str, ...], tmp_path: Path) -> None:
