@@ -123,3 +123,5 @@ def test_the_last_words_of_a_worker_that_dies_are_told(tmp_path: Path, monkeypat
     (failed,) = outcome.failed
     assert failed.step.kind == "supervised"
     assert failed.why.startswith("Extension modules: ")
+    assert failed.log == failed.folder.attempts()[-1].log
+    assert failed.folder.state() == "failed"

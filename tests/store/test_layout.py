@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,21 @@ def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
 
 
 # Commits
+
+
+def test_attempts_that_begin_at_one_moment_have_numbers_of_their_own(tmp_path: Path) -> None:
+    begun, at_once = [], threading.Barrier(16)
+
+    def begin() -> None:
+        at_once.wait()
+        begun.append(RunFolder(tmp_path).new_attempt().number)
+
+    threads = [threading.Thread(target=begin, daemon=True) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(begun) == list(range(1, 17))
 
 
 def attempts_commit(folder: RunFolder) -> list[bool]:

@@ -63,7 +63,7 @@ def test_each_slot_sees_its_own_gpu_and_threads(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_does_not_leave_is_killed_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simclr_spec.dispatch.local.pool.REAP_SECONDS", 1.0)
+    monkeypatch.setattr("simclr_spec.dispatch.local.pool.REAP_SECONDS", 2.0)
     with job_folder(Store(tmp_path)) as folder:
         pool = Pool(folder, [Slot(0)], {"OMP_NUM_THREADS": "1"})
         worker = pool.start(pool.slots[0])
@@ -72,6 +72,7 @@ def test_a_worker_that_does_not_leave_is_killed_at_the_end(tmp_path: Path, monke
             os.kill(worker.pid or 0, signal.SIGSTOP)
         finally:
             pool.close()
+        assert not pool.workers, "its end was waited for"
         runs.wait_for(lambda: not Path(f"/proc/{worker.pid}").exists(), 10)
 
 
