@@ -97,11 +97,9 @@ def test_attempts_that_begin_at_one_moment_have_numbers_of_their_own(tmp_path: P
         at_once.wait()
         begun.append(RunFolder(tmp_path).new_attempt().number)
 
-    threads = [threading.Thread(target=begin, daemon=True) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
+    for _ in range(16):
+        threading.Thread(target=begin, daemon=True).start()
+    runs.wait_for(lambda: len(begun) == 16, 20)
     assert sorted(begun) == list(range(1, 17))
 
 
