@@ -108,6 +108,7 @@ def test_ready_steps_are_handed_over_together_and_unknown_is_no_end(board: Board
     assert scheduler.arrays == [["pretrain", "supervised"], ["finetune", "linear_eval"], ["distill"]]
     assert [state for kind, state in watcher.seen if kind == "pretrain"] == ["queued", "unknown", "running", "done"]
     assert board.parallelism == 8
+    assert watcher.ticks == 3 * len(scheduler.STATES), "one a poll"
 
 
 def test_what_is_cancelled_in_the_queue_never_begins(board: Board, scheduler: Scheduler) -> None:
