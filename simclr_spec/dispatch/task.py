@@ -59,7 +59,7 @@ class Task:
         attempt = self.attempt()
         metrics = attempt.last_metrics() if attempt else None
         if metrics is not None:
-            self.fraction = metrics["train_step"] / max(1, metrics["train_steps"])
+            self.fraction = metrics["train_step"] / metrics["train_steps"]
             if self.first_fraction is None:
                 self.first_fraction = self.fraction
         return metrics

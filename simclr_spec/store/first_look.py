@@ -20,7 +20,7 @@ from threading import Lock
 from simclr_spec.core.errors import DataError, MissingDataError
 from simclr_spec.core.fields import build
 from simclr_spec.core.files import read_json, write_json
-from simclr_spec.core.words import alike, number, shown
+from simclr_spec.core.words import alike, counted, number, shown
 from simclr_spec.data import label_lists, listing, pictures
 from simclr_spec.data.listing import Listing
 from simclr_spec.data.loader import FileLoader
@@ -111,7 +111,7 @@ def the_first(faults: Sequence[str]) -> list[str]:
     """Each once; not more of them than help."""
     faults = list(dict.fromkeys(faults))
     more = len(faults) - MOST_FAULTS
-    return faults if more <= 0 else [*faults[:MOST_FAULTS], f"and {more:,} more faults of the data"]
+    return faults if more <= 0 else [*faults[:MOST_FAULTS], f"and {counted(more, 'more fault')} of the data"]
 
 
 def look(dataset: DatasetConfig, roots: Sequence[str], origin: str, store: Store | None = None, *, keep: bool = False) -> Look:

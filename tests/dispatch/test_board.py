@@ -37,3 +37,6 @@ def test_the_longest_chain_begins_first(tmp_path: Path) -> None:
         task.state, task.seconds = "done", 2 * task.work
     board.parallelism = 2
     assert board.remaining_seconds() == pytest.approx(2 * (5 + 2 + 4) / 2)
+    for task in board.tasks.values():
+        task.state = "done"
+    assert board.remaining_seconds() == 0.0

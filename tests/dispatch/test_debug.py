@@ -9,23 +9,50 @@ from pathlib import Path
 import pytest
 
 from simclr_spec.core.files import read_json
+from simclr_spec.dispatch.board import Board
 from simclr_spec.dispatch.run import run
+from simclr_spec.dispatch.task import Task
 from simclr_spec.language.runner import Debug
 from simclr_spec.plan import compile
 from simclr_spec.store.layout import Store
 from tests import runs
 from tests.dispatch.silent import Silent
+from tests.finished import fail
+
+
+class Watches(Silent):
+    """Which handlers of Ctrl-C there are while no Step runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers: set[object] = set()
+
+    def changed(self, board: Board, task: Task) -> None:
+        super().changed(board, task)
+        self.handlers.add(signal.getsignal(signal.SIGINT))
 
 
 def test_it_works_in_this_process(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(runs.SPEC)
     plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=1"))
-    watcher, seconds = Silent(), {step.fingerprint: 1.0 for step in plan.steps}
+    watcher, seconds = Watches(), {step.fingerprint: 1.0 for step in plan.steps}
     outcome = run(plan, plan.steps, Store(tmp_path / "runs"), Debug(), watcher, seconds=seconds)
     assert len(outcome.done) == 5
     assert watcher.seen[:2] == [("pretrain", "running"), ("pretrain", "done")]
     record = read_json(outcome.done[0].folder.attempts()[0].record)
     assert record["pid"] == os.getpid()
+    assert len(watcher.handlers) == 1, "between Steps Ctrl-C means the run"
+
+
+def test_a_fault_before_the_attempt_is_not_told_as_that_of_an_earlier_one(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(runs.SPEC)
+    plan, store = compile([str(tmp_path / "tiny.toml")]), Store(tmp_path / "runs")
+    step = plan.steps[0]
+    fail(store, step).step.write_text("{}")
+    outcome = run(plan, [step], store, Debug(), Silent(), seconds={step.fingerprint: 1.0})
+    (failed,) = outcome.failed
+    assert "step.json" in failed.why
+    assert failed.log is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

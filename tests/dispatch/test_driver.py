@@ -66,6 +66,7 @@ class Looks:
         self.seen: list[tuple[str, str]] = []
         self.at: tuple[str, str] | None = None
         self.do: Callable[[Task], object] = lambda _: None
+        self.ticks = 0
 
     def changed(self, _board: Board, task: Task) -> None:
         self.seen.append((task.step.kind, task.state))
@@ -73,7 +74,8 @@ class Looks:
             self.do(task)
 
     def tick(self, _board: Board) -> None:
-        assert len(self.seen) < 1000, "it goes on for ever"
+        self.ticks += 1
+        assert self.ticks < 1000, "it goes on for ever"
 
 
 @pytest.fixture
@@ -106,6 +108,7 @@ def test_ready_steps_are_handed_over_together_and_unknown_is_no_end(board: Board
     assert scheduler.arrays == [["pretrain", "supervised"], ["finetune", "linear_eval"], ["distill"]]
     assert [state for kind, state in watcher.seen if kind == "pretrain"] == ["queued", "unknown", "running", "done"]
     assert board.parallelism == 8
+    assert watcher.ticks == 3 * len(scheduler.STATES), "one a poll"
 
 
 def test_what_is_cancelled_in_the_queue_never_begins(board: Board, scheduler: Scheduler) -> None:
@@ -117,6 +120,18 @@ def test_what_is_cancelled_in_the_queue_never_begins(board: Board, scheduler: Sc
     drive(board, scheduler, watcher)
     assert states(board) == {**dict.fromkeys(states(board), "done"), "finetune": "interrupted", "distill": "blocked"}
     assert task.why == "cancelled"
+
+
+def test_what_is_cancelled_while_it_waits_is_never_handed_over(board: Board, scheduler: Scheduler) -> None:
+    task = next(task for task in board.tasks.values() if task.step.kind == "finetune")
+    task.folder.path.mkdir(parents=True)
+    watcher = Looks()
+    watcher.at, watcher.do = ("pretrain", "running"), lambda _: task.folder.cancel()
+    board.began_at -= 1.0
+    drive(board, scheduler, watcher)
+    assert states(board) == {**dict.fromkeys(states(board), "done"), "finetune": "blocked", "distill": "blocked"}
+    assert task.why == "cancelled"
+    assert scheduler.arrays == [["pretrain", "supervised"], ["linear_eval"]]
 
 
 def test_a_scheduler_keeps_its_jobs_when_the_run_is_stopped(board: Board, scheduler: Scheduler) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.files import read_json
+from simclr_spec.dispatch.board import Board
 from simclr_spec.dispatch.run import Ending, run
 from simclr_spec.language.runner import Debug, Local, Runner
 from simclr_spec.plan import compile
@@ -104,3 +106,22 @@ def test_a_killed_worker_fails_its_step_and_the_rest_goes_on(tmp_path: Path) -> 
     assert "✗ pretrain r18-1x-digits-s0: its process ended without a word" in said
     (folder,) = [folder for folder in Store(tmp_path / "runs").folders() if folder.path.parent.name == "pretrain"]
     assert folder.state() == "failed"
+
+
+def test_the_last_words_of_a_worker_that_dies_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here Python's own, of which the list of extension modules is the last line."""
+    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
+    monkeypatch.setenv("SIMCLR_SPEC_CHECKPOINT_STEPS", "1")
+
+    class Aborts(Silent):
+        def tick(self, board: Board) -> None:
+            if pid := runs.working(tmp_path, "supervised"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGABRT)
+
+    outcome = _run(tmp_path, Local(slots=1), Aborts(), "train_steps=1", "supervised.train_steps=100000")
+    (failed,) = outcome.failed
+    assert failed.step.kind == "supervised"
+    assert failed.why.startswith("Extension modules: ")
+    assert failed.log == failed.folder.attempts()[-1].log
+    assert failed.folder.state() == "failed"

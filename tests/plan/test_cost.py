@@ -181,7 +181,9 @@ def test_each_step_is_priced_in_its_own_precision_and_the_budget_compares_that(t
         kind: wide[kind] for kind in wide if kind != "pretrain"
     }
     assert mixed["pretrain"] == narrow["pretrain"] < wide["pretrain"] / 5
-    hours = sum(narrow.values()) / 3600 + 1
+    allowed = make_forecast(["table1"], store=str(tmp_path), sets=["precision=bf16"])
+    hours = allowed.hours(allowed.to_run)
+    assert hours == pytest.approx(sum(narrow.values()) / 3600)
     make_forecast(["table1"], store=str(tmp_path), sets=["precision=bf16"], max_hours=hours)
     with pytest.raises(UsageError, match=r"more than the .* of --max-gpu-hours; nothing started"):
         make_forecast(["table1"], store=str(tmp_path), max_hours=hours)

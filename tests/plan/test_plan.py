@@ -12,6 +12,7 @@ from simclr_spec.core.errors import UsageError
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import Plan, compile
 from simclr_spec.plan.departures import deviations
+from simclr_spec.plan.step import label
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.forecast import make_forecast
 
@@ -195,6 +196,7 @@ def test_teachers_are_of_the_same_encoder_labels_and_seed_unless_written() -> No
 def test_children_take_over_the_network_of_their_parent(tmp_path: Path) -> None:
     plan = plan_of(CHAIN, tmp_path, ("pretrain.encoder.base_width=16",))
     assert plan.steps[1].params["encoder"]["base_width"] == 16
+    assert {step.origins["encoder.depth"].path for step in plan.steps} == {("encoders", 0, "depth")}
     text = CHAIN.replace("{ depth = 18 }", "{ depth = 18, head_layers = 4 }")
     plan = plan_of(text, tmp_path)
     assert (plan.steps[1].params["head"]["layers"], plan.steps[1].coordinates["head_layers"]) == (4, 4)
@@ -217,7 +219,10 @@ def test_zip_and_exclude(tmp_path: Path) -> None:
 def test_labels_are_safe_path_components() -> None:
     for step in compile(["quickstart", "table1"]).steps:
         assert all(c.isalnum() or c in "-._" for c in step.label)
-    assert compile(["quickstart"]).steps[0].label == "r18-1x-digits-s0"
+    first = compile(["quickstart"]).steps[0]
+    assert first.label == "r18-1x-digits-s0"
+    long = {**first.params, "dataset": {"name": f"/home/me/{'x' * 32}/pets.v2"}}
+    assert label(long) == f"r18-1x-{'x' * 32}_pets.v2-s0", "the last 40 characters, or a folder's name would be too long"
 
 
 def test_selection_with_ancestors_and_descendants() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from simclr_spec.core.errors import SpecError
 from simclr_spec.language import declared
+from simclr_spec.plan import expand
 from tests.plan.test_plan import CHAIN, STUDENT, plan_of
 from tests.typed import run
 
@@ -16,6 +17,10 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None 
     with pytest.raises(SpecError) as caught:
         plan_of(text, folder, sets, scale)
     return [line.replace(f"{folder}/", "") for line in str(caught.value).split("\n")]
+
+
+DIGEST = "0" * 64
+TWO = CHAIN.replace("{ depth = 18 }", "{ depth = 18 }, { depth = 34, width = 2 }")
 
 
 @pytest.mark.parametrize(
@@ -83,6 +88,11 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None 
             "x.toml:4:41: the head has 1 layer, but from_layer is 1 (specs/recipes/simclrv2.toml:{from}); "
             "use at least 2 layers, or another from_layer",
         ),
+        (CHAIN + "test_images = 361\n", "x.toml:10:15: test_images 361 is more than the 360 of digits"),
+        (
+            CHAIN + f'labels.sampler = "balanced"\nlabels.list_digest = "{DIGEST}"\nlabel_fraction = 0.1\n',
+            "x.toml:11:22: labels.list_digest needs labels.sampler = 'list' (x.toml:10 says balanced)",
+        ),
         (CHAIN + "micro_batch = 5\nbatch = 64\n", "x.toml:10:15: micro_batch 5 does not divide batch 64 (x.toml:11)"),
         (
             CHAIN + "labels_per_class = 2\nmicro_batch = 8\nbatch = 64\n",
@@ -95,6 +105,18 @@ def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None 
         (
             CHAIN + '[stages.s]\nkind = "distill"\nteacher = { stage = "finetune", width = 2 }\n',
             "x.toml:12:41: no Step of 'finetune' has width=2; its width is 1",
+        ),
+        (
+            CHAIN + '[stages.s]\nkind = "distill"\nteacher = { stage = "finetune", width = 1, depth = 50 }\n',
+            "x.toml:12:52: no Step of 'finetune' has width=1 depth=50; its depth is 18",
+        ),
+        (
+            TWO + '[stages.s]\nkind = "distill"\nteacher = { stage = "finetune", depth = 34, width = 1 }\n',
+            "x.toml:12:41: no Step of 'finetune' has depth=34 width=1",
+        ),
+        (
+            TWO + 'encoders = { depth = 18 }\n[stages.s]\nkind = "distill"\nteacher = "finetune"\n',
+            "x.toml:13:11: no Step of 'finetune' has depth=34 width=2 sk=false; its depth is 18",
         ),
         (
             CHAIN.replace("[{ depth = 18 }]", "{ product = { depth = [18] }, exclude = [{ depth = 18 }] }"),
@@ -288,9 +310,6 @@ def test_a_student_sees_the_images_of_its_teacher(text: str, sets: tuple[str, ..
     assert found.endswith("; a student needs the images of its teacher")
 
 
-DIGEST = "0" * 64
-
-
 @pytest.mark.parametrize(
     ("text", "sets", "sentence"),
     [
@@ -372,3 +391,26 @@ def test_a_scale_replaces_the_recipes_data_set_and_may_name_the_specs_from_elsew
     scale.write_text(declared.read("scale", "digits").text.replace('dataset = "digits"', 'dataset = "../set.toml"'))
     text = OWN.replace("encoders", 'dataset = "set.toml"\nencoders', 1)
     assert {step.params["dataset"]["name"] for step in plan_of(text, tmp_path, scale=str(scale)).steps} == {"digits"}
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("augment.crop_area_min=1.0", "augment.crop_area_max=1.0"),
+        ("batch=1437", "batch_at_most_examples=false"),
+        ("batch=64", "micro_batch=64"),
+        ("pretrain.linear_layer=2",),
+        ("test_images=360",),
+        ("dataset.classes=1437",),
+        (f"finetune.labels.list_digest={DIGEST}",),
+    ],
+)
+def test_values_at_their_limit_are_no_fault(sets: tuple[str, ...], tmp_path: Path) -> None:
+    assert len(plan_of(CHAIN + "label_fraction = 1.0\n", tmp_path, sets).steps) == 2
+
+
+def test_the_steps_of_all_stages_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expand, "MOST_STEPS", 4)
+    assert len(plan_of(TWO, tmp_path).steps) == 4
+    monkeypatch.setattr(expand, "MOST_STEPS", 3)
+    assert told(TWO, tmp_path) == ["x.toml:7:9: this spec has more than 3 Steps; split it"]

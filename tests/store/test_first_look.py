@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import unicodedata
+import warnings
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,8 @@ def test_many_faults_are_counted(folder: Path) -> None:
     lines = str(caught.value).splitlines()
     assert len(lines) == 21
     assert lines[-1] == "and 11 more faults of the data"
+    assert first_look.the_first(lines) == [*lines[:20], "and 1 more fault of the data"]
+    assert first_look.the_first(lines[:20]) == lines[:20]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
@@ -390,3 +393,14 @@ def test_doctor_looks_too(folder: Path) -> None:
     assert lines[at + 1] == f"imagenet: ignored, being no images: {folder.parent}/imagenet/train/ape/notes.txt"
     assert lines[at + 2].startswith("✗ data set 'imagenet' is declared with 1,281,167 training and 50,000 test images of 1,000")
     assert "(specs/datasets/imagenet.toml:7); found 12, 6 and 3 in" in lines[at + 2]
+
+
+def test_pillows_warnings_are_not_told(folder: Path) -> None:
+    """Here of a tag that is cut short, with which the image can be read."""
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12\0\x03"
+    Image.new("RGB", (9, 9)).save(folder / "val/ape/1.png", "JPEG", exif=exif)
+    with pytest.warns(UserWarning, match="Corrupt EXIF data"), Image.open(folder / "val/ape/1.png"):
+        pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert look(folder).faults == ()

@@ -46,7 +46,7 @@ def test_gc_deletes_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:
     os.rename(folder, elsewhere)
     folder.symlink_to(elsewhere)
     found = garbage.waste_of(store)
-    assert [one.path for one in found] == [folder]
+    assert [(one.path, one.size) for one in found] == [(folder, 0)]
     garbage.delete(found)
     assert not folder.is_symlink()
     assert (elsewhere / "result.json").exists()
@@ -68,3 +68,17 @@ def test_gc_keeps_the_steps_of_declared_specs_and_of_recorded_plans(store: Store
     (only,) = garbage.waste_of(store)
     assert only.path == store.folder_at(forgotten.id).path
     assert only.why == "in no spec as it stands now"
+
+
+def test_gc_deletes_the_attempts_that_did_not_win(store: Store, tmp_path: Path) -> None:
+    step = compile([spec(tmp_path)], sets=["epochs=1"]).steps[0]
+    record_plan(store, [str(tmp_path / "x.toml")], None, ["epochs=1"])
+    lost = prepare(store, step).new_attempt()
+    lost.log.write_text("12345")
+    assert garbage.waste_of(store) == []
+    folder = finish(store, step, {"loss": 1.0})
+    (only,) = found = garbage.waste_of(store)
+    assert (only.path, only.why, only.size) == (lost.path, "did not win", 5)
+    garbage.delete(found)
+    assert folder.done
+    assert [attempt.weights.exists() for attempt in folder.attempts()] == [True]

@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,27 @@ try:
 except OSError as error:
     print(error.filename, error.strerror)
 """
+
+
+def test_a_store_is_private_and_a_lease_as_open_as_the_user_lets_new_files_be(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        folder = Store(tmp_path / "runs").prepare("pretrain", "r18", "1a2b3c4d", {})
+        with folder.leased():
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "runs").stat().st_mode & 0o777 == 0o700
+    assert folder.lease.stat().st_mode & 0o777 == 0o666
+
+
+def test_a_step_is_queued_until_its_attempt_begins(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for job in ("1234_5", "1234_6"):
+        folder.queue(job)
+        assert folder.state() == "queued"
+        folder.new_attempt()
+        assert folder.state() == "interrupted"
 
 
 def test_a_write_that_fails_names_its_file_and_leaves_the_old_one(tmp_path: Path) -> None:
@@ -66,6 +88,19 @@ def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
 
 
 # Commits
+
+
+def test_attempts_that_begin_at_one_moment_have_numbers_of_their_own(tmp_path: Path) -> None:
+    begun, at_once = [], threading.Barrier(16)
+
+    def begin() -> None:
+        at_once.wait()
+        begun.append(RunFolder(tmp_path).new_attempt().number)
+
+    for _ in range(16):
+        threading.Thread(target=begin, daemon=True).start()
+    runs.wait_for(lambda: len(begun) == 16, 20)
+    assert sorted(begun) == list(range(1, 17))
 
 
 def attempts_commit(folder: RunFolder) -> list[bool]:

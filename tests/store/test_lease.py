@@ -51,6 +51,7 @@ def test_a_killed_holder_of_this_machine_leaves_its_lease_free_at_once(tmp_path:
     holder = Lease(folder.lease).holder()
     assert holder is not None
     assert holder.pid == process.pid
+    assert holder.machine == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert str(holder.started) in Path(f"/proc/{process.pid}/stat").read_text().split()
     process.kill()
     process.wait()

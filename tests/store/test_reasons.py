@@ -63,6 +63,17 @@ def test_a_changed_value_is_named_with_old_new_origin_and_followers(tmp_path: Pa
     assert {decision.state for decision in supervised} == {"done"}
 
 
+def test_of_many_changed_values_three_are_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for step in small().steps:
+        finish(store, step)
+    names = ("temperature", "momentum", "weight_decay", "trust_coefficient", "warmup")
+    for count, more in ((3, ""), (4, " and 1 more"), (5, " and 2 more")):
+        plan = compile([FEW], sets=[f"pretrain.{name}=0.77" for name in names[:count]])
+        why, _, _ = decisions_of(plan, store)[plan.steps[0].fingerprint].why.partition(";")
+        assert (why.count("→"), why[why.rindex(")") + 1 :]) == (3, more)
+
+
 def test_a_changed_head_is_told_though_it_is_a_coordinate(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for step in small().steps:

@@ -156,6 +156,12 @@ def test_options_of_a_plan_need_a_spec(command: str, option: tuple[str, str]) ->
     assert (done.exit_code, done.output) == (2, told)
 
 
+def test_retry_says_that_nothing_was_run(store: Store) -> None:
+    for names, of in (((), ""), (("quickstart", "table1"), "of quickstart table1 ")):
+        done = run("retry", *names)
+        assert (done.exit_code, done.output) == (2, f"no plan {of}was run in {store.path}; simclr-spec run begins one\n")
+
+
 def test_retry_says_that_nothing_failed(store: Store) -> None:
     record_plan(store, [FEW], None, [])
     done = run("retry")

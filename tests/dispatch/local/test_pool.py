@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 import time
@@ -59,6 +60,20 @@ def test_each_slot_sees_its_own_gpu_and_threads(tmp_path: Path) -> None:
         assert "OMP_NUM_THREADS" not in os.environ or os.environ["OMP_NUM_THREADS"] == "1"
     assert not (tmp_path / ".jobs").exists()
     assert all(not Path(f"/proc/{worker.pid}").exists() for worker in begun)
+
+
+def test_a_worker_that_does_not_leave_is_killed_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simclr_spec.dispatch.local.pool.REAP_SECONDS", 2.0)
+    with job_folder(Store(tmp_path)) as folder:
+        pool = Pool(folder, [Slot(0)], {"OMP_NUM_THREADS": "1"})
+        worker = pool.start(pool.slots[0])
+        try:
+            runs.wait_for(lambda: pool.wait(1.0) or worker.pid)
+            os.kill(worker.pid or 0, signal.SIGSTOP)
+        finally:
+            pool.close()
+        assert not pool.workers, "its end was waited for"
+        runs.wait_for(lambda: not Path(f"/proc/{worker.pid}").exists(), 10)
 
 
 def test_a_caller_may_be_silent_or_say_all_at_once(tmp_path: Path) -> None:
