@@ -1,11 +1,11 @@
 """JSON Schemas (Draft 4) of parameters and of specs, generated from the kinds of stage and the axes of the language."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: see core/fields.py.
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 
-from simclr_spec.core.fields import NAME, TEXT, Schema, file_schema, listed, schema, table
+from simclr_spec.core.fields import NAME, TEXT, Schema, described, file_schema, listed, properties, required, schema, table
 from simclr_spec.language import coordinates
 from simclr_spec.language.written import free, tables
 from simclr_spec.stages.common import EncoderConfig, HeadConfig
@@ -55,7 +55,13 @@ def _leaves(schema: Schema, prefix: str) -> dict[str, Schema]:
     return found
 
 
-_SEEDS = {**listed({"type": "integer", "minimum": 0}, 10_000, "one Step per seed"), "uniqueItems": True}
+_SEEDS: Schema = {
+    "type": "array",
+    "items": {"type": "integer", "minimum": 0},
+    "minItems": 1,
+    "maxItems": 10_000,
+    "uniqueItems": True,
+}
 
 
 def _row() -> Schema:
@@ -143,6 +149,18 @@ def _one_or_list(leaf: Schema, description: str) -> Schema:
     return {"anyOf": [leaf, {**listed(leaf, 100, description), "uniqueItems": True}], "description": description}
 
 
+@dataclass(frozen=True, kw_only=True)
+class SpecKeys:
+    """What stands in a spec beside its encoders and stages."""
+
+    title: str = described("one line", TEXT)
+    description: str = described("more lines", TEXT, default="")
+    recipe: str = described("name or path of the recipe", NAME)
+    dataset: str | None = described("name or path of the data set", NAME, default=None)
+    scale: str | None = described("scale when none is asked for; without it the recipe's", NAME, default=None)
+    seeds: tuple[int, ...] = described("seeds of the stages without a parent; [0] unless written", _SEEDS, default=(0,))
+
+
 @cache
 def spec() -> Schema:
     stages = {
@@ -153,14 +171,5 @@ def spec() -> Schema:
         "maxProperties": 200,
         "description": "the trainings, by name",
     }
-    properties = {
-        "title": {**TEXT, "description": "one line"},
-        "description": {**TEXT, "description": "more lines"},
-        "recipe": {**NAME, "description": "name or path of the recipe"},
-        "dataset": {**NAME, "description": "name or path of the data set"},
-        "scale": {**NAME, "description": "scale when none is asked for; without it the recipe's"},
-        "encoders": _encoders(),
-        "seeds": {**_SEEDS, "description": "seeds of the stages without a parent; [0] unless written"},
-        "stages": stages,
-    }
-    return file_schema("A spec of simclr-spec", table(properties, ["title", "recipe", "encoders", "stages"]))
+    keys = {**properties(SpecKeys), "encoders": _encoders(), "stages": stages}
+    return file_schema("A spec of simclr-spec", table(keys, [*required(SpecKeys), "encoders", "stages"]))
