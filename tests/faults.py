@@ -162,7 +162,7 @@ def _retyped_value(file: File, chance: random.Random) -> Seeded | None:
     return None if (word[0], wrong[0]) == ('"', '"') else file.fault("retyped value", item.value, word, wrong, parts=parts)
 
 
-_TABLES = (
+TABLES = (
     DatasetConfig,
     EncoderConfig,
     HeadConfig,
@@ -171,7 +171,7 @@ _TABLES = (
     MemoryConfig,
     *(kind.parameters for kind in KINDS.values()),
 )
-_WORDS = {name for table in _TABLES for name, leaf in schema_of(table)["properties"].items() if "enum" in leaf}
+_WORDS = {name for table in TABLES for name, leaf in schema_of(table)["properties"].items() if "enum" in leaf}
 _WORDS |= {"status", "kind", "unit", "slots", "metric"}
 """Keys whose text is one of a few words."""
 

@@ -215,7 +215,7 @@ def pile(root: Path) -> Path:
     (train / "ape").rename(train / "2019")
     (train / "bat").rename(train / "2019/june")
     (train / "cow/0.png").rename(train / "alone.png")
-    (train / "cow/back").symlink_to(train)  # a circle
+    (train / "cow/back").symlink_to(train)  # a cycle
     return root
 
 

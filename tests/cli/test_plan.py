@@ -7,14 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from jsonschema.validators import Draft4Validator
 
-from simclr_spec.core.fields import schema
 from simclr_spec.language import declared
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.stages.kinds import KINDS
-from simclr_spec.stages.pretrain import MemoryConfig
 from simclr_spec.store.layout import Store
 from tests.finished import finish, prepare
 from tests.typed import run
@@ -89,107 +86,6 @@ def test_what_is_expected_is_a_digest_or_a_plan(text: str | None, tmp_path: Path
     assert (done.exit_code, done.output) == (2, told)
 
 
-def test_explain_one_step_by_its_coordinates() -> None:
-    done = run("explain", "table1", "stage=pretrain", "depth=50", "width=1", "sk=false")
-    line = next(line for line in done.output.splitlines() if line.strip().startswith("temperature"))
-    assert line.split()[:3] == ["temperature", "0.1", "code"]
-    assert "specs/recipes/simclrv2.toml:" in line
-    assert done.output.startswith("pretrain/r50-1x-imagenet-s0-")
-
-
-def test_explain_shows_the_parameters_that_are_named_and_nothing_else() -> None:
-    lines = run("explain", "table1", "learning_rate").output.splitlines()
-    told = [line.split()[:2] for line in lines[: lines.index("Deviations: 0")] if line.startswith("  ")]
-    assert told == [["learning_rate", value] for value in ("0.1", "0.005", "0.002", "0.1", "0.1")]
-    assert lines[-2] == "Assumptions: 1"
-    output = run("explain", "table1", "pretrain.memory", "epochs", "stage=pretrain").output
-    names = [line.split()[0] for line in output.partition("\nDeviations")[0].splitlines()[1:] if line]
-    assert names == ["epochs", *(f"memory.{name}" for name in sorted(schema(MemoryConfig)["properties"]))]
-    assert "epochs" not in run("explain", "table1", "pretrain.memory").output
-    one = run("explain", "speedrun", "kind=pretrain", "precision").output.splitlines()
-    assert [line.split()[0] for line in one if line.startswith("  ")] == ["precision", "precision"]  # a deviation, too
-    assert "  encoder.depth  101 " in run("explain", "table1", "encoder.depth").output
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["table1", "learning_rat"], "no spec and no parameter is named 'learning_rat'; did you mean 'learning_rate'?\n"),
-        (
-            ["table1", "pretrain.memry.keys"],
-            "no spec and no parameter is named 'pretrain.memry.keys'; did you mean 'pretrain.memory.keys'?\n",
-        ),
-        (["tabel1"], "no spec is named 'tabel1'; did you mean 'table1'?\n"),
-        (["table1", "finetune"], "'finetune' is no parameter; for a kind of training write kind=finetune\n"),
-        (["table1", "kind=finetune", "temperature"], "no Step that is selected has 'temperature' (they are of finetune)\n"),
-        (["learning_rate"], "name a spec: quickstart, "),
-    ],
-)
-def test_a_word_that_is_no_parameter_is_told(words: list[str], sentence: str) -> None:
-    done = run("explain", *words)
-    assert done.exit_code == 2
-    assert done.output.startswith(sentence)
-
-
-def test_explain_a_spec_lists_deviations_and_assumptions() -> None:
-    output = run("explain", "table1", "--set", "pretrain.epochs=100").output
-    assert "Deviations: 1\n" in output
-    line = next(line for line in output.splitlines() if "instead of" in line)
-    assert line.split() == ["epochs", "100", "instead", "of", "800", "pretrain", "--set", "pretrain.epochs=100"]
-    assert "bn_statistics" in output[output.index("Assumptions:") :]
-
-
-def _one_stage(folder: Path, kind: str) -> str:
-    file = folder / f"{kind}.toml"
-    file.write_text(f'title = "{kind}"\nrecipe = "simclrv2"\nencoders = [{{ depth = 18 }}]\n[stages.a]\nkind = "{kind}"\n')
-    return str(file)
-
-
-def test_explain_two_specs_whose_stages_have_one_name_and_two_kinds(tmp_path: Path) -> None:
-    output = run("explain", _one_stage(tmp_path, "pretrain"), _one_stage(tmp_path, "supervised")).output
-    heads = [line for line in output.splitlines() if line.startswith("[")]
-    assert heads == ["[stages.a] · pretrain · 1 Step", "[stages.a] · supervised · 1 Step"]
-
-
-def test_explain_a_spec_of_one_step_lists_deviations_and_assumptions(tmp_path: Path) -> None:
-    output = run("explain", _one_stage(tmp_path, "pretrain"), "--set", "epochs=100").output
-    assert "\nDeviations: 1\n" in output
-    assert "bn_statistics" in output[output.index("\nAssumptions:") :]
-
-
-@pytest.mark.parametrize("kind", declared.FOLDERS)
-def test_check_tells_the_kind_of_a_file(kind: declared.FileKind, tmp_path: Path) -> None:
-    for name in declared.names(kind):
-        file = tmp_path / f"{name}.toml"
-        file.write_text(declared.read(kind, name).text)
-        told = run("check", str(file)).output
-        assert told == f"{file}: a {kind}, no faults\n" or (kind == "spec" and told.endswith(" Steps, no faults\n"))
-
-
-def test_check_tells_the_faults_of_a_scale_and_takes_no_scale_for_it(tmp_path: Path) -> None:
-    file = tmp_path / "big.toml"
-    file.write_text('title = "Big"\n[pretrain]\nepoch = 3\n')
-    assert run("check", str(file)).output.startswith(f"{file}:3:1: unknown key 'epoch' in [pretrain]; did you mean 'epochs'?")
-    assert run("check", str(file), "--scale", "digits").output == f"{file} is a scale: --scale and --set change specs\n"
-
-
-def test_check_says_so_when_there_are_no_faults() -> None:
-    assert run("check", "table1").output == "table1: 78 Steps, no faults\n"
-    assert "spec quickstart: no faults" in run("check").output
-
-
-def test_check_lists_all_faults_and_exits_with_2(tmp_path: Path) -> None:
-    file = tmp_path / "x.toml"
-    file.write_text('titel = "t"\nrecipe = "simclrv2"\nencoders = [{ depth = 51 }]\n[stages.p]\nkind = "pretrain"\n')
-    done = run("check", str(file))
-    assert done.exit_code == 2
-    assert done.output.splitlines() == [
-        f"{file}:1:1: unknown key 'titel' at the top level; did you mean 'title'?",
-        f"{file}:3:23: depth must be 18, 34, 50, 101, 152 or 200, not 51",
-        "2 faults, nothing planned.",
-    ]
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -207,19 +103,6 @@ def test_bad_usage_is_one_sentence_and_exit_2(arguments: list[str], sentence: st
     assert done.exit_code == 2
     assert done.output.startswith(sentence)
     assert "Traceback" not in done.output
-
-
-@pytest.mark.parametrize("kind", ["spec", "recipe", "dataset", "scale", "runner", "machine", "report"])
-def test_schemas_are_draft_4(kind: str) -> None:
-    schema = json.loads(run("schema", kind).output)
-    Draft4Validator.check_schema(schema)
-    assert schema["$schema"] == "http://json-schema.org/draft-04/schema#"
-
-
-def test_list_names_every_kind() -> None:
-    output = run("list").output
-    for line in ("spec     table1         Table 1", "dataset  imagenet", "machine  h200           NVIDIA H200"):
-        assert line in output
 
 
 @pytest.mark.parametrize(
@@ -410,50 +293,3 @@ def test_a_graph_is_not_written_as_json(tmp_path: Path) -> None:
 def test_a_store_without_a_name_is_refused() -> None:
     done = run("status", "--store", "")
     assert (done.exit_code, done.output) == (2, "--store wants the name of a folder\n")
-
-
-@pytest.mark.parametrize(
-    ("command", "told"),
-    [
-        (("plan", "reports/table1.toml"), "a report, not a spec: `simclr-spec report reports/table1.toml` prints it; declared"),
-        (("report", "specs/table1.toml"), "a spec, not a report: `simclr-spec run specs/table1.toml` runs it; declared"),
-        (("run", "specs/scales/digits.toml"), "a scale, not a spec: `--scale specs/scales/digits.toml` uses it; declared"),
-        (("plan", "specs/recipes/simclrv2.toml"), 'a recipe, not a spec: a spec names it, as in recipe = "specs/rec'),
-        (("plan", "specs/datasets/digits.toml"), 'a data set, not a spec: a spec names it, as in dataset = "specs/data'),
-        (("plan", "table1", "--scale", "specs/table1.toml"), "a spec, not a scale: `simclr-spec run specs/table1.toml`"),
-        (("run", "table1", "--runner", "reports/table1.toml"), "a report, not a runner: `simclr-spec report reports/tab"),
-        (("plan", "table1", "--machine", "runners/local.toml"), "a runner, not a machine: `simclr-spec run SPEC --runner"),
-        (
-            ("run", "h200"),
-            "a machine, not a spec: `simclr-spec plan SPEC --machine h200` estimates costs for it; declared",
-        ),
-        (("report", "imagenet"), 'a data set, not a report: a spec names it, as in dataset = "imagenet"; declared reports'),
-        (("plan", "table1", "--scale", "simclrv2"), 'a recipe, not a scale: a spec names it, as in recipe = "simclrv2"'),
-    ],
-)
-@pytest.mark.usefixtures("store")
-def test_a_file_of_another_kind_is_told_in_one_line(
-    command: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(Path(__file__).parents[2])
-    done = run(*command)
-    (mistaken,) = [word for word in command[1:] if f"{word} is {told}" in done.output]
-    assert (done.exit_code, len(done.output.splitlines())) == (2, 1)
-    assert done.output.startswith(mistaken)
-
-
-@pytest.mark.usefixtures("store")
-def test_a_faulty_spec_with_a_key_of_a_report_is_still_a_spec(tmp_path: Path) -> None:
-    file = tmp_path / "mine.toml"
-    file.write_text('title = "Mine"\nrecipe = "simclrv2"\nrows = []\n')
-    assert f"{file}:3:1: unknown key 'rows' at the top level" in run("plan", str(file)).output
-
-
-@pytest.mark.usefixtures("store")
-def test_a_recipe_that_is_a_report_is_told_where_the_spec_names_it(tmp_path: Path) -> None:
-    spec = declared.read("spec", "quickstart").text.replace('recipe = "simclrv2"', 'recipe = "other.toml"')
-    (tmp_path / "mine.toml").write_text(spec)
-    (tmp_path / "other.toml").write_text(declared.read("report", "quickstart").text)
-    told = run("plan", str(tmp_path / "mine.toml")).output
-    assert told.startswith(f"{tmp_path}/mine.toml:")
-    assert f": {tmp_path}/other.toml is a report, not a recipe: " in told

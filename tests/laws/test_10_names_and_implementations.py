@@ -18,24 +18,14 @@ from simclr_spec.data import loaders
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.language import coordinates, declared, runner, schemas
 from simclr_spec.stages import network, schedule
-from simclr_spec.stages.common import AugmentConfig, DatasetConfig, EncoderConfig, HeadConfig, LabelsConfig
 from simclr_spec.stages.kinds import KINDS
-from simclr_spec.stages.pretrain import MemoryConfig
 from simclr_spec.train.loop import fit
 from simclr_spec.train.loop.job import imported
 from simclr_spec.train.losses.contrastive import LOSSES
 from simclr_spec.train.stages.stage import Stage
 from simclr_spec.train.views import colour
+from tests.faults import TABLES
 
-TABLES = (
-    DatasetConfig,
-    EncoderConfig,
-    HeadConfig,
-    AugmentConfig,
-    LabelsConfig,
-    MemoryConfig,
-    *(kind.parameters for kind in KINDS.values()),
-)
 OPTIONS = {name: {*leaf["enum"]} for table in TABLES for name, leaf in schema(table)["properties"].items() if "enum" in leaf}
 ALL_ASKED = {"bn_statistics", "crop", "stem"}
 

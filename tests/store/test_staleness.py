@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from simclr_spec.cli.main import main
 from simclr_spec.core.files import read_json, write_json
-from simclr_spec.core.states import STATES
 from simclr_spec.data import digests
 from simclr_spec.data.loaders.image_folder import LOADER
 from simclr_spec.dispatch import run as dispatch
@@ -28,9 +24,8 @@ from simclr_spec.report.table import make
 from simclr_spec.store import staleness
 from simclr_spec.store.history import all_plans
 from simclr_spec.store.layout import RunFolder, Store
-from simclr_spec.store.lease import Holder
 from tests import runs, tiny
-from tests.finished import FEW, fail, finish, finish_all, prepare
+from tests.finished import FEW, finish_all
 
 WHERE = ("--data-root", "tinyset=pictures")
 HERE = (*WHERE, "--runner", "here.toml")
@@ -327,74 +322,7 @@ def test_the_environment_is_heard_before_what_is_remembered(mine: Path, monkeypa
 # One word per state
 
 
-def test_plan_status_report_and_selectors_have_one_word_for_each_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SIMCLR_SPEC_DATA", "tinyset=pictures")
-    tiny.project(tmp_path)
-    Path("mine.toml").write_text(tiny.SPEC.replace("encoders", "seeds = [0, 1, 2, 3, 4, 5, 6, 7]\nencoders"))
-    rows = [f'{{ title = "{seed}", where = {{ stage = "supervised", seed = {seed} }} }}' for seed in range(8)]
-    Path("report.toml").write_text(
-        REPORT.replace("seed = 0", 'dataset = "tinyset"').partition("rows")[0] + f"rows = [{', '.join(rows)}]"
-    )
-    store = Store(Path("runs"))
-    store.make()
-    today = LOADER.today(Path("pictures"), store.hashes_of(Path("pictures")))
-    done, stale, running, queued, failed, interrupted, unknown, _ = compile(["mine.toml"]).select(parse(["stage=supervised"]))
-    for step, seen in ((done, today), (stale, "0" * 64)):
-        result = finish(store, step, {"top1": 50.0}).result
-        write_json(result, {**read_json(result), "data_digest": seen})
-    fail(store, failed)
-    write_json(prepare(store, interrupted).new_attempt().record, {"state": "running"})
-    write_json(prepare(store, running).new_attempt().record, {"state": "running"})
-    prepare(store, queued).queue("1234_5")
-    holder = Holder(host="far", machine="another kernel", pid=77, started=1, beat=0.0)
-    prepare(store, unknown).lease.write_text(json.dumps(asdict(holder)))
-    with store.folder(running.kind, running.label, running.fingerprint).leased():
-        planned = json.loads(typed("plan", "mine.toml", "--format", "json", "stage=supervised")[1])
-        told = {
-            "plan": [step["state"] for step in planned["steps"]],
-            "report": list(pd.read_csv(io.StringIO(typed("report", "report.toml", "--format", "csv")[1]))["state"]),
-            "selectors": [
-                s for s in STATES if columns(typed("status", "mine.toml", "stage=supervised", f"state={s}")[1])["steps"] == "1"
-            ],
-        }
-        status = columns(typed("status", "mine.toml", "stage=supervised")[1])
-        table = columns(typed("plan", "mine.toml", "stage=supervised")[1])
-        shown = typed("report", "report.toml")[1]
-    assert told == {key: list(STATES) for key in ("plan", "report", "selectors")}
-    counts = dict.fromkeys(STATES, "1")
-    assert status.items() >= counts.items()
-    assert table.items() >= (counts | {"ready": "1", "waits": "–"}).items() - {("new", "1")}
-    assert [line.split()[1] for line in shown.splitlines()[4:12]] == ["50.0", *STATES[1:-1], "–"]
-    assert re.search(r"^Missing .*1 new", shown, re.MULTILINE)
-
-
 # A store that is not there
-
-
-@pytest.mark.parametrize("command", ["status", "logs", "cancel", "retry", "gc", "report"])
-def test_a_mistyped_store_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    words = {"cancel": ["state=running"], "report": ["quickstart"]}.get(command, [])
-    told = f"there is nothing at {tmp_path}/rnus: --store names the folder in which Steps were run\n"
-    assert typed(command, *words, "--store", "rnus") == (2, told)
-    assert not Path("rnus").exists()
-
-
-@pytest.mark.parametrize("command", ["plan", "run", "status"])
-def test_a_file_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("notes.txt").touch()
-    told = f"cannot use {tmp_path}/notes.txt: it is a file, and --store wants the name of a folder\n"
-    assert typed(command, FEW, "--store", "notes.txt") == (2, told)
-
-
-def test_without_a_store_there_is_nothing_to_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SIMCLR_SPEC_STORE", raising=False)
-    assert typed("status") == (2, f"there is nothing at {tmp_path}/runs: no Step was run in that store\n")
-    assert columns(typed("status", FEW)[1])["new"] == columns(typed("status", FEW)[1])["steps"]
-    assert typed("plan", FEW, "--store", "new")[0] == 0
 
 
 # Images that change meanwhile

@@ -1,7 +1,7 @@
 """Our own golden trajectories, from images to weights, of every kind of training.
 
 They stand for their stage's `revision`: stored results are believed because equal fingerprints mean equal arithmetic. When a
-trajectory is meant to move, raise that stage's revision in params.py and write the file again:
+trajectory is meant to move, raise that stage's revision in its file of simclr_spec/stages/ and write the file again:
 python -m tests.train.test_own_trajectories
 """
 

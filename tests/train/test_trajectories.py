@@ -1,6 +1,7 @@
 """The stages' own train step against whole runs of the official code, in double precision.
 
-A stage whose trajectory is to move needs a new `revision` in params.py, else stored results pass for the new arithmetic.
+A stage whose trajectory is to move needs a new `revision` in its file of simclr_spec/stages/, else stored results pass for the
+new arithmetic.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from typing import Any
 from simclr_spec.core.errors import SpecError, UsageError
 from simclr_spec.language import declared
 from simclr_spec.language.document.document import Document
-from simclr_spec.language.document.kinds import mistaken
 from simclr_spec.language.document.reading import parse
 from simclr_spec.language.document.validation import faults
 from simclr_spec.language.document.validator import validator
@@ -19,6 +18,8 @@ def load(kind: declared.FileKind, name: str, schema: Callable[[], dict[str, Any]
     """Read and validate a declared file or a path. SpecError: every fault. UsageError: no such file, or another kind's."""
     document = parse(declared.read(kind, name, folder))
     if found := faults(document, validator(schema)):
+        from simclr_spec.language.document.kinds import mistaken  # the kinds of stage take time to import
+
         if sentence := mistaken(document.file, document.data, kind):
             raise UsageError(sentence)
         raise SpecError(found)
