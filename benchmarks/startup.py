@@ -39,7 +39,7 @@ def commands(script: str) -> dict[str, list[str]]:
         "plan table1": [sys.executable, script, "plan", "table1"],
     }
     store = Store(Path(os.environ.get("SIMCLR_SPEC_STORE", "runs")))
-    if all(store.folder(step.kind, step.label, step.fingerprint).done for step in compile(["quickstart"]).steps):
+    if all(store.folder(step.id).done for step in compile(["quickstart"]).steps):
         chosen["run quickstart, again"] = [sys.executable, script, "run", "quickstart", "--store", str(store.path.absolute())]
     return chosen
 

@@ -32,7 +32,7 @@ def prepare(store: Store, step: Step) -> RunFolder:
         "needs": {role: {"fingerprint": parent} for role, parent in step.needs.items()},
         "coordinates": dict(step.coordinates),
     }
-    return store.prepare(step.kind, step.label, step.fingerprint, value)
+    return store.prepare(step.id, value)
 
 
 def finish(store: Store, step: Step, metrics: dict[str, float], **environment: Any) -> RunFolder:

@@ -142,7 +142,7 @@ def weights(folder: Path, *more: str) -> dict[str, str]:
     store, found = Store(folder / "runs"), {}
     for step in compile([str(folder / "tiny.toml")], sets=sets(*more)).steps:
         sha = hashlib.sha256()
-        for name, tensor in sorted(load_file(store.folder(step.kind, step.label, step.fingerprint).weights).items()):
+        for name, tensor in sorted(load_file(store.folder(step.id).weights).items()):
             sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             sha.update(tensor.numpy().tobytes())
         found[step.id] = sha.hexdigest()

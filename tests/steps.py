@@ -154,7 +154,7 @@ def prepare(store: Store, kind: str, needs: dict[str, RunFolder] | None = None, 
         },
         "coordinates": {"kind": kind},
     }
-    return store.prepare(kind, kind, fingerprint, written)
+    return store.prepare(f"{kind}/{kind}-{fingerprint[:8]}", written)
 
 
 def finished(

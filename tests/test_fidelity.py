@@ -30,6 +30,16 @@ def test_every_module_that_the_page_names_exists() -> None:
     assert modules <= {path.name for path in (ROOT / "simclr_spec").rglob("*.py")}
 
 
+def test_official_files_have_their_official_names() -> None:
+    """Of google-research/simclr: no renaming of ours may reach them."""
+    official = {"data", "data_util", "lars_optimizer", "model", "objective", "resnet", "run"}
+    assert set(re.findall(r"\btf2/(\w+)\.py", PAGE)) <= official
+    rows = [row.split("|") for row in PAGE.partition("33")[2].splitlines() if re.match(r"\| \d+ \|", row)]
+    named = {name for row in rows for name in re.findall(r"\b(\w+)\.py", row[4])}
+    assert named
+    assert named <= official
+
+
 def test_all_33_disagreements_stand_there() -> None:
     assert [int(n) for n in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)] == list(range(1, 34))
 

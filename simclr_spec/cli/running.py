@@ -84,7 +84,7 @@ def _rehearse(forecast: Forecast) -> None:
     from simclr_spec.cli.show.plan_table import as_table
     from simclr_spec.cli.show.run import last_looks
     from simclr_spec.cli.show.width import fitted
-    from simclr_spec.dispatch.room import refuse_what_does_not_fit
+    from simclr_spec.store.memory import refuse_what_does_not_fit
 
     refuse_what_does_not_fit(forecast)
     click.echo(fitted(as_table(forecast)))
@@ -96,8 +96,8 @@ def _start(forecast: Forecast, runner: str) -> None:
     import shlex
 
     from simclr_spec.cli.show.run import show_run
-    from simclr_spec.dispatch.room import refuse_what_does_not_fit
     from simclr_spec.language import runner as runners
+    from simclr_spec.store.memory import refuse_what_does_not_fit
 
     refuse_what_does_not_fit(forecast)
     command = shlex.join(["simclr-spec", *sys.argv[1:]])

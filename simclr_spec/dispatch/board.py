@@ -42,7 +42,7 @@ class Board:
         """States from the store. A parent that is not among the steps counts as done."""
         tasks = {}
         for step in steps:
-            folder = store.folder(step.kind, step.label, step.fingerprint)
+            folder = store.folder(step.id)
             tasks[step.fingerprint] = Task(step=step, folder=folder, work=seconds[step.fingerprint])
         names = Counter(task.name for task in tasks.values())
         for task in tasks.values():

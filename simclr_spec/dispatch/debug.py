@@ -9,11 +9,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
-from simclr_spec.dispatch.dispatcher import Change
+from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
 from simclr_spec.dispatch.task import Task
 from simclr_spec.store.state import in_other_hands, last_error
-
-POLL_SECONDS = 0.25
 
 
 class InThisProcess:

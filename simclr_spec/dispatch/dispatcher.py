@@ -13,6 +13,9 @@ from typing import Protocol
 from simclr_spec.core.states import TaskState
 from simclr_spec.dispatch.task import Task
 
+POLL_SECONDS = 0.25
+"""That a poll waits at most where nothing changes."""
+
 
 @dataclass(frozen=True)
 class Change:

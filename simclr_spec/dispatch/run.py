@@ -88,7 +88,7 @@ def _prepare(plan: Plan, store: Store, step: Step) -> None:
         "needs": needs,
         "coordinates": dict(step.coordinates),
     }
-    store.prepare(step.kind, step.label, step.fingerprint, value)
+    store.prepare(step.id, value)
 
 
 def _environment(runner: Runner, data_roots: Sequence[str]) -> dict[str, str]:

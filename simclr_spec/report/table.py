@@ -127,7 +127,7 @@ def _of(cell: Cell, fingerprints: set[str]) -> Cell | None:
 
 
 def _folder(store: Store, step: Step) -> RunFolder:
-    return store.folder(step.kind, step.label, step.fingerprint)
+    return store.folder(step.id)
 
 
 def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: RecordedPlan | None) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def look_ahead(
             lists.add((labels.list_digest, dataset.name, amount))
             try:
                 path, files = label_list(labels.list_digest, data_roots(roots)), looks[dataset].files
-                faults += _list_faults(path, files) or _list_size(path, files, amount, *wanted)
+                faults += _list_faults(path, files, amount, *wanted) if files else ()
             except MissingDataError as error:
                 missing.append(str(error))
     notes += _shared(looks.values())
@@ -251,14 +251,16 @@ class _Memory:
         write_json(file, {"folder": shown(self.folder.absolute()), "signature": signature})
 
 
-def _list_faults(path: Path, files: Sequence[str]) -> list[str]:
-    """Of a list of labelled images, held against the training images CLASS/FILE, where they were found."""
+def _list_faults(path: Path, files: Sequence[str], amount: str, wanted: float, tolerance: float) -> list[str]:
+    """Of a list of labelled images, held against the training images CLASS/FILE and what the Step says of their number."""
     try:
-        if files:
-            label_lists.resolve(path, files)
+        count = len(label_lists.resolve(path, files))
     except DataError as error:
         return str(error).splitlines()
-    return []
+    if abs(count - wanted) <= tolerance:
+        return []
+    sentence = f"names {count:,} of {len(files):,} training images, but {amount} is {round(wanted):,}"
+    return [f"{path}: {sentence}; say label_fraction = {number(count / len(files), 7)}, or name another list"]
 
 
 def _amount(labels: LabelsConfig, dataset: DatasetConfig) -> tuple[str, float, float]:
@@ -269,11 +271,3 @@ def _amount(labels: LabelsConfig, dataset: DatasetConfig) -> tuple[str, float, f
     if labels.fraction is None:
         return f"labels_per_class {labels.per_class}", labels.count(dataset.train_images, classes), 0
     return f"label_fraction {number(labels.fraction)}", labels.fraction * dataset.train_images, classes
-
-
-def _list_size(path: Path, files: Sequence[str], amount: str, wanted: float, tolerance: float) -> list[str]:
-    count = len(label_lists.resolve(path, files)) if files else wanted
-    if abs(count - wanted) <= tolerance:
-        return []
-    sentence = f"names {count:,} of {len(files):,} training images, but {amount} is {round(wanted):,}"
-    return [f"{path}: {sentence}; say label_fraction = {number(count / len(files), 7)}, or name another list"]

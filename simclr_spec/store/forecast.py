@@ -19,7 +19,7 @@ from simclr_spec.plan.fingerprint import digest
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store import history
 from simclr_spec.store.layout import RunFolder, Store
-from simclr_spec.store.reasons import Decision, decisions_of
+from simclr_spec.store.reasons import Decision, decisions_of, states_of
 from simclr_spec.store.staleness import Images, advice
 
 _SAMPLES = 50
@@ -72,7 +72,9 @@ class Forecast:
 
     def looked_at_again(self) -> Forecast:
         """The same once it was run: what other processes made of it meanwhile may be of other images."""
-        return replace(self, decisions=decisions_of(self.plan, self.images.store, self.selected, self.images.marked_steps))
+        store = self.images.store
+        states = states_of(self.plan, store, self.images.marked_steps)
+        return replace(self, decisions=decisions_of(self.plan, store, states, self.selected))
 
     def refuse_stale(self) -> None:
         """Raises DataError where a Step would start from a stale one."""
@@ -107,14 +109,12 @@ def make_forecast(
     with history.located(run_folders, names):
         plan = compile(names, scale=scale, sets=sets)
     images = images or Images(run_folders, plan.specs)
-    decisions = decisions_of(plan, run_folders, mark_stale=images.marked_steps)
-    states = {key: decision.state for key, decision in decisions.items()}
+    states = states_of(plan, run_folders, images.marked_steps)
     selected = plan.select(selector, states)
     if within is not None:
         candidates = set(plan.select(within, states))
         selected = tuple(step for step in selected if step in candidates)
-    if selector is not None:
-        decisions = decisions_of(plan, run_folders, selected, images.marked_steps)
+    decisions = decisions_of(plan, run_folders, states, selected)
     device = read_machine(machine or plan.machine)
     estimated = costs(plan, device)
     ratios = _ratios(plan, run_folders, decisions, estimated, device)
@@ -166,7 +166,7 @@ def _ratios(
     for like, steps in done.items():
         for step in steps[:_SAMPLES]:
             estimated = priced[step.fingerprint].seconds
-            if estimated and (seconds := _measured(store.folder_at(step.id), machine)):
+            if estimated and (seconds := _measured(store.folder(step.id), machine)):
                 found[like].append(seconds / estimated)
     without = {like for like, ratios in found.items() if not ratios}
     for kind in {name for name, _ in without if not KINDS[name].priced_with_parents}:

@@ -227,10 +227,7 @@ class Store:
 
     path: Path
 
-    def folder(self, kind: str, label: str, fingerprint: str) -> RunFolder:
-        return self.folder_at(f"{kind}/{label}-{fingerprint[:8]}")
-
-    def folder_at(self, step_id: str) -> RunFolder:
+    def folder(self, step_id: str) -> RunFolder:
         """`finetune/r18-1x-digits-1pc-s0-1a2b3c4d`: a Step's id is its folder's name in the store."""
         return RunFolder(self.path / step_id)
 
@@ -303,10 +300,10 @@ class Store:
         known = sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16]
         return self.path / ".data" / name.format(known + ("" if labelled else "-pile"))
 
-    def prepare(self, kind: str, label: str, fingerprint: str, step: dict[str, Any]) -> RunFolder:
+    def prepare(self, step_id: str, step: dict[str, Any]) -> RunFolder:
         """The Step's folder with its step.json, written once."""
         self.make()
-        folder = self.folder(kind, label, fingerprint)
+        folder = self.folder(step_id)
         folder.path.mkdir(parents=True, exist_ok=True)
         if not folder.step.exists():
             write_json(folder.step, step)

@@ -43,16 +43,18 @@ MarkStale = Callable[[Mapping[str, State], Iterable[Step]], dict[str, State]]
 """States by fingerprint -> the same with `stale` for `done` where it is so."""
 
 
-def decisions_of(
-    plan: Plan, store: Store, selected: Iterable[Step] | None = None, mark_stale: MarkStale | None = None
-) -> dict[str, Decision]:
-    """Fingerprint -> decision, for every Step of the plan; `selected` None = all Steps.
-
-    `mark_stale` knows the images of today: Images.marked_steps."""
+def states_of(plan: Plan, store: Store, mark_stale: MarkStale | None = None) -> dict[str, State]:
+    """Fingerprint -> state now, for every Step of the plan. `mark_stale` knows the images of today: Images.marked_steps."""
     folders = _Folders(store, plan)
     states = {step.fingerprint: folders.state(step) for step in plan.steps}
-    if mark_stale is not None:
-        states = mark_stale(states, plan.steps)
+    return states if mark_stale is None else mark_stale(states, plan.steps)
+
+
+def decisions_of(
+    plan: Plan, store: Store, states: Mapping[str, State], selected: Iterable[Step] | None = None
+) -> dict[str, Decision]:
+    """Fingerprint -> decision, for every Step of the plan in these states; `selected` None = all Steps."""
+    folders = _Folders(store, plan)
     wanted = {step.fingerprint for step in (plan.steps if selected is None else selected)}
     to_run = _unfinished_and_needed(plan, states, wanted)
     decisions: dict[str, Decision] = {}
@@ -94,10 +96,10 @@ def _unfinished(folders: _Folders, step: Step, state: State) -> str:
     if state in ("new", "done"):
         return "new"
     if state == "unknown":
-        return f"unknown: {last_heard(folders.store.folder(step.kind, step.label, step.fingerprint))}"
+        return f"unknown: {last_heard(folders.store.folder(step.id))}"
     if state == "queued":
         return "queued, not begun"
-    attempts = folders.store.folder(step.kind, step.label, step.fingerprint).attempts()
+    attempts = folders.store.folder(step.id).attempts()
     if state == "running" or not attempts:
         return "running now" if state == "running" else "interrupted before it began"
     last = attempts[-1]
@@ -165,7 +167,7 @@ class _Folders:
         kind, _, name = step.id.partition("/")
         if name not in self._folder_names(kind):
             return "new"
-        return self.store.folder_at(step.id).state()
+        return self.store.folder(step.id).state()
 
     def twin(self, step: Step) -> dict[str, Any] | None:
         """step.json of a Step in the store with these axes and another fingerprint; the one that differs least."""
@@ -175,7 +177,7 @@ class _Folders:
                 labels.setdefault(name.rpartition("-")[0], []).append(name)
         found = []
         for name in self._by_label[step.kind].get(step.label, ()):
-            old = read_json(self.store.folder_at(f"{step.kind}/{name}").step, "params", "needs", "coordinates")
+            old = read_json(self.store.folder(f"{step.kind}/{name}").step, "params", "needs", "coordinates")
             if old is not None and step.matches(_axes(old["coordinates"])):
                 found.append(old)
         return min(found, key=lambda old: sum(1 for _ in _changes(old, step)), default=None)

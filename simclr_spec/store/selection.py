@@ -66,7 +66,7 @@ def planned(store: Store, names: Sequence[str], scale: str | None, sets: Sequenc
     """Every Step of these specs; none of them is marked as stale yet."""
     with located(store, names):
         steps = compile(names, scale=scale, sets=sets).steps
-    return [_of_plan(step, store.folder(step.kind, step.label, step.fingerprint)) for step in steps]
+    return [_of_plan(step, store.folder(step.id)) for step in steps]
 
 
 def _of_plan(step: Step, folder: RunFolder) -> Entry:

@@ -58,11 +58,8 @@ class Images:
         return found
 
     def marked_steps(self, states: Mapping[str, State], steps: Iterable[Step]) -> dict[str, State]:
-        folder = self.store.folder
-        return self.marked(
-            states,
-            ((s.fingerprint, s.needs.values(), s.params["dataset"], folder(s.kind, s.label, s.fingerprint)) for s in steps),
-        )
+        facts = ((s.fingerprint, s.needs.values(), s.params["dataset"], self.store.folder(s.id)) for s in steps)
+        return self.marked(states, facts)
 
     def _changed(self, dataset: Mapping[str, Any], folder: RunFolder) -> bool:
         """Whether a done Step recorded other images."""

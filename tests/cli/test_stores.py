@@ -45,7 +45,7 @@ def test_plan_status_report_and_selectors_have_one_word_for_each_state(tmp_path:
     prepare(store, queued).queue("1234_5")
     holder = Holder(host="far", machine="another kernel", pid=77, started=1, beat=0.0)
     prepare(store, unknown).lease.write_text(json.dumps(asdict(holder)))
-    with store.folder(running.kind, running.label, running.fingerprint).leased():
+    with store.folder(running.id).leased():
         planned = json.loads(typed("plan", "mine.toml", "--format", "json", "stage=supervised")[1])
         told = {
             "plan": [step["state"] for step in planned["steps"]],

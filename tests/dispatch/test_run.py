@@ -85,7 +85,7 @@ def test_a_step_in_other_hands_is_followed_and_not_run_twice(tmp_path: Path, run
     (tmp_path / "tiny.toml").write_text(runs.SPEC)
     plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=1"))
     step = next(step for step in plan.steps if step.kind == "supervised")
-    folder = Store(tmp_path / "runs").folder(step.kind, step.label, step.fingerprint)
+    folder = Store(tmp_path / "runs").folder(step.id)
     other = subprocess.Popen([sys.executable, "-c", HOLD.format(str(folder.path))])
     runs.wait_for(folder.is_leased)
     watcher = Silent()

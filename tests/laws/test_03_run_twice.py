@@ -8,7 +8,7 @@ from __future__ import annotations
 from simclr_spec.language.coordinates import parse
 from simclr_spec.store.forecast import make_forecast
 from simclr_spec.store.layout import Store
-from simclr_spec.store.reasons import decisions_of
+from simclr_spec.store.reasons import decisions_of, states_of
 from tests.finished import FEW, fail, finish, finish_all
 
 
@@ -36,6 +36,6 @@ def test_what_is_stale_is_shown_and_neither_runs_nor_lets_anything_start_from_it
     finish(store, parent, {"loss": 1.0})
     child = next(step for step in plan.steps if parent.fingerprint in step.needs.values())
     fail(store, child)
-    decisions = decisions_of(plan, store, mark_stale=lambda states, _: {**states, parent.fingerprint: "stale"})
+    decisions = decisions_of(plan, store, states_of(plan, store, lambda states, _: {**states, parent.fingerprint: "stale"}))
     assert (decisions[parent.fingerprint].state, decisions[parent.fingerprint].runs) == ("stale", False)
     assert decisions[child.fingerprint].runs, "and `run` refuses it: tests/store/test_staleness.py"

@@ -66,7 +66,7 @@ def test_gc_keeps_the_steps_of_declared_specs_and_of_recorded_plans(store: Store
     for step in (declared, recorded, forgotten):
         finish(store, step, {"loss": 1.0})
     (only,) = garbage.waste_of(store)
-    assert only.path == store.folder_at(forgotten.id).path
+    assert only.path == store.folder(forgotten.id).path
     assert only.why == "in no spec as it stands now"
 
 

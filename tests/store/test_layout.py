@@ -32,7 +32,7 @@ except OSError as error:
 def test_a_store_is_private_and_a_lease_as_open_as_the_user_lets_new_files_be(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        folder = Store(tmp_path / "runs").prepare("pretrain", "r18", "1a2b3c4d", {})
+        folder = Store(tmp_path / "runs").prepare("pretrain/r18-1a2b3c4d", {})
         with folder.leased():
             pass
     finally:

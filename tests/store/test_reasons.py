@@ -8,7 +8,7 @@ from pathlib import Path
 from simclr_spec.core.files import write_json
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.store.layout import Store
-from simclr_spec.store.reasons import decisions_of
+from simclr_spec.store.reasons import decisions_of, states_of
 from tests.finished import FEW, prepare
 
 
@@ -22,7 +22,7 @@ def small() -> Plan:
 
 def test_in_an_empty_store_everything_is_new_or_waits(tmp_path: Path) -> None:
     plan = small()
-    decisions = decisions_of(plan, Store(tmp_path))
+    decisions = decisions_of(plan, Store(tmp_path), states_of(plan, Store(tmp_path)))
     first, child = plan.steps[0], next(step for step in plan.steps if step.kind == "finetune")
     assert (decisions[first.fingerprint].state, decisions[first.fingerprint].why) == ("new", "new")
     assert decisions[child.fingerprint].why == f"{plan.by_fingerprint[child.needs['from']].id} will run"
@@ -34,7 +34,7 @@ def test_a_done_step_never_runs_and_never_causes_a_parent_to_run(tmp_path: Path)
     children = [step for step in plan.steps if step.kind == "linear_eval"]
     for step in children:
         finish(store, step)
-    decisions = decisions_of(plan, store, children)
+    decisions = decisions_of(plan, store, states_of(plan, store), children)
     assert not any(decision.runs for decision in decisions.values())
     assert {decisions[step.fingerprint].state for step in children} == {"done"}
 
@@ -42,7 +42,7 @@ def test_a_done_step_never_runs_and_never_causes_a_parent_to_run(tmp_path: Path)
 def test_a_selected_step_brings_what_it_needs(tmp_path: Path) -> None:
     plan = small()
     child = next(step for step in plan.steps if step.kind == "finetune")
-    decisions = decisions_of(plan, Store(tmp_path), [child])
+    decisions = decisions_of(plan, Store(tmp_path), states_of(plan, Store(tmp_path)), [child])
     running = [step for step in plan.steps if decisions[step.fingerprint].runs]
     assert [step.fingerprint for step in running] == [child.needs["from"], child.fingerprint]
     assert decisions[child.needs["from"]].why == "new, needed by the selection"
@@ -53,7 +53,7 @@ def test_a_changed_value_is_named_with_old_new_origin_and_followers(tmp_path: Pa
     for step in small().steps:
         finish(store, step)
     plan = compile([FEW], sets=["pretrain.temperature=0.5"])
-    decisions = decisions_of(plan, store)
+    decisions = decisions_of(plan, store, states_of(plan, store))
     first = plan.steps[0]
     followers = len(plan.descendants([first.fingerprint])) - 1
     assert (
@@ -70,7 +70,7 @@ def test_of_many_changed_values_three_are_named(tmp_path: Path) -> None:
     names = ("temperature", "momentum", "weight_decay", "trust_coefficient", "warmup")
     for count, more in ((3, ""), (4, " and 1 more"), (5, " and 2 more")):
         plan = compile([FEW], sets=[f"pretrain.{name}=0.77" for name in names[:count]])
-        why, _, _ = decisions_of(plan, store)[plan.steps[0].fingerprint].why.partition(";")
+        why, _, _ = decisions_of(plan, store, states_of(plan, store))[plan.steps[0].fingerprint].why.partition(";")
         assert (why.count("→"), why[why.rindex(")") + 1 :]) == (3, more)
 
 
@@ -79,7 +79,7 @@ def test_a_changed_head_is_told_though_it_is_a_coordinate(tmp_path: Path) -> Non
     for step in small().steps:
         finish(store, step)
     plan = compile([FEW], sets=["head.layers=2", "finetune.from_layer=0"])
-    decisions = decisions_of(plan, store)
+    decisions = decisions_of(plan, store, states_of(plan, store))
     why = {step.kind: decisions[step.fingerprint].why for step in reversed(plan.steps)}
     assert why["pretrain"].startswith("head.layers 3 → 2 (--set head.layers=2); ")
     assert why["finetune"].startswith("head.layers 3 → 2 (--set head.layers=2), from_layer 1 → 0 (--set finetune.from_layer=0)")
@@ -93,7 +93,7 @@ def test_another_parent_than_before_is_told_when_nothing_else_changed(tmp_path: 
     plan = small()
     first = plan.steps[0]
     finish(store, first)
-    decisions = decisions_of(plan, store)
+    decisions = decisions_of(plan, store, states_of(plan, store))
     child = next(step for step in plan.steps if step.needs.get("from") == first.fingerprint and step.kind == "linear_eval")
     old = before.steps[0].fingerprint
     assert decisions[child.fingerprint].why == f"its parent {old[:8]} → {first.fingerprint[:8]} ({first.id})"
@@ -103,10 +103,10 @@ def test_failed_and_interrupted_attempts_are_told(tmp_path: Path) -> None:
     plan, store = small(), Store(tmp_path)
     failed, stopped = plan.steps[0], plan.steps[1]
     for step, record in ((failed, {"state": "failed", "error": "NaN loss at train step 7"}), (stopped, {"state": "running"})):
-        attempt = store.prepare(step.kind, step.label, step.fingerprint, {}).new_attempt()
+        attempt = store.prepare(step.id, {}).new_attempt()
         write_json(attempt.record, record)
         attempt.metrics.write_text('{"train_step": 1200}\n')
-    decisions = decisions_of(plan, store)
+    decisions = decisions_of(plan, store, states_of(plan, store))
     assert decisions[failed.fingerprint].why == "failed in attempt 1: NaN loss at train step 7"
     assert decisions[stopped.fingerprint].why == "interrupted in attempt 1 at train step 1,200"
 
@@ -125,6 +125,6 @@ def test_ten_thousand_finished_folders_are_scanned_in_two_seconds(tmp_path: Path
         folder.mkdir(parents=True)
         (folder / "result.json").touch()
     start = time.process_time()
-    decisions = decisions_of(plan, Store(tmp_path / "runs"))
+    decisions = decisions_of(plan, Store(tmp_path / "runs"), states_of(plan, Store(tmp_path / "runs")))
     assert time.process_time() - start < 2
     assert not any(decision.runs for decision in decisions.values())

@@ -252,7 +252,7 @@ def cancel(folder: RunFolder, attempt: int) -> None:
 
 def test_an_interrupted_step_does_not_go_on_with_other_images(mine: Path) -> None:
     step = compile(["mine.toml"], sets=["train_steps=100000"]).select(parse(["stage=supervised"]))[0]
-    folder = Store(mine / "runs").folder(step.kind, step.label, step.fingerprint)
+    folder = Store(mine / "runs").folder(step.id)
     logs = []
     for number, seed in ((1, 0), (2, 1), (3, 1)):
         tiny.images(mine / "pictures", seed)
@@ -331,7 +331,7 @@ def test_the_environment_is_heard_before_what_is_remembered(mine: Path, monkeypa
 def test_images_that_change_while_they_are_trained_on_make_no_result(mine: Path) -> None:
     """Nobody could say what such a result is of; nor goes the next attempt on from what it left."""
     step = compile(["mine.toml"], sets=["supervised.train_steps=60"]).select(parse(["stage=supervised"]))[0]
-    folder = Store(mine / "runs").folder(step.kind, step.label, step.fingerprint)
+    folder = Store(mine / "runs").folder(step.id)
     words = ("run", "mine.toml", "stage=supervised", "--set", "supervised.train_steps=60", *HERE)
 
     tiny.images(mine / "new", 1)

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from simclr_spec.core.states import STATES, State
 from simclr_spec.core.words import amount, counted, scientific, size
-from simclr_spec.dispatch.room import crowded
 from simclr_spec.language.coordinates import as_selector
 from simclr_spec.language.written import ASSUMED
 from simclr_spec.plan import Plan, Step
@@ -17,6 +16,7 @@ from simclr_spec.plan.cost import costs, likeness
 from simclr_spec.plan.departures import assumptions, deviations
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.forecast import Forecast
+from simclr_spec.store.memory import crowded
 from simclr_spec.store.staleness import advice
 
 T = TypeVar("T")

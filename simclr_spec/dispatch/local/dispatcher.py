@@ -14,7 +14,7 @@ from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.files import read_json, write_json
 from simclr_spec.core.states import TaskState
 from simclr_spec.core.words import number
-from simclr_spec.dispatch.dispatcher import Change
+from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
 from simclr_spec.dispatch.local import submitit_jobs
 from simclr_spec.dispatch.local.pool import Event, Pool, Worker
 from simclr_spec.dispatch.local.slots import slots
@@ -24,7 +24,6 @@ from simclr_spec.store.jobs import job_folder
 from simclr_spec.store.layout import Store
 from simclr_spec.store.state import in_other_hands, last_error
 
-POLL_SECONDS = 0.25
 GRACE_SECONDS = 10.0
 """For a Step to reach its next train step and write a checkpoint, once it was asked to stop."""
 START_FAILURES = 3

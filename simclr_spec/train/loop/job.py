@@ -47,7 +47,7 @@ class Job:
         return KINDS[self.kind].build(self.step["params"])
 
     def parents(self) -> dict[str, RunFolder]:
-        return {role: self.store.folder_at(need["folder"]) for role, need in self.step["needs"].items()}
+        return {role: self.store.folder(need["folder"]) for role, need in self.step["needs"].items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from simclr_spec.dispatch import room
 from simclr_spec.language import declared
 from simclr_spec.plan import compile
+from simclr_spec.store import memory
 from simclr_spec.store.layout import Store
 from tests.finished import fail
 from tests.typed import run
@@ -83,11 +83,11 @@ def test_a_micro_batch_is_advised_only_where_it_helps(tmp_path: Path) -> None:
 def test_on_cores_it_is_the_memory_of_the_computer_that_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The 4 GiB a core of machine cpu are a guess, and what the other cores do not use is there."""
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(room, "CGROUP", limit)
+    monkeypatch.setattr(memory, "CGROUP", limit)
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for text, memory in (("max\n", whole), (f"{6 * 2**30}\n", min(whole, 6 * 2**30)), (None, whole)):
+    for text, size in (("max\n", whole), (f"{6 * 2**30}\n", min(whole, 6 * 2**30)), (None, whole)):
         limit.write_text(text) if text else limit.unlink()
-        assert room._memory() == memory
+        assert memory._memory() == size
     limit.write_text(f"{5 * 2**30}\n")
     assert "✗" not in run("plan", "table1", "--scale", "digits").output
     selected = ("stage=supervised", "depth=50", "width=1", "sk=false", "--machine", "cpu")
