@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
 from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
 from simclr_spec.dispatch.task import Task
 from simclr_spec.store.state import in_other_hands, last_error
+
+_EXECUTE = "simclr_spec.train.loop.execute"
 
 
 class InThisProcess:
@@ -38,6 +42,9 @@ class InThisProcess:
         if not self.announced:
             self.announced = True
             return [Change(task, "running")]
+        if _EXECUTE not in sys.modules:  # torch takes seconds, and who wants to stop meanwhile is heard before the Step begins
+            import_module(_EXECUTE)
+            return []
         self.taken = None
         return [_executed(task)]
 

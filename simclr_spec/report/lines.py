@@ -49,7 +49,7 @@ def _shortened(table: Table) -> list[Note]:
     found = []
     for note in table.notes:
         if note.name in ("Deviations", "Assumptions"):
-            found.append(Note(note.name, (f"in {len(note.items)} fields: {lists}",)) if note.groups else note)
+            found.append(Note(note.name, (f"in {counted(len(note.items), 'field')}: {lists}",)) if note.groups else note)
         elif note.name == "Next":
             found.append(Note(note.name, (f"simclr-spec plan {table.plan.arguments}{table.store_option}", *note.items)))
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from simclr_spec.core.errors import SimclrSpecError
+from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import RunFolder, Store
 
@@ -20,8 +20,13 @@ PROVENANCE = ("seconds", "train_steps", "images_per_second", "parameters", "fini
 
 
 def results(store: Store | str | Path = "runs") -> pd.DataFrame:
-    """One row per finished Step of the store, or of the folder of that name, as `frame` describes them."""
-    return frame((store if isinstance(store, Store) else Store(Path(store))).folders())
+    """One row per finished Step of the store, or of the folder of that name, as `frame` describes them.
+
+    Raises UsageError where there is no such folder; without finished Steps there are no columns either."""
+    run_folders = store if isinstance(store, Store) else Store(Path(store))
+    if not run_folders.path.is_dir():
+        raise UsageError(f"there is no store at {run_folders.path.absolute()}: name the folder in which Steps were run")
+    return frame(run_folders.folders())
 
 
 def frame(folders: Iterable[RunFolder]) -> pd.DataFrame:

@@ -144,6 +144,7 @@ def cancel(chosen: Iterable[Entry], under_way: bool) -> Iterator[str]:
             continue
         stopped_any = True
         entry.folder.cancel()
-        yield f"{entry.name}: {'asked to stop; its checkpoint stays' if runs else 'will not begin in the run under way'}"
+        asked = "asked to stop, if it still runs;" if entry.state == "unknown" else "asked to stop;"
+        yield f"{entry.name}: {f'{asked} its checkpoint stays' if runs else 'will not begin in the run under way'}"
     if not stopped_any:
         yield "Nothing to stop: none of these Steps runs" + (", and none waits in the run under way." if under_way else ".")

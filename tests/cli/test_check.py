@@ -21,6 +21,16 @@ def test_check_tells_the_kind_of_a_file(kind: declared.FileKind, tmp_path: Path)
         assert told == f"{file}: a {kind}, no faults\n" or (kind == "spec" and told.endswith(" Steps, no faults\n"))
 
 
+def test_what_extends_is_a_recipe_whatever_is_wrong_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "warm.toml"
+    file.write_text('title = "Warm"\nextends = "simclrv2"\n[pretrain]\ntemperature = 0.5\n')
+    done = run("check", str(file))
+    assert (done.exit_code, done.output) == (
+        2,
+        f"{file}:4:15: temperature must be a table, not 0.5\n1 fault, nothing planned.\n",
+    )
+
+
 def test_check_tells_the_faults_of_a_scale_and_takes_no_scale_for_it(tmp_path: Path) -> None:
     file = tmp_path / "big.toml"
     file.write_text('title = "Big"\n[pretrain]\nepoch = 3\n')

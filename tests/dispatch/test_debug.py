@@ -70,6 +70,20 @@ def test_a_signal_interrupts_its_step_and_ends_the_run(tmp_path: Path, number: s
     assert folder.is_free()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_torch_is_imported_is_heard(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "here.toml").write_text('kind = "debug"\n')
+    options = ("--runner", str(tmp_path / "here.toml"), "--set", "pretrain.train_steps=1000000", "kind=pretrain")
+    with runs.started(tmp_path, *options) as process:
+        assert process.stdout is not None
+        assert any("begins" in line for line in process.stdout)
+        os.kill(process.pid, number)
+        process.communicate(timeout=runs.PATIENCE)
+    assert process.returncode == 130
+    (folder,) = Store(tmp_path / "runs").folders()
+    assert folder.attempts() == []
+
+
 def test_a_cancelled_step_ends_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "here.toml").write_text('kind = "debug"\n')
     more = ("--set", "pretrain.train_steps=1000000", "--set", "supervised.train_steps=1")

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from simclr_spec.core.errors import SimclrSpecError
+from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.plan import compile
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder, Store
-from simclr_spec.store.results import frame
+from simclr_spec.store.results import frame, results
 from tests.finished import fail, finish, prepare
 
 
@@ -54,3 +54,11 @@ def test_a_metric_that_is_no_number_is_damage(tmp_path: Path) -> None:
     folder.result.write_text(folder.result.read_text().replace("1.0", '"abc"', 1))
     with pytest.raises(SimclrSpecError, match=r"result\.json is damaged: not all of its metrics are numbers"):
         frame(store.folders())
+
+
+def test_no_store_is_no_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for missing in ("nowhere", "file"):
+        with pytest.raises(UsageError, match=f"there is no store at {tmp_path / missing}"):
+            results(tmp_path / missing)
+    assert len(results(tmp_path)) == 0

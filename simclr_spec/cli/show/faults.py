@@ -52,12 +52,13 @@ def look_through_all() -> Iterator[str]:
 
 
 def _kind(name: str) -> FileKind:
-    """What a file is, told by its keys; a declared name is a spec's. What is no valid recipe is a scale."""
+    """What a file is, told by its keys; a declared name is a spec's. What extends nothing and is no valid recipe is a scale."""
     if not declared.is_path(name):
         return "spec"
     data = parse(declared.read("spec", name)).data
     kind = kind_of(data) or "spec"
-    return "recipe" if kind == "scale" and validator(SCHEMAS["recipe"]).is_valid(data) else kind
+    is_recipe = kind == "scale" and ("extends" in data or validator(SCHEMAS["recipe"]).is_valid(data))
+    return "recipe" if is_recipe else kind
 
 
 def _read(kind: FileKind, name: str) -> None:
