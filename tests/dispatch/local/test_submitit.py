@@ -37,10 +37,21 @@ def gpus() -> str | None:
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
-def test_every_job_begins_at_once_and_all_on_gpu_0(executor: Any) -> None:
+def gpus_once_all_began(began: Path, jobs: int) -> str | None:
+    """As `gpus`, once as many jobs as are told stand in the folder."""
+    (began / str(os.getpid())).touch()
+    limit = time.monotonic() + PATIENCE
+    while len(list(began.iterdir())) < jobs:
+        assert time.monotonic() < limit, "the jobs run one after the other"
+        time.sleep(0.02)
+    return gpus()
+
+
+def test_every_job_begins_at_once_and_all_on_gpu_0(executor: Any, tmp_path: Path) -> None:
     executor.update_parameters(gpus_per_node=1)
-    jobs = [executor.submit(gpus) for _ in range(3)]
-    assert [job.state for job in jobs] == ["RUNNING"] * 3, "submitit queues: one job per slot is no longer needed"
+    (began := tmp_path / "began").mkdir()
+    jobs = [executor.submit(gpus_once_all_began, began, 3) for _ in range(3)]
+    assert [job.exception() for job in jobs] == [None] * 3, "submitit queues: one job per slot is no longer needed"
     assert [job.result() for job in jobs] == ["0"] * 3, "submitit counts GPUs: an executor per slot is no longer needed"
 
 
