@@ -48,9 +48,9 @@ def per_image(images: Tensor, size: int, config: AugmentConfig, form: str) -> Ca
     steps = [
         v2.RandomResizedCrop(size, interpolation=v2.InterpolationMode.BICUBIC, antialias=form == "PIL"),
         v2.RandomHorizontalFlip(),
-        v2.RandomApply([v2.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s)], 0.8),
-        v2.RandomGrayscale(0.2),
-        *([v2.RandomApply([v2.GaussianBlur(kernel, (0.1, 2.0))], config.blur)] if config.blur else []),
+        v2.RandomApply([v2.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s)], config.colour_probability),
+        v2.RandomGrayscale(config.greyscale),
+        *([v2.RandomApply([v2.GaussianBlur(kernel, (config.blur_sigma_min, config.blur_sigma_max))], config.blur)] if config.blur else []),
     ]
     last = [v2.PILToTensor()] if form == "PIL" else []
     pipeline = v2.Compose([*steps, *last, v2.ToDtype(torch.float32, scale=True)])
@@ -69,12 +69,13 @@ def with_kornia(images: Tensor, size: int, config: AugmentConfig) -> Callable[[i
         return None
     s = config.colour_strength
     kernel = int(config.blur_kernel * size) // 2 * 2 + 1
-    blur = [K.RandomGaussianBlur((kernel, kernel), (0.1, 2.0), p=config.blur)] if config.blur else []
+    sigma = (config.blur_sigma_min, config.blur_sigma_max)
+    blur = [K.RandomGaussianBlur((kernel, kernel), sigma, p=config.blur)] if config.blur else []
     pipeline = K.AugmentationSequential(
         K.RandomResizedCrop((size, size), scale=(0.08, 1.0), resample="bicubic"),
         K.RandomHorizontalFlip(),
-        K.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, p=0.8),
-        K.RandomGrayscale(p=0.2),
+        K.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, p=config.colour_probability),
+        K.RandomGrayscale(p=config.greyscale),
         *blur,
     )
     return lambda _: pipeline(images.float() / 255)

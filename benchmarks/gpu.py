@@ -35,11 +35,12 @@ def updates(device: torch.device, config: PretrainConfig) -> dict[str, Callable[
     for p in made.parameters():
         p.grad = torch.randn_like(p)
     flat = optim.optimizer(made, config)
-    kernels = [p.detach() for p in made.parameters() if p.dim() > 1]
+    kernels = [p for p in made.parameters() if p.dim() > 1]
+    weights, gradients = [p.detach() for p in kernels], [p.grad for p in kernels if p.grad is not None]
     return {
         "a LARS update": lambda: flat.step(0.1),
         "  its norms": lambda: [slab._rates(0.1) for slab in flat._slabs],
-        "  _foreach_norm of weights and gradients": lambda: (torch._foreach_norm(kernels), torch._foreach_norm(kernels)),
+        "  _foreach_norm of weights and gradients": lambda: (torch._foreach_norm(weights), torch._foreach_norm(gradients)),
     }
 
 

@@ -47,6 +47,13 @@ memory = { enabled = false }
 [supervised]
 augment = { autoaugment = false }
 """
+REPORT = """
+title = "Mine"
+spec = "mine.toml"
+metric = "top1"
+columns = [{ title = "top-1", where = { seed = 0 } }]
+rows = [{ title = "alone", where = { stage = "supervised" } }, { title = "tuned", where = { stage = "finetune" } }]
+"""
 DATASET = """# mine
 name = { value = "tinyset", source = "own", status = "assumed" }
 loader = { value = "image_folder", source = "own", status = "assumed" }

@@ -45,6 +45,7 @@ def report(
     from simclr_spec.store.layout import Store
 
     names, selector = split_words(words, specs=False)
+    names = list(dict.fromkeys(names))
     options = Store(Path(store)), scale, sets, selector, form, output
     cannot_be_shown, off = (False, one(names[0], *options)) if len(names) == 1 else several(names, *options)
     if cannot_be_shown or (strict and off):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -25,6 +25,7 @@ from simclr_spec.cli.watching import entries_of
 from simclr_spec.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from simclr_spec.language.runner import Runner
     from simclr_spec.store.forecast import Forecast
 
 
@@ -61,14 +62,14 @@ def run(
     from simclr_spec.store.staleness import Images
 
     names, selector = split_words(words)
-    run_folders = Store(Path(store))
+    run_folders, where_to_run = Store(Path(store)), runners.read(runner)
     forecast = make_forecast(
         names,
         selector,
         scale=scale,
         sets=sets,
         store=store,
-        machine=runners.read(runner).machine,
+        machine=where_to_run.machine,
         max_hours=max_gpu_hours,
         images=Images(run_folders, names, where(run_folders, names, data_root), thorough=True, rehash=rehash, tell=note),
     )
@@ -76,10 +77,10 @@ def run(
         raise UsageError(f"the plan's digest is {forecast.digest}, not {digest}: nothing started")
     if dry_run:
         _rehearse(forecast)
-    _start(forecast, runner)
+    _start(forecast, where_to_run)
 
 
-def _rehearse(forecast: Forecast) -> None:
+def _rehearse(forecast: Forecast) -> NoReturn:
     """A dry run: shows and looks at all that the run would; the exit code is the run's."""
     from simclr_spec.cli.show.plan_table import as_table
     from simclr_spec.cli.show.run import last_looks
@@ -92,16 +93,15 @@ def _rehearse(forecast: Forecast) -> None:
     raise click.exceptions.Exit(int(bool(forecast.stale)))
 
 
-def _start(forecast: Forecast, runner: str) -> None:
+def _start(forecast: Forecast, runner: Runner) -> NoReturn:
     import shlex
 
     from simclr_spec.cli.show.run import show_run
-    from simclr_spec.language import runner as runners
     from simclr_spec.store.memory import refuse_what_does_not_fit
 
     refuse_what_does_not_fit(forecast)
     command = shlex.join(["simclr-spec", *sys.argv[1:]])
-    raise click.exceptions.Exit(show_run(forecast, runners.read(runner), command, note))
+    raise click.exceptions.Exit(show_run(forecast, runner, command, note))
 
 
 @click.command()
@@ -115,7 +115,8 @@ def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str
     from simclr_spec.store.retry import forecast_again
 
     names, selector = split_words(words, specs=False)
-    _start(forecast_again(store, names, selector, runners.read(runner).machine, data_root), runner)
+    where_to_run = runners.read(runner)
+    _start(forecast_again(store, names, selector, where_to_run.machine, data_root), where_to_run)
 
 
 @click.command()

@@ -108,6 +108,26 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def fixed(value: float, places: int, sign: bool = False) -> str:
+    """So many places after the point: `61.2`, `+0.3`, `12,345`."""
+    return f"{value:{'+' * sign},.{places}f}"
+
+
+def percent(share: float) -> str:
+    """`42%`"""
+    return f"{share:.0%}"
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 05 s`, `2 h 40 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
 def scientific(value: float) -> str:
     """`3.2e+18`: of FLOPs, which have no better unit."""
     return f"{value:.3g}"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from simclr_spec.core.cores import cores
 from simclr_spec.core.errors import DataError
 from simclr_spec.core.files import write_atomic
-from simclr_spec.core.words import shown
+from simclr_spec.core.words import shown, size
 from simclr_spec.data import listing
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class _Files:
                 total += facts[0]
         self.read = len(unread)
         if self.tell and total > _MANY_BYTES:
-            self.tell(f"reading {len(unread):,} images ({total / 1e9:,.0f} GB) once, to know them again")
+            self.tell(f"reading {len(unread):,} images ({size(total)}) once, to know them again")
         chunks = [[paths[i] for i in unread[at : at + _CHUNK]] for at in range(0, len(unread), _CHUNK)]
         with ThreadPoolExecutor(min(_THREADS, cores())) as pool:
             fresh = [sha for found in pool.map(_sha256s, chunks) for sha in found]

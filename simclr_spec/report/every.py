@@ -69,7 +69,9 @@ def several(
         print("\n" * (not names) + f"written: {', '.join(written)}")
     if not found:
         print(f"No declared report has a result in {store.path}; `simclr-spec list` names them, `simclr-spec run` begins one.")
-    return len(tables) < len(found), not tables or any(table.is_off for table in tables.values())
+    return any(isinstance(table, SimclrSpecError) for _, table in found), not tables or any(
+        table.is_off for table in tables.values()
+    )
 
 
 def _check(folder: str, files: Sequence[Path], names: Sequence[str]) -> None:

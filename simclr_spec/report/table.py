@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from simclr_spec.core.errors import UsageError
-from simclr_spec.core.states import State
 from simclr_spec.language import report as report_language
 from simclr_spec.language.coordinates import Selector, as_selector
 from simclr_spec.language.spec import read_spec
@@ -18,7 +17,8 @@ from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
 from simclr_spec.store import results
 from simclr_spec.store.history import RecordedPlan, last_plan, located
-from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.store.layout import Store
+from simclr_spec.store.reasons import states_of
 from simclr_spec.store.staleness import Images
 
 
@@ -67,11 +67,12 @@ def make(
     with located(store, [report.spec]):
         plan = compile([report.spec], scale=scale, sets=sets)
     selected = cells.select(report, source, plan)
+    states_of_all = states_of(plan, store, Images(store, plan.specs).marked_steps)
     if selector is not None:
-        report, selected = _narrowed(report, selected, plan, store, selector)
+        report, selected = _narrowed(report, selected, plan.select(selector, states_of_all), selector)
     steps = notes.chain(plan, [step for row in selected for cell in row if cell for step in cell.steps])
-    states = _states(steps, store, plan)
-    found = results.frame(_folder(store, step) for step in steps if states[step.fingerprint] != "stale")
+    states = {step.fingerprint: states_of_all[step.fingerprint] for step in steps}
+    found = results.frame(store.folder(step.id) for step in steps if states[step.fingerprint] != "stale")
     metrics = {cell.metric for row in selected for cell in row if cell} & set(found.columns)
     numbers = {metric: found[metric].to_dict() for metric in metrics}
     paper = at_paper_scale(plan, steps)
@@ -108,11 +109,10 @@ def _missing(rows: Sequence[Sequence[Cell | None]]) -> Note | None:
 
 
 def _narrowed(
-    report: report_language.Report, rows: list[list[Cell | None]], plan: Plan, store: Store, selector: Selector
+    report: report_language.Report, rows: list[list[Cell | None]], chosen: Iterable[Step], selector: Selector
 ) -> tuple[report_language.Report, list[list[Cell | None]]]:
-    """Cells of selected Steps alone, and the rows that still have one."""
-    states = _states(plan.steps, store, plan)
-    fingerprints = {step.fingerprint for step in plan.select(selector, states)}
+    """Cells of the Steps chosen by the selector alone, and the rows that still have one."""
+    fingerprints = {step.fingerprint for step in chosen}
     narrow = [[cell and _of(cell, fingerprints) for cell in row] for row in rows]
     kept = [i for i, row in enumerate(narrow) if any(row)]
     if not kept:
@@ -126,10 +126,6 @@ def _of(cell: Cell, fingerprints: set[str]) -> Cell | None:
     return replace(cell, steps=steps) if steps else None
 
 
-def _folder(store: Store, step: Step) -> RunFolder:
-    return store.folder(step.id)
-
-
 def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: RecordedPlan | None) -> tuple[str, ...]:
     if not paper:
         setting = "a rehearsal, NOT the paper's setting"
@@ -137,9 +133,3 @@ def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: RecordedPlan | N
         setting = "the paper's recipe, CHANGED (see the deviations)" if changed else "the paper's recipe"
     scale = [plan.scale_title] if plan.scale_title else []
     return (setting, *scale, f"{plan.arguments}, as run {recorded.time[:16]}" if recorded else plan.arguments)
-
-
-def _states(steps: Sequence[Step], store: Store, plan: Plan) -> dict[str, State]:
-    """By fingerprint; parents come before their children."""
-    states: dict[str, State] = {step.fingerprint: _folder(store, step).state() for step in steps}
-    return Images(store, plan.specs).marked_steps(states, steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from simclr_spec.core.words import number
+from simclr_spec.core.words import fixed, number
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.table import Table, begun
 
@@ -16,18 +16,18 @@ SIGNS = {"match": "✓", "off": "off", "deviates": "deviates", "missing": ""}
 def measured(cell: Cell) -> str:
     """`61.2 ± 5.0 (4)`: mean, sample sd and n over seeds; what is missing is told by its state, never by a number."""
     if cell.adopted is not None:
-        return f"{cell.adopted:.{decimals(cell)}f} adopted"
+        return f"{fixed(cell.adopted, places(cell))} adopted"
     if not begun(cell):
         return NOTHING
     states = ", ".join(state if count == 1 else f"{count} {state}" for state, count in without_number(cell).items())
     if cell.mean is None:
         return states
-    spread = "" if cell.sd is None else f" ± {cell.sd:.{decimals(cell)}f}"
+    spread = "" if cell.sd is None else f" ± {fixed(cell.sd, places(cell))}"
     n = str(len(cell.numbers)) if cell.complete else f"{len(cell.numbers)} of {len(cell.steps)}, {states}"
-    return f"{cell.mean:.{decimals(cell)}f}{spread} ({n})"
+    return f"{fixed(cell.mean, places(cell))}{spread} ({n})"
 
 
-def decimals(cell: Cell) -> int:
+def places(cell: Cell) -> int:
     """Percentages have one, losses three."""
     return 3 if "loss" in cell.metric else 1
 
@@ -41,9 +41,9 @@ def of_the_paper(cell: Cell) -> str:
     """`paper 57.9 +0.3 ✓`, or nothing without a paper's value."""
     if cell.paper is None:
         return ""
-    delta = "" if cell.delta is None else f" {cell.delta:+.{decimals(cell)}f}"
+    delta = "" if cell.delta is None else f" {fixed(cell.delta, places(cell), sign=True)}"
     sign = SIGNS[cell.verdict] if cell.verdict else ""
-    return f"paper {cell.paper:.{decimals(cell)}f}{delta} {sign}".rstrip()
+    return f"paper {fixed(cell.paper, places(cell))}{delta} {sign}".rstrip()
 
 
 def cell_lines(cell: Cell | None) -> list[str]:

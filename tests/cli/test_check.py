@@ -55,7 +55,7 @@ def test_check_lists_all_faults_and_exits_with_2(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", ["spec", "recipe", "dataset", "scale", "runner", "machine", "report"])
+@pytest.mark.parametrize("kind", declared.FOLDERS)
 def test_schemas_are_draft_4(kind: str) -> None:
     schema = json.loads(run("schema", kind).output)
     Draft4Validator.check_schema(schema)

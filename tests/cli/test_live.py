@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simclr_spec.cli.show import status
-from simclr_spec.cli.show.live import Live, Plain, duration, ending, watcher
+from simclr_spec.cli.show.live import Live, Plain, ending, watcher
 from simclr_spec.core.files import write_json
 from simclr_spec.dispatch.board import Board
 from simclr_spec.dispatch.run import Ending
@@ -31,13 +31,6 @@ def board(tmp_path: Path) -> Board:
 
 def task(board: Board, kind: str) -> Task:
     return next(task for task in board.tasks.values() if task.step.kind == kind)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (3600, "1 h 00 min"), (9661, "2 h 41 min")]
-)
-def test_durations(seconds: float, shown: str) -> None:
-    assert duration(seconds) == shown
 
 
 def test_plain_lines_count_what_is_done_and_name_what_is_blocked(board: Board) -> None:

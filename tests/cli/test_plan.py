@@ -1,4 +1,4 @@
-"""plan, explain, check, list and schema, as typed."""
+"""`simclr-spec plan`."""
 
 from __future__ import annotations
 

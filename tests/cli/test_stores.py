@@ -20,7 +20,7 @@ from simclr_spec.store.layout import Store
 from simclr_spec.store.lease import Holder
 from tests import tiny
 from tests.finished import FEW, fail, finish, prepare
-from tests.store.test_staleness import REPORT, columns, typed
+from tests.typed import columns, typed
 
 
 def test_plan_status_report_and_selectors_have_one_word_for_each_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,7 @@ def test_plan_status_report_and_selectors_have_one_word_for_each_state(tmp_path:
     Path("mine.toml").write_text(tiny.SPEC.replace("encoders", "seeds = [0, 1, 2, 3, 4, 5, 6, 7]\nencoders"))
     rows = [f'{{ title = "{seed}", where = {{ stage = "supervised", seed = {seed} }} }}' for seed in range(8)]
     Path("report.toml").write_text(
-        REPORT.replace("seed = 0", 'dataset = "tinyset"').partition("rows")[0] + f"rows = [{', '.join(rows)}]"
+        tiny.REPORT.replace("seed = 0", 'dataset = "tinyset"').partition("rows")[0] + f"rows = [{', '.join(rows)}]"
     )
     store = Store(Path("runs"))
     store.make()

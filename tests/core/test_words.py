@@ -69,3 +69,16 @@ def test_numbers_have_the_digits_that_matter(value: float, digits: int, told: st
     assert words.number(value, digits) == told
     assert [words.amount(n) for n in (0, 0.5, 66.84, 4299.2)] == ["0", "0.50", "66.8", "4,299"]
     assert words.scientific(3.21e18) == "3.21e+18"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (3600, "1 h 00 min"), (9661, "2 h 41 min")]
+)
+def test_durations(seconds: float, shown: str) -> None:
+    assert words.duration(seconds) == shown
+
+
+def test_places_after_the_point_stay() -> None:
+    assert [words.fixed(61.25, 0), words.fixed(61.0, 1), words.fixed(12345.678, 2)] == ["61", "61.0", "12,345.68"]
+    assert [words.fixed(0.3, 1, sign=True), words.fixed(-0.3, 1, sign=True)] == ["+0.3", "-0.3"]
+    assert words.percent(0.426) == "43%"

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from simclr_spec.cli.main import main
 from simclr_spec.core.errors import DataError
+from simclr_spec.core.words import size
 from simclr_spec.data import digests
 from simclr_spec.data.loaders.image_folder import LOADER
 from simclr_spec.stages.common import DatasetConfig
@@ -144,7 +145,8 @@ def test_much_to_read_is_told_once(folder: Path, cache: Path, monkeypatch: pytes
     told: list[str] = []
     for _ in range(2):
         today(folder, cache, tell=told.append)
-    assert told == ["reading 18 images (0 GB) once, to know them again"]
+    total = size(sum(file.stat().st_size for file in folder.rglob("*.png")))
+    assert told == [f"reading 18 images ({total}) once, to know them again"]
 
 
 def test_no_torch_is_loaded(folder: Path) -> None:

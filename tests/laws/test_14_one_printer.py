@@ -12,6 +12,8 @@ import simclr_spec
 
 PACKAGE = Path(simclr_spec.__file__).parent
 WORDS = {"true", "false", "on", "off", "none", "null"}
+FLOATS = {"e", "f", "g", "%"}
+"""Ends of format specifications."""
 OTHERWISE = {
     "core/words.py": "the printer",
     "core/errors.py": "words are compared in lower case, not shown",
@@ -29,13 +31,21 @@ def printed(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
             case ast.Return(value=ast.Constant(word)) if word in WORDS - {"off"}:  # a report's verdict
                 yield node.lineno
-            case ast.FormattedValue(format_spec=ast.JoinedStr(values=[*_, ast.Constant(str(spec))])) if spec.endswith("g"):
+            case ast.FormattedValue(format_spec=ast.JoinedStr(values=[*_, ast.Constant(str(spec))])) if spec[-1:] in FLOATS:
                 yield node.lineno
 
 
 @pytest.mark.parametrize(
     "code",
-    ["str(value).lower()", "'true' if value else 'false'", "def f(): return 'none'", "f'{value:g}'", "f'{value:.{digits}g}'"],
+    [
+        "str(value).lower()",
+        "'true' if value else 'false'",
+        "def f(): return 'none'",
+        "f'{value:g}'",
+        "f'{value:.{digits}g}'",
+        "f'{value:,.1f}'",
+        "f'{value:4.0%}'",
+    ],
 )
 def test_a_second_printer_would_be_noticed(code: str) -> None:
     assert list(printed(ast.parse(code))) == [1]
@@ -45,4 +55,4 @@ def test_nothing_else_prints_values() -> None:
     files = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
     assert OTHERWISE.keys() <= files.keys()
     found = [f"{name}:{line}" for name in files.keys() - OTHERWISE.keys() for line in printed(files[name])]
-    assert sorted(found) == [], "let core/words.py print these: number, plain, written, typed, footnote"
+    assert sorted(found) == [], "let core/words.py print these: number, plain, written, typed, fixed, footnote"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from simclr_spec.language import declared
 from simclr_spec.plan import compile
 from simclr_spec.report.formats.registry import render
 from simclr_spec.report.table import make
@@ -144,7 +143,15 @@ def test_whoever_reads_only_the_beginning_has_all_files(store: Store) -> None:
     assert _files() == [f"out/{name}{extension}" for name in ("quickstart", "table1") for extension in (".csv", ".md")]
 
 
-@pytest.mark.usefixtures("store")
 def test_a_selector_may_stand_without_a_name(store: Store) -> None:
+    finish_all(store, compile(["quickstart"]), 50)
     assert run("report", "stag=finetune").exit_code == 2
-    assert set(declared.names("report")) >= {"quickstart", "table1", "speedrun"}
+    done = run("report", "stage=supervised")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "Made from    48 of 48 runs" in done.stdout  # of all stages: 168
+
+
+def test_a_report_named_twice_is_shown_once(store: Store) -> None:
+    finish_all(store, compile(["quickstart"]), 50)
+    done = run("report", "quickstart", "quickstart")
+    assert (done.exit_code, done.stdout) == (0, run("report", "quickstart").stdout)

@@ -372,7 +372,9 @@ def test_a_step_on_its_way_or_failed_brings_the_table(store: Store) -> None:
 
 
 def test_a_command_keeps_its_dashes_in_latex(store: Store, tmp_path: Path) -> None:
-    assert "-{}-scale" in render("latex", make(write(tmp_path, SMALL), store, scale="digits"))
+    latex = render("latex", make(write(tmp_path, SMALL), store, scale="digits"))
+    assert "-{}-scale" in latex
+    assert r"\textendash{}" in latex  # of a cell that nobody has begun
 
 
 def test_losses_have_three_decimals(store: Store, tmp_path: Path) -> None:

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from simclr_spec.cli.main import main
 from simclr_spec.core.files import read_json, write_json
 from simclr_spec.data import digests
 from simclr_spec.data.loaders.image_folder import LOADER
@@ -26,17 +24,11 @@ from simclr_spec.store.history import all_plans
 from simclr_spec.store.layout import RunFolder, Store
 from tests import runs, tiny
 from tests.finished import FEW, finish_all
+from tests.typed import columns, typed
 
 WHERE = ("--data-root", "tinyset=pictures")
 HERE = (*WHERE, "--runner", "here.toml")
 """Training in this process, which need not import torch once more."""
-REPORT = """
-title = "Mine"
-spec = "mine.toml"
-metric = "top1"
-columns = [{ title = "top-1", where = { seed = 0 } }]
-rows = [{ title = "alone", where = { stage = "supervised" } }, { title = "tuned", where = { stage = "finetune" } }]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +36,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """mine.toml, run on its images."""
     folder = tmp_path_factory.mktemp("trained")
     tiny.project(folder)
-    (folder / "report.toml").write_text(REPORT)
+    (folder / "report.toml").write_text(tiny.REPORT)
     (folder / "here.toml").write_text('kind = "debug"\n')
     done = tiny.call(folder, "run", "mine.toml", *WHERE)
     assert done.stdout.splitlines()[-1].endswith(": 3 done."), done.stdout + done.stderr
@@ -70,23 +62,6 @@ def _plan_file() -> Path:
     from simclr_spec.store.history import _file
 
     return _file(Store(Path("runs")), "mine.toml")
-
-
-def typed(*words: str) -> tuple[int, str]:
-    done = CliRunner().invoke(main, list(words))
-    return done.exit_code, done.output
-
-
-def columns(table: str) -> dict[str, str]:
-    """Heading -> total, of a table of plan or status."""
-    lines = [line.split() for line in table.splitlines()]
-    (names,) = (line for line in lines if line[:2] == ["stage", "steps"])
-    totals = [
-        line
-        for line in lines
-        if line[0] not in ("stage", "✗") and line[1:2] and line[1].isdigit() and line[-1][0] in "0123456789–"
-    ]
-    return dict(zip(names, next((line for line in totals if line[0] == "total"), totals[-1]), strict=False))
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -317,12 +292,6 @@ def test_the_environment_is_heard_before_what_is_remembered(mine: Path, monkeypa
     assert "stale" not in typed("status")[1]
     monkeypatch.setenv("SIMCLR_SPEC_DATA", str(mine / "others"))
     assert "stale" in typed("status")[1]
-
-
-# One word per state
-
-
-# A store that is not there
 
 
 # Images that change meanwhile

@@ -1,1 +1,1 @@
-"""What the terminal shows: plans and explanations (plain text), live runs and status (rich)."""
+"""What the commands print; only the live view of a run is drawn with rich."""

@@ -33,12 +33,13 @@ PACKAGES = (
     "torchvision",
     "safetensors",
     "submitit",
+    "numpy",
+    "Pillow",
     "pandas",
     "scikit-learn",
     "jsonschema",
     "click",
     "rich",
-    "matplotlib",
 )
 
 

@@ -9,9 +9,10 @@ from simclr_spec.core.words import counted
 from simclr_spec.language import declared, runner
 from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.declared import FileKind
-from simclr_spec.language.document import load, parse
+from simclr_spec.language.document import parse
 from simclr_spec.language.document.kinds import kind_of
 from simclr_spec.language.document.validator import validator
+from simclr_spec.language.machine import read_machine
 from simclr_spec.language.overlay import read_overlay
 from simclr_spec.language.schemas import SCHEMAS
 from simclr_spec.plan import compile
@@ -62,16 +63,17 @@ def _kind(name: str) -> FileKind:
 
 
 def _read(kind: FileKind, name: str) -> None:
-    load(kind, name, SCHEMAS[kind])
     if kind == "spec":
         compile([name])
-    if kind in ("recipe", "scale"):
+    elif kind in ("recipe", "scale"):
         read_overlay(kind, name, None)
-    if kind == "dataset":
+    elif kind == "dataset":
         read_dataset(name, None)
-    if kind == "runner":
+    elif kind == "runner":
         runner.read(name)
-    if kind == "report":
+    elif kind == "machine":
+        read_machine(name)
+    else:
         from simclr_spec.report.cells import validate
 
         validate(name)

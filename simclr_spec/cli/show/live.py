@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from simclr_spec.core.states import OPEN, TaskState
-from simclr_spec.core.words import counted
+from simclr_spec.core.words import counted, duration, fixed, percent
 from simclr_spec.dispatch.board import Board
 from simclr_spec.dispatch.task import Task
 
@@ -25,25 +25,15 @@ PLAIN_SECONDS = 30.0
 """Without a terminal: time between two lines of progress, where nothing else is told."""
 
 
-def duration(seconds: float) -> str:
-    """`8 s`, `3 min 05 s`, `2 h 40 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def describe(metrics: dict[str, Any] | None) -> tuple[str, str, str]:
     """Epoch, loss and images/s of a line of metrics."""
     if metrics is None:
         return "starts", "", ""
     loss, rate = metrics.get("loss"), metrics.get("images_per_second")
     return (
-        f"epoch {metrics['epoch']:.1f}",
-        f"loss {loss:.3f}" if loss is not None else "",
-        f"{rate:,.0f} images/s" if rate else "",
+        f"epoch {fixed(metrics['epoch'], 1)}",
+        f"loss {fixed(loss, 3)}" if loss is not None else "",
+        f"{fixed(rate, 0)} images/s" if rate else "",
     )
 
 
@@ -135,7 +125,7 @@ class Live:
         for task in board.in_state("running", "elsewhere"):
             name = f"{task.name}" if task.state == "running" else f"{task.name} (another process)"
             metrics = task.look()
-            share = f"{task.fraction:4.0%}" if metrics else ""
+            share = percent(task.fraction).rjust(4) if metrics else ""
             running.add_row(f"  {name}", share, *describe(metrics), duration(task.elapsed()))
         if not running.rows and not board.in_state("queued", "done", "failed", "interrupted"):
             running.add_row("  workers start: importing torch takes some seconds")

@@ -76,7 +76,7 @@ def expected_digest(text: str) -> str:
         plan = json.loads(Path(text).read_bytes())
         if plan["format"] == 1:
             return str(plan["digest"])
-    except FileNotFoundError:
+    except OSError:
         raise UsageError(f"--expect {text}: neither a digest nor a file; `simclr-spec plan SPEC -o FILE` writes one") from None
     except (ValueError, TypeError, KeyError):
         pass

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from simclr_spec.cli.show.columns import aligned, or_dash
 from simclr_spec.core.states import STATES, State
-from simclr_spec.core.words import amount, counted, scientific, size
+from simclr_spec.core.words import amount, counted, fixed, scientific, size
 from simclr_spec.language.coordinates import as_selector
 from simclr_spec.language.written import ASSUMED
 from simclr_spec.plan import Plan, Step
@@ -25,6 +26,7 @@ _REASONS = 12
 """Reasons that the table shows; --format json has all."""
 _ENCODERS = 16
 """Encoders that it shows."""
+_INDENT = "  "
 
 
 def as_table(forecast: Forecast) -> str:
@@ -42,7 +44,7 @@ def as_table(forecast: Forecast) -> str:
     rows = [_row(forecast, stage, members, states) for stage, members in stages.items()]
     if len(stages) > 1:
         rows.append(_row(forecast, "total", [*forecast.selected, *forecast.needed], states))
-    lines += _aligned([[*head, *_fit_head(forecast)], *rows])
+    lines += aligned([[*head, *_fit_head(forecast)], *rows], _INDENT)
     lines += _encoders(forecast)
     lines += _bill(forecast)
     lines += _reasons(forecast)
@@ -60,7 +62,9 @@ def as_list(forecast: Forecast) -> str:
     coordinates = (
         as_selector({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps
     )
-    return "\n".join(f"{line}  {cell}" for line, cell in zip(_aligned(rows), ["coordinates", *coordinates], strict=True))
+    return "\n".join(
+        f"{line}  {cell}" for line, cell in zip(aligned(rows, _INDENT), ["coordinates", *coordinates], strict=True)
+    )
 
 
 def _telling(plan: Plan) -> dict[str, list[str]]:
@@ -95,7 +99,7 @@ def _encoders(forecast: Forecast) -> Iterator[str]:
     for name, steps in [*encoders.items()][:_ENCODERS]:
         memory = max(forecast.costs[step.fingerprint].memory for step in steps)
         rows.append([name, str(len(steps)), amount(forecast.hours(steps)), size(memory), *_fit(forecast, steps)])
-    yield from _aligned(rows)
+    yield from aligned(rows, _INDENT)
     if len(encoders) > _ENCODERS:
         yield f"  ... and {len(encoders) - _ENCODERS:,} more (--format json shows all)"
 
@@ -113,7 +117,7 @@ def _row(forecast: Forecast, name: str, steps: Sequence[Step], states: Sequence[
         and any(forecast.decisions[parent].runs for parent in step.needs.values())
         for step in steps
     )
-    in_states = [_or_dash(count) for count in (*(counts[state] for state in states), counts["new"] - waits, waits)]
+    in_states = [or_dash(count) for count in (*(counts[state] for state in states), counts["new"] - waits, waits)]
     return [name, str(len(steps)), *in_states, amount(forecast.hours(steps)), *_fit(forecast, steps)]
 
 
@@ -126,20 +130,6 @@ def _fit(forecast: Forecast, steps: Sequence[Step]) -> list[str]:
     machines = [forecast.costs[step.fingerprint].machines for step in steps]
     few, many = min(machines), max(machines)
     return [f"{few}" if few == many else f"{few}–{many}"] if forecast.machine.unit == "GPU" else []
-
-
-def _or_dash(count: int) -> str:
-    return str(count) if count else "–"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append(("  " + "  ".join([f"{row[0]:<{widths[0]}}", *cells])).rstrip())
-    return lines
 
 
 def _bill(forecast: Forecast) -> Iterator[str]:
@@ -179,7 +169,7 @@ def _sharing(forecast: Forecast) -> Iterator[str]:
     together = sum(forecast.seconds[fingerprint] for fingerprint in everything)
     saved = amount((alone - together) / 3600)
     if alone > 1.05 * together and saved != "0.00":
-        times = f"run one by one, the cells cost {alone / together:.1f} times as much"
+        times = f"run one by one, the cells cost {fixed(alone / together, 1)} times as much"
         yield f"sharing saves {saved} {forecast.machine.unit}-hours: {times}"
 
 

@@ -31,11 +31,10 @@ def reference() -> str:
     for kind, fields in kinds.items():
         lines += ["", f"### {kind}", "", (KINDS[kind].parameters.__doc__ or ""), ""]
         lines += _table(kind, [name for name in fields if name not in shared])
-    local, debug = runner.schema()["anyOf"]
     files = {"Reports": table_schema(Report), "Columns of a report": table_schema(Column)}
     files |= {"Rows of a report": table_schema(Row), "Machines": table_schema(Machine)}
     files |= {"Arithmetic of a machine": table_schema(Rates)}
-    files |= {"Runners: local": local, "Runners: debug": debug}
+    files |= {f"Runners: {kind}": table for kind, table in zip(runner.RUNNERS, runner.schema()["anyOf"], strict=True)}
     for title, table in files.items():
         keys = {key: leaf for key, leaf in table["properties"].items() if key != "$schema"}
         lines += ["", f"### {title}", "", "| key | values | meaning |", "| --- | --- | --- |"]

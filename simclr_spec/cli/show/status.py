@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from simclr_spec.cli.show.columns import aligned, or_dash
 from simclr_spec.cli.show.live import describe
 from simclr_spec.core.files import read_json
 from simclr_spec.core.states import STATES, State
-from simclr_spec.core.words import size
+from simclr_spec.core.words import counted, size
 from simclr_spec.store.garbage import Waste
 from simclr_spec.store.layout import Attempt
 from simclr_spec.store.selection import Entry
@@ -32,16 +33,12 @@ def status(entries: Sequence[Entry]) -> str:
         rows.append([stage, *_counts(of_stage, shown)])
     if len(stages) > 1:
         rows.append(["total", *_counts(entries, shown)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]) for row in rows
-    ]
-    return "\n".join([*lines, *_running(entries), *_failures(entries), *_stale(entries)])
+    return "\n".join([*aligned(rows), *_running(entries), *_failures(entries), *_stale(entries)])
 
 
 def _counts(entries: Sequence[Entry], shown: Sequence[State]) -> list[str]:
     counts = [sum(entry.state == state for entry in entries) for state in shown]
-    return [str(len(entries)), *(str(count) if count else "–" for count in counts)]
+    return [str(len(entries)), *map(or_dash, counts)]
 
 
 def _running(entries: Sequence[Entry]) -> Iterator[str]:
@@ -143,6 +140,6 @@ def garbage(found: Sequence[Waste], deleted: bool) -> Iterator[str]:
     if not found:
         yield "Nothing to delete: a spec needs every run folder."
     elif deleted:
-        yield f"{len(found)} folders deleted, {total} freed."
+        yield f"{counted(len(found), 'folder')} deleted, {total} freed."
     else:
-        yield f"{len(found)} folders, {total}; nothing deleted. simclr-spec gc --delete deletes them."
+        yield f"{counted(len(found), 'folder')}, {total}; nothing deleted. simclr-spec gc --delete deletes them."

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from simclr_spec.core.errors import DataError, Interrupted
 from simclr_spec.core.files import read_json
-from simclr_spec.core.words import number
+from simclr_spec.core.words import fixed, number
 from simclr_spec.stages.common import DatasetConfig, TrainingConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.stages.training import TrainingKind
@@ -49,7 +49,7 @@ def train(job: Job) -> Outcome:
         trainer.stage.compile_encoders()
     fit(trainer, job)
     measured = trainer.stage.evaluate(images)
-    job.record.log(f"result: {_sentence(measured)}, after {trainer.seconds:,.1f} s of training")
+    job.record.log(f"result: {_sentence(measured)}, after {fixed(trainer.seconds, 1)} s of training")
     if distributed.rank() == 0:
         _still_there(config.dataset, images, job)
     return Outcome(
@@ -186,7 +186,7 @@ class Landmarks:
         rate = (trainer.done - self.done) * trainer.schedule.batch / max(trainer.seconds - self.seconds, 1e-9)
         self.done, self.seconds = trainer.done, trainer.seconds
         place = f"train step {trainer.done:,} of {trainer.schedule.train_steps:,}, epoch {number(trainer.epoch, 4)}"
-        self.record.log(f"{place}, {_sentence(measured)}, {rate:,.0f} images/s")
+        self.record.log(f"{place}, {_sentence(measured)}, {fixed(rate, 0)} images/s")
 
 
 def _sentence(measured: Mapping[str, float]) -> str:
