@@ -45,12 +45,13 @@ def per_image(images: Tensor, size: int, config: AugmentConfig, form: str) -> Ca
     """torchvision v2, in its fastest documented order for each form of image."""
     s = config.colour_strength
     kernel = int(config.blur_kernel * size) // 2 * 2 + 1
+    sigma = (config.blur_sigma_min, config.blur_sigma_max)
     steps = [
         v2.RandomResizedCrop(size, interpolation=v2.InterpolationMode.BICUBIC, antialias=form == "PIL"),
         v2.RandomHorizontalFlip(),
         v2.RandomApply([v2.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s)], config.colour_probability),
         v2.RandomGrayscale(config.greyscale),
-        *([v2.RandomApply([v2.GaussianBlur(kernel, (config.blur_sigma_min, config.blur_sigma_max))], config.blur)] if config.blur else []),
+        *([v2.RandomApply([v2.GaussianBlur(kernel, sigma)], config.blur)] if config.blur else []),
     ]
     last = [v2.PILToTensor()] if form == "PIL" else []
     pipeline = v2.Compose([*steps, *last, v2.ToDtype(torch.float32, scale=True)])
