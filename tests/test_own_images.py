@@ -23,7 +23,7 @@ from simclr_spec.store import first_look
 from simclr_spec.store.layout import Store
 from simclr_spec.train.data import datasets
 from tests import folders
-from tests.folders import pets, written
+from tests.folders import pets, picture, written
 
 SHORT = "image_size = 8\n"
 
@@ -353,3 +353,16 @@ def test_images_lie_where_they_did_in_the_last_run_though_others_lie_in_data(roo
     shutil.copy(root / "data/pets/train/ape/0.png", root / "data/pets/train/ape/more.png")
     assert "all done before" in CliRunner().invoke(main, ["run", "mine.toml"]).output
     assert "Everything is done" in CliRunner().invoke(main, ["plan", "mine.toml"]).output
+
+
+def test_a_root_without_the_images_is_not_remembered(root: Path) -> None:
+    written(root, dataset=SHORT)
+    (root / "data").rename(root / "far")
+    CliRunner().invoke(main, ["run", "mine.toml", "--runner", str(here(root)), "--data-root", "far"])
+    again = CliRunner().invoke(main, ["run", "mine.toml", "--data-root", "fra"])
+    assert again.output == (
+        "the images of 'pets' are not at hand: whether they are those of these results was not looked at\n"
+        "2 Steps, all done before: nothing to run.\n"
+    )
+    picture(root / "far/pets/train/ape/0.png", (1, 2, 3))
+    assert "stale" in CliRunner().invoke(main, ["plan", "mine.toml"]).output

@@ -65,3 +65,15 @@ def test_what_readme_shows_runs(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert "pretrain/r18-1x-digits-s0-" in done.stdout, "a Step"
         assert "52.5" in done.stdout, "the mean over seeds 0 to 5"
+
+
+def test_one_spec_may_be_named_without_a_list() -> None:
+    plan = compile("quickstart", sets="pretrain.epochs=2")
+    assert plan.digest == compile(["quickstart"], sets=["pretrain.epochs=2"]).digest
+    assert plan.arguments == "quickstart --set pretrain.epochs=2"
+
+
+def test_a_plan_is_shown_in_a_line() -> None:
+    plan = compile("quickstart")
+    assert repr(plan) == "<Plan of quickstart: 168 Steps>"
+    assert repr(plan.steps[0]) == f"<Step {plan.steps[0].id}>"

@@ -75,7 +75,7 @@ def _completions(incomplete: str, words: Sequence[str]) -> list[CompletionItem]:
 def scale_options(command: Command) -> Command:
     """--scale and --set, alike on plan, run, explain and report."""
     sets = click.option(
-        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a value: epochs=2, pretrain.encoder.width=8."
+        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a value: epochs=2, pretrain.temperature=0.2."
     )
     scale = click.option(
         "--scale",

@@ -20,13 +20,14 @@ MACHINE = "h200"
 UNSCALED_TITLE = "the recipe's own scale"
 
 
-def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[str] = ()) -> Plan:
-    """Specs (declared names or paths) -> one Plan in topological order, equal Steps merged.
+def compile(names: str | Sequence[str], *, scale: str | None = None, sets: str | Sequence[str] = ()) -> Plan:
+    """One spec or several (declared names or paths) -> one Plan in topological order, equal Steps merged.
 
     `scale` is a name or path; None = the spec's own default; "paper" = the recipe as it stands.
     `sets` are the texts of --set: KEY=VALUE, STAGE.KEY=VALUE or KIND.KEY=VALUE.
     Raises SpecError with every fault found, UsageError where a name or option cannot be obeyed.
     """
+    names, sets = ((given,) if isinstance(given, str) else given for given in (names, sets))
     merged: dict[str, Step] = {}
     faults: list[Fault] = []
     titles, asked, may_rehearse = [], 0, True

@@ -9,13 +9,14 @@ from functools import cache, cached_property
 from typing import Any
 
 from simclr_spec.core.errors import UsageError
+from simclr_spec.core.words import counted
 from simclr_spec.language.coordinates import Selector, as_selector, matches, near_miss
 from simclr_spec.language.setting import Setting
 from simclr_spec.plan.fingerprint import digest
 from simclr_spec.stages.kinds import KINDS
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Step:
     """One node of the Plan: a training, or whatever else its kind does. Equal fingerprints mean equal results."""
 
@@ -36,6 +37,9 @@ class Step:
     """values of its axes and of its parent, instead of the shared ones"""
     also: tuple[Mapping[str, Any], ...] = ()
     """coordinates under which other stages ask for the same Step"""
+
+    def __repr__(self) -> str:
+        return f"<Step {self.id}>"
 
     @cached_property
     def origins(self) -> Mapping[str, Setting]:
@@ -77,7 +81,7 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip(".")[-40:]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Plan:
     """Steps in topological order, each once; `specs`, `asked_scale` and `sets` are what `compile` was given."""
 
@@ -96,6 +100,9 @@ class Plan:
     """Steps before equal ones were merged"""
     may_rehearse: bool = True
     """whether a scale may bring other images (see `Resolver.may_rehearse`)"""
+
+    def __repr__(self) -> str:
+        return f"<Plan of {self.arguments}: {counted(len(self.steps), 'Step')}>"
 
     @property
     def arguments(self) -> str:

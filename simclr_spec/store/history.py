@@ -96,6 +96,11 @@ def last_plan(store: Store, spec: str) -> RecordedPlan | None:
     return value and _recorded(value)
 
 
+def last_roots(store: Store, specs: Sequence[str]) -> list[str]:
+    """Data roots of the last run of these specs."""
+    return _roots(_last_plans(store, specs))
+
+
 def _roots(plans: Iterable[RecordedPlan]) -> list[str]:
     return list(dict.fromkeys(root for plan in plans for root in plan.data_roots))
 

@@ -22,6 +22,7 @@ PROVENANCE = ("seconds", "train_steps", "images_per_second", "parameters", "fini
 def results(store: Store | str | Path = "runs") -> pd.DataFrame:
     """One row per finished Step of the store, or of the folder of that name, as `frame` describes them.
 
+    It looks at no images: what reports show as `stale`, since the images have changed, is among the rows.
     Raises UsageError where there is no such folder; without finished Steps there are no columns either."""
     run_folders = store if isinstance(store, Store) else Store(Path(store))
     if not run_folders.path.is_dir():

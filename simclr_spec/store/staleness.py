@@ -80,6 +80,17 @@ class Images:
             if today and dataset["digest"] and today[1] != dataset["digest"]:
                 raise digests.wrong(dataset["name"], today[1], dataset["digest"])
 
+    def missing(self, steps: Iterable[Step]) -> list[Mapping[str, Any]]:
+        """Data sets of these Steps that lie nowhere where they were looked for."""
+        datasets = {_key(dataset): dataset for dataset in (step.params["dataset"] for step in steps)}
+        return [dataset for key, dataset in datasets.items() if not self._is_there(*key)]
+
+    def _is_there(self, loader: str, name: str, labelled: bool) -> bool:
+        with suppress(DataError):
+            LOADERS[loader].find(name, where(self.store, self.specs, self.roots), labelled=labelled)
+            return True
+        return False
+
     def named(self, steps: Iterable[Step]) -> str:
         """`the images of 'mine' in /data/mine`, for a person."""
         keys = dict.fromkeys(_key(step.params["dataset"]) for step in steps)

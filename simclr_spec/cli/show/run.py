@@ -6,6 +6,7 @@ from simclr_spec.cli.show.live import ending, watcher
 from simclr_spec.cli.show.plan_table import stale_warning
 from simclr_spec.data import roots as data_roots
 from simclr_spec.data.digests import Tell
+from simclr_spec.data.registry import undeclared
 from simclr_spec.dispatch import run as dispatch
 from simclr_spec.language.runner import Runner
 from simclr_spec.store import history
@@ -36,6 +37,10 @@ def show_run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> in
     }
     last_looks(forecast, tell, keep=True)
     roots = data_roots.data_roots(images.roots)
+    if not forecast.to_run and (missing := images.missing(forecast.plan.steps)):
+        for name in [dataset["name"] for dataset in missing if undeclared(dataset["loader"], dataset["digest"])]:
+            tell(f"the images of '{name}' are not at hand: whether they are those of these results was not looked at")
+        roots = history.last_roots(store, forecast.plan.specs)  # what was not found there is not looked for there again
     plan, counts = forecast.plan, history.counts_of(forecast.plan.steps)
     history.record_plan(store, plan.specs, plan.asked_scale, plan.sets, forecast.selector, roots, counts)
     steps = [step for step in forecast.plan.steps if step.fingerprint in wanted]
