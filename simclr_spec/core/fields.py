@@ -99,15 +99,21 @@ def _leaf(f: Field[Any]) -> Schema:
     if not f.metadata:
         return _typed(hint)
     bounds, choices = f.metadata["bounds"], f.metadata["choices"]
-    typed = {} if "anyOf" in bounds else {"enum": list(choices)} if choices else _typed(hint)
+    typed = {} if "anyOf" in bounds else _enum(choices) if choices else _typed(hint)
     return {**typed, "description": f.metadata["doc"], **bounds}
+
+
+def _enum(choices: Iterable[Any]) -> Schema:
+    """Whole numbers have their type, too: JSON Schema takes 18.0 for 18, and a fingerprint does not."""
+    words = list(choices)
+    return {**({"type": "integer"} if isinstance(words[0], int) else {}), "enum": words}
 
 
 def _typed(hint: Any) -> Schema:
     if is_class(hint):
         return schema(hint)
     if get_origin(hint) is Literal:
-        return {"enum": list(get_args(hint))}
+        return _enum(get_args(hint))
     if get_origin(hint) is tuple:
         return {"type": "array", "items": _typed(get_args(hint)[0])}
     types = [_JSON_TYPES[part] for part in (() if get_origin(hint) is dict else get_args(hint)) or (get_origin(hint) or hint,)]
