@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -40,6 +42,36 @@ def test_other_bytes_are_refused_and_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot fetch .*lacks.txt"):
         fetch((tmp_path / "lacks.txt").as_uri(), "0" * 64, tmp_path / "root")
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HELO\r\n\r\n", "HELO"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "IncompleteRead(0 bytes read)"),
+    ],
+)
+def test_an_answer_that_is_none_is_told(answer: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+
+    def serve() -> None:
+        with server.accept()[0] as caller:
+            caller.recv(10_000)
+            caller.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/half.txt"
+        thread = Thread(target=serve)
+        thread.start()
+        with pytest.raises(DataError) as caught:
+            fetch(url, "0" * 64, tmp_path)
+        thread.join()
+    assert str(caught.value) == f"cannot fetch {url}: {told}"
+
+
+def test_an_address_with_a_space_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot fetch http://a/ b: URL can't contain control characters"):
+        fetch("http://a/ b", "0" * 64, tmp_path)
 
 
 def test_lists_that_are_there_are_not_fetched(shared: Path) -> None:
