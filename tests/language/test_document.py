@@ -152,8 +152,15 @@ def test_excessive_nesting_is_one_sentence(text: str) -> None:
     ) or found[0].startswith("x.toml:1:")
 
 
-def test_deep_json_is_one_sentence() -> None:
-    text = '{"a":' * 100_000
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":' * 100_000,
+        '{"a":' * 400 + '{"b": 1, "b": 2}' + "}" * 400,
+        '{"a":' * 400 + "1" * 5000 + "}" * 400,
+    ],
+)
+def test_deep_json_is_one_sentence(text: str) -> None:
     assert sentences(text, "x.json") == [f"x.json: tables and lists nested more than {DEEPEST} deep are not read"]
 
 
@@ -162,6 +169,7 @@ def test_a_large_integer_of_many_digits_is_one_sentence() -> None:
     told = "seeds is too large a number; at most 9007199254740992"
     assert sentences(f'title = "a"\nseeds = [1, {digits}]') == [f"x.toml:2:13: {told}"]
     assert sentences(f'{{"title": "a",\n"seeds": [{digits}]}}', "x.json") == [f"x.json:2:11: {told}"]
+    assert sentences(digits, "x.json") == ["x.json:1:1: the file is too large a number; at most 9007199254740992"]
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:

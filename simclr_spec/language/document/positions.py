@@ -193,8 +193,7 @@ class _Json(_Scan):
 
     def value(self, path: Path) -> None:
         self.skip(_BLANK)
-        if path:
-            self.places.values.setdefault(path, self.at)
+        self.places.values.setdefault(path, self.at)
         if self.peek("{"):
             self.members("{", "}", path)
         elif self.peek("["):

@@ -91,11 +91,12 @@ def _syntax(document: Document, error: ValueError) -> Fault:
         line, column = document.places.line_column(second)
         what = f"[{_dotted(path)}]" if second and document.text[second - 1] in "[." else repr(str(path[-1]))
         return Fault(document.file, line, column, f"{what} is set twice; first in line {document.places.line_column(first)[0]}")
-    if too_long := _too_long_integer(document):
+    if (too_long := _too_long_integer(document)) is not None:
         return document.fault(too_long, too_large(too_long))
-    message = getattr(error, "msg", None) or str(error)
     if isinstance(error, json.JSONDecodeError):
-        return Fault(document.file, error.lineno, error.colno, f"not JSON: {message[:1].lower()}{message[1:]}")
+        return Fault(document.file, error.lineno, error.colno, f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}")
+    if document.is_json:  # a key set twice, or a long integer, at no place: the scan for places gave up
+        return too_deep(document.file)
     place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", str(error))
     sentence = re.sub(r" \(at [^()]*\)$", "", str(error))
     sentence = f"not TOML: {sentence[:1].lower()}{sentence[1:]}"
