@@ -8,7 +8,7 @@ from functools import cache, partial
 from pathlib import Path as FilePath
 from typing import Any, cast
 
-from simclr_spec.core.errors import DataError, SpecError
+from simclr_spec.core.errors import DataError, Fault, SpecError
 from simclr_spec.core.fields import NAME, TEXT, Schema, file_schema, listed, properties, table
 from simclr_spec.data.loader import FileLoader
 from simclr_spec.data.registry import LOADERS, USUAL
@@ -50,6 +50,8 @@ def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str
     What the file leaves out: it has its file's name, is an image folder, is not verified, and is counted.
     """
     document = load("dataset", name, schema, folder)
+    if twice := _listed_twice(document):
+        raise SpecError(twice)
     known = properties(DatasetConfig)
     usual = {"name": FilePath(document.name).stem, "loader": USUAL, "digest": ""}
     facts = {key: Setting(value, "dataset", document) for key, value in usual.items()}
@@ -60,6 +62,19 @@ def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str
         counts = _counted(document, facts, lacking)
         facts.update((key, counts[key]) for key in lacking)
     return document, {f"dataset.{key}": facts[key] for key in known}
+
+
+def _listed_twice(document: Document) -> list[Fault]:
+    """Published lists of a fraction that another list has already."""
+    fractions = [entry["fraction"] for entry in document.data.get("label_lists", ())]
+    return [
+        document.fault(
+            ("label_lists", i, "fraction"),
+            f"fraction {fraction} has a list already, in line {document.line(('label_lists', first, 'fraction'))}; keep one",
+        )
+        for i, fraction in enumerate(fractions)
+        if (first := fractions.index(fraction)) < i
+    ]
 
 
 def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence[str]) -> dict[str, Setting]:

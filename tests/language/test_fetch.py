@@ -13,6 +13,8 @@ import pytest
 
 from simclr_spec.core.errors import DataError, SpecError
 from simclr_spec.data import roots as data_roots
+from simclr_spec.language import declared
+from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.fetch import fetch, fetch_lists
 from simclr_spec.plan import Step, compile
 from simclr_spec.plan.departures import deviations
@@ -105,6 +107,14 @@ def test_imagenets_fractions_are_the_published_lists() -> None:
             found[labels["fraction"]] = (labels["sampler"], labels["list_digest"], labels["seed"])
             assert step.origins["labels.sampler"].status in ("code", "author")
     assert found == {0.01: ("list", ONE_PERCENT, None), 0.1: ("list", TEN_PERCENT, None), 1.0: ("balanced", "", None)}
+
+
+def test_two_lists_of_one_fraction_are_a_fault(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(declared.read("dataset", "imagenet").text.replace("fraction = 0.1,", "fraction = 1e-2,"))
+    with pytest.raises(SpecError) as caught:
+        read_dataset(str(file), None)
+    assert str(caught.value) == f"{file}:13:16: fraction 0.01 has a list already, in line 12; keep one"
 
 
 def test_elsewhere_labels_are_drawn() -> None:
