@@ -3,7 +3,7 @@
 The classes stand in modules without `from __future__ import annotations`: real annotations need no evaluation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import Any, Literal, TypeGuard, get_args, get_origin
 
@@ -73,10 +73,11 @@ def required(cls: type[Any]) -> list[str]:
     return [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
 
 
-def table(properties: dict[str, Schema], required: list[str], description: str = "") -> Schema:
-    """A table of these keys and no others."""
+def table(properties: dict[str, Schema], required: Sequence[str] = (), description: str = "") -> Schema:
+    """A table of these keys and no others; Draft 4 knows no empty list of required ones."""
     about = {"description": description} if description else {}
-    return {"type": "object", **about, "properties": properties, "required": required, "additionalProperties": False}
+    needed = {"required": list(required)} if required else {}
+    return {"type": "object", **about, "properties": properties, **needed, "additionalProperties": False}
 
 
 def listed(items: Schema, most: int, description: str) -> Schema:
