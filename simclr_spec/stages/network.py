@@ -130,7 +130,7 @@ def head(features: int, config: Mapping[str, Any], layers: int | None = None) ->
     """The projection head, or only its first `layers`: BN in every layer, without beta in the last unless `last_beta`."""
     hidden, whole = features * config["width"], config["layers"]
     kept = whole if layers is None else layers
-    trainable = moving = forward = inputs = 0
+    trainable = moving = forward = 0
     inputs = features
     for number in range(kept):
         last = number == whole - 1

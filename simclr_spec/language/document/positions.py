@@ -87,11 +87,13 @@ class _Toml(_Scan):
         table: Path = ()
         headers: dict[Path, int] = {}
         counts: dict[Path, int] = {}
-        while self.skip(_BLANK) is not None and self.at < len(self.text):
-            if not self.peek("["):
+        self.skip(_BLANK)
+        while self.at < len(self.text):
+            if self.peek("["):
+                table = self.header(headers, counts)
+            else:
                 self.assignment(table)
-                continue
-            table = self.header(headers, counts)
+            self.skip(_BLANK)
 
     def header(self, headers: dict[Path, int], counts: dict[Path, int]) -> Path:
         several = self.peek("[[")
@@ -230,6 +232,6 @@ class _Json(_Scan):
 def scan(text: str, is_json: bool) -> Places:
     """Places of everything that could be found."""
     scanner = (_Json if is_json else _Toml)(text)
-    with contextlib.suppress(LostError, RecursionError, IndexError):
+    with contextlib.suppress(LostError, RecursionError):
         scanner.document()
     return scanner.places
