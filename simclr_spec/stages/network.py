@@ -49,11 +49,12 @@ class _Conv:
 
 def encoder(config: Mapping[str, Any], image_size: int) -> Network:
     """The ResNet up to its average pooling; `config` has the values of an EncoderConfig."""
-    return _encoder(*(config[name] for name in _SHAPE), image_size)
+    return _encoder(**{name: config[name] for name in _SHAPE}, image_size=image_size)
 
 
 @lru_cache(maxsize=1024)
 def _encoder(
+    *,
     depth: int,
     width: int,
     sk: bool,

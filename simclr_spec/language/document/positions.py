@@ -14,6 +14,11 @@ Path = tuple[str | int, ...]
 """Keys and array indices from the top of the document."""
 
 
+def dotted(path: Path) -> str:
+    """The keys alone, as a table's header has them."""
+    return ".".join(part for part in path if isinstance(part, str))
+
+
 class LostError(Exception):
     """The text is not what the scan expects; what was found so far stands."""
 
