@@ -11,15 +11,22 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from simclr_spec.core.errors import MissingDataError
 
 ENVIRONMENT = "SIMCLR_SPEC_DATA"
 HINT = f"say where it is with --data-root or {ENVIRONMENT}"
-Counts = tuple[int, int | None, int | None]
-"""Training images, test images, classes; None and None for images without labels."""
 LISTS = "imagenet_subsets"
 """Folder of the published label lists under a root."""
+
+
+class Counts(NamedTuple):
+    """Of a data set; images without labels have the first alone."""
+
+    train_images: int
+    test_images: int | None
+    classes: int | None
 
 
 def data_roots(given: Sequence[str] = ()) -> list[str]:
