@@ -82,7 +82,7 @@ def test_a_file_of_the_package_that_a_declared_file_names_is_there(kind: declare
     assert [file for file in named if not (ROOT / file).is_file()] == []
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in DECLARED if kind != "recipe"])
+@pytest.mark.parametrize(("kind", "name"), DECLARED)
 def test_a_key_that_nobody_knows_is_refused_in_every_kind_of_file(kind: declared.FileKind, name: str) -> None:
     data = parse(declared.read(kind, name)).data | {"nobody_knows": 1}
     assert list(Draft4Validator(SCHEMAS[kind]()).iter_errors(data))

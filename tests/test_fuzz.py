@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from simclr_spec.core.errors import SimclrSpecError
-from simclr_spec.language import declared
+from simclr_spec.language import declared, runner
+from simclr_spec.language.machine import read_machine
 from simclr_spec.plan import compile
+from simclr_spec.report.cells import validate
 
 STRANGE: list[Any] = [
     None,
@@ -67,25 +69,51 @@ def _mangle(document: dict[str, Any], chance: random.Random) -> None:
         table[chance.choice(KEYS)] = copy.deepcopy(chance.choice(STRANGE))
 
 
-@pytest.mark.parametrize("kind", ["spec", "recipe", "scale"])
-def test_mangled_documents_compile_or_are_answered(kind: declared.FileKind, tmp_path: Path) -> None:
+def _used(kind: declared.FileKind, file: Path) -> None:
+    """As a command would use it."""
+    name = str(file)
+    if kind == "spec":
+        compile([name])
+    elif kind == "recipe":
+        spec = file.with_name("uses.toml")
+        spec.write_text(declared.read("spec", "quickstart").text.replace('"simclrv2"', f'"{file.name}"'))
+        compile([str(spec)])
+    elif kind == "dataset":
+        compile(["table1"], sets=[f"dataset={name}"])
+    elif kind == "scale":
+        compile(["table1"], scale=name)
+    elif kind == "runner":
+        runner.read(name)
+    elif kind == "machine":
+        read_machine(name)
+    else:
+        validate(name)
+
+
+NAMES: dict[declared.FileKind, str] = {
+    "spec": "quickstart",
+    "recipe": "simclrv2",
+    "dataset": "imagenet",
+    "scale": "digits",
+    "runner": "local",
+    "machine": "h100",
+    "report": "quickstart",
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), NAMES.items())
+def test_mangled_documents_are_read_or_are_answered(kind: declared.FileKind, name: str, tmp_path: Path) -> None:
     chance = random.Random(kind)
-    name = {"spec": "quickstart", "recipe": "simclrv2", "scale": "digits"}[kind]
-    quickstart = declared.read("spec", "quickstart").text
-    (tmp_path / "uses.toml").write_text(quickstart.replace('"simclrv2"', '"recipe.json"'))
     answered = 0
-    for _ in range(100):
+    for number in range(100):
         document = tomllib.loads(declared.read(kind, name).text)
         for _ in range(chance.choice([1, 2, 3])):
             _mangle(document, chance)
-        file = tmp_path / f"{kind}.json"
+        file = tmp_path / f"{kind}{number}.json"
         file.write_text(json.dumps(document))
         start = time.process_time()
         try:
-            if kind == "scale":
-                compile(["table1"], scale=str(file))
-            else:
-                compile([str(file if kind == "spec" else tmp_path / "uses.toml")])
+            _used(kind, file)
         except SimclrSpecError as error:
             answered += bool(str(error))
         assert time.process_time() - start < 1

@@ -3,7 +3,7 @@
 The classes stand in modules without `from __future__ import annotations`: real annotations need no evaluation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import Any, Literal, TypeGuard, get_args, get_origin
 
@@ -73,10 +73,11 @@ def required(cls: type[Any]) -> list[str]:
     return [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
 
 
-def table(properties: dict[str, Schema], required: list[str], description: str = "") -> Schema:
-    """A table of these keys and no others."""
+def table(properties: dict[str, Schema], required: Sequence[str] = (), description: str = "") -> Schema:
+    """A table of these keys and no others; Draft 4 knows no empty list of required ones."""
     about = {"description": description} if description else {}
-    return {"type": "object", **about, "properties": properties, "required": required, "additionalProperties": False}
+    needed = {"required": list(required)} if required else {}
+    return {"type": "object", **about, "properties": properties, **needed, "additionalProperties": False}
 
 
 def listed(items: Schema, most: int, description: str) -> Schema:
@@ -99,15 +100,21 @@ def _leaf(f: Field[Any]) -> Schema:
     if not f.metadata:
         return _typed(hint)
     bounds, choices = f.metadata["bounds"], f.metadata["choices"]
-    typed = {} if "anyOf" in bounds else {"enum": list(choices)} if choices else _typed(hint)
+    typed = {} if "anyOf" in bounds else _enum(choices) if choices else _typed(hint)
     return {**typed, "description": f.metadata["doc"], **bounds}
+
+
+def _enum(choices: Iterable[Any]) -> Schema:
+    """Whole numbers have their type, too: JSON Schema takes 18.0 for 18, and a fingerprint does not."""
+    words = list(choices)
+    return {**({"type": "integer"} if isinstance(words[0], int) else {}), "enum": words}
 
 
 def _typed(hint: Any) -> Schema:
     if is_class(hint):
         return schema(hint)
     if get_origin(hint) is Literal:
-        return {"enum": list(get_args(hint))}
+        return _enum(get_args(hint))
     if get_origin(hint) is tuple:
         return {"type": "array", "items": _typed(get_args(hint)[0])}
     types = [_JSON_TYPES[part] for part in (() if get_origin(hint) is dict else get_args(hint)) or (get_origin(hint) or hint,)]

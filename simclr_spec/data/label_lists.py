@@ -12,6 +12,7 @@ from pathlib import Path
 
 from simclr_spec.core.errors import DataError
 from simclr_spec.core.words import alike, shown
+from simclr_spec.data.listing import TRAIN
 
 _BOMS = (  # UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -103,7 +104,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _below_train(name: str) -> str:
     """./train/CLASS/FILE and /any/where/train/CLASS/FILE -> CLASS/FILE; ./FILE -> FILE."""
     parts = [part for part in name.split("/") if part != "."]
-    return "/".join(parts[-2:] if parts[-3:-2] == ["train"] else parts)
+    return "/".join(parts[-2:] if parts[-3:-2] == [TRAIN] else parts)
 
 
 def _class(file: str) -> str:

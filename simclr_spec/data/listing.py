@@ -13,7 +13,10 @@ from pathlib import Path
 
 from simclr_spec.core.errors import DataError, did_you_mean
 from simclr_spec.core.words import alike, composed, counted, plural, shown
+from simclr_spec.data.roots import Counts
 
+TRAIN, TEST = "train", "val"
+"""The folders of both splits."""
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Suffixes of images that are read, in any case."""
 FOREIGN = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".jfif", ".tga", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng")
@@ -54,11 +57,10 @@ class Listing:
     labelled: bool = True
 
     @property
-    def counts(self) -> tuple[int, int | None, int | None]:
-        """Training images, test images, classes; of images without labels the first alone."""
+    def counts(self) -> Counts:
         if not self.labelled:
-            return len(self.train.files), None, None
-        return len(self.train.files), len(self.test.files), len(self.classes)
+            return Counts(len(self.train.files), None, None)
+        return Counts(len(self.train.files), len(self.test.files), len(self.classes))
 
 
 @dataclass
@@ -88,33 +90,31 @@ def scan(folder: Path, *, labelled: bool = True) -> Listing:
 def _pile(folder: Path) -> Listing:
     """All images below train/, at any depth; their labels are -1."""
     members: list[_Found] = []
-    todo, seen = [folder / "train"], set()
+    todo, seen = [folder / TRAIN], set()
     while todo:
         if (real := os.path.realpath(place := todo.pop())) not in seen:  # links may lead back
             seen.add(real)
             members.append(_look(place))
             todo += members[-1].folders
     files = sorted(
-        f"{member.folder.relative_to(folder / 'train')}/{name}".removeprefix("./")
-        for member in members
-        for name in member.images
+        f"{member.folder.relative_to(folder / TRAIN)}/{name}".removeprefix("./") for member in members for name in member.images
     )
-    faults = [] if files else [f"{shown(folder / 'train')} holds no image"]
+    faults = [] if files else [f"{shown(folder / TRAIN)} holds no image"]
     faults += [*_foreign(members), *(reason for member in members for reason in member.broken)]
-    train, test = Split(folder / "train", tuple(files), (-1,) * len(files)), Split(folder / "val", (), ())
+    train, test = Split(folder / TRAIN, tuple(files), (-1,) * len(files)), Split(folder / TEST, (), ())
     ignored = tuple(_all(members, "others"))
     return Listing(classes=(), train=train, test=test, faults=tuple(faults), ignored=ignored, labelled=False)
 
 
 def _classified(folder: Path) -> Listing:
-    train, test = (_look(folder / split) for split in ("train", "val"))
+    train, test = (_look(folder / split) for split in (TRAIN, TEST))
     classes = tuple(path.name for path in train.folders)
-    inside = {split: {path.name: _look(path) for path in found.folders} for split, found in (("train", train), ("val", test))}
+    inside = {split: {path.name: _look(path) for path in found.folders} for split, found in ((TRAIN, train), (TEST, test))}
     members = [member for split in inside.values() for member in split.values()]
     nested = {path: _holds_images(path) for member in members for path in member.folders}
-    counts = {name: len(member.images) for name, member in inside["val"].items()}
+    counts = {name: len(member.images) for name, member in inside[TEST].items()}
     faults = [*_classes(folder, classes, counts), *_empty(folder, classes, inside)]
-    for split, found in (("train", train), ("val", test)):
+    for split, found in ((TRAIN, train), (TEST, test)):
         faults += _beside(folder / split, found)
     faults += _nested(path for path, used in nested.items() if used)
     everything = [train, test, *members]
@@ -122,7 +122,7 @@ def _classified(folder: Path) -> Listing:
     faults += [reason for member in everything for reason in member.broken]
     ignored = _all(everything, "others")
     ignored += [path for path, used in nested.items() if not used]
-    splits = [_split(folder / split, classes, inside[split]) for split in ("train", "val")]
+    splits = [_split(folder / split, classes, inside[split]) for split in (TRAIN, TEST)]
     return Listing(classes=classes, train=splits[0], test=splits[1], faults=tuple(faults), ignored=tuple(ignored))
 
 
@@ -184,7 +184,7 @@ def _holds_images(folder: Path) -> bool:
 
 def _classes(folder: Path, classes: Sequence[str], counts: Mapping[str, int]) -> Iterator[str]:
     """The class sets of both splits, compared by name; `counts` has the images of each class of the test split."""
-    train, test = folder / "train", folder / "val"
+    train, test = folder / TRAIN, folder / TEST
     unknown, lacking = sorted(counts.keys() - set(classes)), [name for name in classes if name not in counts]
     near = {alike(name): name for name in lacking}
     for name in [name for name in unknown if alike(name) in near]:
@@ -207,7 +207,7 @@ def _classes(folder: Path, classes: Sequence[str], counts: Mapping[str, int]) ->
 
 def _empty(folder: Path, classes: Sequence[str], inside: dict[str, dict[str, _Found]]) -> Iterator[str]:
     if not classes:
-        yield f"{shown(folder / 'train')} has no folder of a class"
+        yield f"{shown(folder / TRAIN)} has no folder of a class"
     for split, found in inside.items():
         without = [folder / split / name for name in classes if name in found and found[name].is_empty]
         yield from _named("{} without an image: add some, or remove {} from both splits", without, "class")

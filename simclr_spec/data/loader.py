@@ -40,8 +40,7 @@ class Arrays:
 
     @property
     def counts(self) -> Counts:
-        """Training images, test images, classes."""
-        return len(self.train.labels), len(self.test.labels), int(self.train.labels.max()) + 1
+        return Counts(len(self.train.labels), len(self.test.labels), int(self.train.labels.max()) + 1)
 
 
 Found = TypeVar("Found", Arrays, Listing)

@@ -11,15 +11,22 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from simclr_spec.core.errors import MissingDataError
 
 ENVIRONMENT = "SIMCLR_SPEC_DATA"
 HINT = f"say where it is with --data-root or {ENVIRONMENT}"
-Counts = tuple[int, int | None, int | None]
-"""Training images, test images, classes; None and None for images without labels."""
 LISTS = "imagenet_subsets"
 """Folder of the published label lists under a root."""
+
+
+class Counts(NamedTuple):
+    """Of a data set; images without labels have the first alone."""
+
+    train_images: int
+    test_images: int | None
+    classes: int | None
 
 
 def data_roots(given: Sequence[str] = ()) -> list[str]:
@@ -85,21 +92,21 @@ def label_list(digest: str, roots: Sequence[str]) -> Path:
     files = [path for place in places for path in sorted(place.glob("*.txt"))]
     found = next((path for path in files if _sha256(path) == digest), None)
     if found is None:
-        others = f" among {', '.join(path.name for path in files[:5])}" if files else ""
+        among = f" among {', '.join(path.name for path in files[:5])}" if files else ""
         looked = ", ".join(str(place.absolute()) for place in places)
         raise MissingDataError(
-            f"the label list of SHA-256 {digest[:12]}… not found{others} (looked for *.txt in {looked}): "
+            f"the label list of SHA-256 {digest[:12]}… not found{among} (looked for *.txt in {looked}): "
             f"`simclr-spec fetch-lists` gets published ones, or {HINT}"
         )
     return found
 
 
 def _sha256(path: Path) -> str:
-    """Of a file's bytes; nothing of what cannot be read, which may be anybody's."""
+    """Of a file's bytes; nothing of what cannot be read, which may be anybody's, or of a pipe, which would be waited for."""
     from hashlib import sha256
 
     try:
-        return sha256(path.read_bytes()).hexdigest()
+        return sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
     except OSError:
         return ""
 

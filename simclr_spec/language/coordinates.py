@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from simclr_spec.core.errors import UsageError, did_you_mean
+from simclr_spec.core.fields import Schema, table
 from simclr_spec.core.states import STATES
 from simclr_spec.core.words import typed
 from simclr_spec.stages.kinds import KINDS
 
 Coordinates = Mapping[str, Any]
 
-KEYS: dict[str, dict[str, Any]] = {
+KEYS: dict[str, Schema] = {
     "stage": {"type": "string", "description": "name of a stage of the spec"},
     "kind": {"enum": [*KINDS], "description": "kind of training"},
     "dataset": {"type": "string", "description": "name of the data set"},
@@ -40,16 +41,15 @@ KEYS: dict[str, dict[str, Any]] = {
 }
 
 
-def selector_schema(keys: Sequence[str] = tuple(KEYS)) -> dict[str, Any]:
+def selector_schema(keys: Sequence[str] = tuple(KEYS)) -> Schema:
     """JSON Schema of a table of equalities or lists over some coordinates."""
     properties = {}
     for key in keys:
         value = {name: wanted for name, wanted in KEYS[key].items() if name != "description"}
         values = {"type": "array", "items": value, "minItems": 1, "maxItems": 100}
         properties[key] = {"anyOf": [value, values], "description": f"{KEYS[key]['description']}; a list means any of"}
-    properties_of_seeds = {"^[A-Za-z][A-Za-z0-9_-]*_seed$": {"type": "integer"}} if "seed" in keys else {}
-    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**schema, "patternProperties": properties_of_seeds} if properties_of_seeds else schema
+    seeds = {"patternProperties": {"^[A-Za-z][A-Za-z0-9_-]*_seed$": {"type": "integer"}}} if "seed" in keys else {}
+    return {**table(properties), **seeds}
 
 
 def matches(coordinates: Coordinates, selector: Mapping[str, Any]) -> bool:

@@ -8,11 +8,11 @@ from functools import cache, partial
 from pathlib import Path as FilePath
 from typing import Any, cast
 
-from simclr_spec.core.errors import DataError, SpecError
+from simclr_spec.core.errors import DataError, Fault, SpecError
 from simclr_spec.core.fields import NAME, TEXT, Schema, file_schema, listed, properties, table
 from simclr_spec.data.loader import FileLoader
 from simclr_spec.data.registry import LOADERS, USUAL
-from simclr_spec.data.roots import data_roots
+from simclr_spec.data.roots import Counts, data_roots
 from simclr_spec.language.declared import absolute
 from simclr_spec.language.document import Document, load
 from simclr_spec.language.setting import Setting, leaves
@@ -50,6 +50,8 @@ def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str
     What the file leaves out: it has its file's name, is an image folder, is not verified, and is counted.
     """
     document = load("dataset", name, schema, folder)
+    if twice := _listed_twice(document):
+        raise SpecError(twice)
     known = properties(DatasetConfig)
     usual = {"name": FilePath(document.name).stem, "loader": USUAL, "digest": ""}
     facts = {key: Setting(value, "dataset", document) for key, value in usual.items()}
@@ -60,6 +62,19 @@ def read_dataset(name: str, folder: FilePath | None) -> tuple[Document, dict[str
         counts = _counted(document, facts, lacking)
         facts.update((key, counts[key]) for key in lacking)
     return document, {f"dataset.{key}": facts[key] for key in known}
+
+
+def _listed_twice(document: Document) -> list[Fault]:
+    """Published lists of a fraction that another list has already."""
+    fractions = [entry["fraction"] for entry in document.data.get("label_lists", ())]
+    return [
+        document.fault(
+            ("label_lists", i, "fraction"),
+            f"fraction {fraction} has a list already, in line {document.line(('label_lists', first, 'fraction'))}; keep one",
+        )
+        for i, fraction in enumerate(fractions)
+        if (first := fractions.index(fraction)) < i
+    ]
 
 
 def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence[str]) -> dict[str, Setting]:
@@ -76,19 +91,18 @@ def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence
         if not (before := COUNTED.get().get(absolute(document.name), {})).keys() >= set(lacking):
             raise SpecError([document.fault((), f"{wanted} {error}", key=True)]) from None
         return {key: Setting(before[key], "dataset", text="scanned in the last run; images not here") for key in lacking}
-    if found.counts[2] == 1:
-        sentence = f"{place}/train has one class, {found.classes[0]!r}, and at least 2 are needed"
+    if found.counts.classes == 1:
+        sentence = f"{found.train.folder} has one class, {found.classes[0]!r}, and at least 2 are needed"
         raise SpecError([document.fault((), f"{wanted} {sentence}; classes = 'none' is without any", key=True)])
     if found.faults and 0 in found.counts:
         raise SpecError([document.fault((), f"{wanted} {fault}", key=True) for fault in found.faults])
-    counts = dict(zip(("train_images", "test_images", "classes"), found.counts, strict=True))
-    return {key: Setting(value, "dataset", text=f"scanned from {place}") for key, value in counts.items()}
+    counts = found.counts._asdict().items()
+    return {key: Setting(value, "dataset", text=f"scanned from {place}") for key, value in counts}
 
 
 def counted(settings: Mapping[str, Setting]) -> dict[str, Any]:
     """Of the facts `dataset.*` those that the images were counted for."""
-    names = ("train_images", "test_images", "classes")
-    found = {name: settings[f"dataset.{name}"] for name in names}
+    found = {name: settings[f"dataset.{name}"] for name in Counts._fields}
     return {name: fact.value for name, fact in found.items() if fact.layer == "dataset" and fact.document is None}
 
 

@@ -15,7 +15,8 @@ from simclr_spec.stages.network import BOTTLENECKS
 
 MOST_ENCODERS = 10_000
 
-_GRID: Path = ("encoders",)
+_ENCODERS: Path = ("encoders",)
+"""Where they stand; the place of a row of a grid, which has no table of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,8 @@ class EncoderAxes:
     """One row of a spec's `encoders`. None = the recipe's head."""
 
     depth: int
-    width: int
-    sk: bool
+    width: int = 1
+    sk: bool = False
     head_layers: int | None = None
     head_width: int | None = None
 
@@ -45,31 +46,31 @@ def _rows(document: Document) -> Iterator[EncoderRow]:
     """Explicit rows, or product x zip groups, less `exclude`, plus `include`."""
     encoders = document.data["encoders"]
     if isinstance(encoders, list):
-        yield from _written(encoders, ("encoders",))
+        yield from _written(encoders, _ENCODERS)
         return
     for places in _grid(document, encoders):
-        encoder = _encoder({key: value for key, (value, _) in places.items()})
+        encoder = EncoderAxes(**{key: value for key, (value, _) in places.items()})
         if not any(matches(encoder.coordinates(), selector) for selector in encoders.get("exclude", [])):
-            yield EncoderRow(encoder, _GRID, {key: path for key, (_, path) in places.items()})
-    yield from _written(encoders.get("include", []), ("encoders", "include"))
+            yield EncoderRow(encoder, _ENCODERS, {key: path for key, (_, path) in places.items()})
+    yield from _written(encoders.get("include", []), (*_ENCODERS, "include"))
 
 
 def _written(rows: list[dict[str, Any]], at: Path) -> Iterator[EncoderRow]:
     for i, row in enumerate(rows):
-        yield EncoderRow(_encoder(row), (*at, i), {key: (*at, i, key) for key in row})
+        yield EncoderRow(EncoderAxes(**row), (*at, i), {key: (*at, i, key) for key in row})
 
 
 def _grid(document: Document, encoders: dict[str, Any]) -> Iterator[dict[str, tuple[Any, Path]]]:
     """Rows as key -> value and its place."""
     factors: list[list[dict[str, tuple[Any, Path]]]] = [
-        [{key: (value, ("encoders", "product", key, i))} for i, value in enumerate(values)]
+        [{key: (value, (*_ENCODERS, "product", key, i))} for i, value in enumerate(values)]
         for key, values in encoders.get("product", {}).items()
     ]
     groups = encoders.get("zip", [])
     for i, group in enumerate(groups):
         factors.append(
             [
-                {key: (values[k], ("encoders", "zip", i, key, k)) for key, values in group.items()}
+                {key: (values[k], (*_ENCODERS, "zip", i, key, k)) for key, values in group.items()}
                 for k in range(min(map(len, group.values())))
             ]
         )
@@ -86,7 +87,7 @@ def _unequal(document: Document, groups: list[dict[str, list[Any]]]) -> Iterator
         lengths = {key: len(values) for key, values in group.items()}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{key} {length}" for key, length in lengths.items())
-            yield document.fault(("encoders", "zip", i), f"the lists of a zip group must be equally long, not {shown}")
+            yield document.fault((*_ENCODERS, "zip", i), f"the lists of a zip group must be equally long, not {shown}")
 
 
 def _misshapen(document: Document, factors: list[list[dict[str, Any]]]) -> Iterator[Fault]:
@@ -94,15 +95,11 @@ def _misshapen(document: Document, factors: list[list[dict[str, Any]]]) -> Itera
     keys = [key for factor in factors for key in factor[0]]
     count = math.prod(map(len, factors))
     if count > MOST_ENCODERS:
-        yield document.fault(_GRID, f"this grid has {count:,} encoders; at most {MOST_ENCODERS:,} are read", key=True)
+        yield document.fault(_ENCODERS, f"this grid has {count:,} encoders; at most {MOST_ENCODERS:,} are read", key=True)
     for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
-        yield document.fault(_GRID, f"{key} is in two factors of the grid; keep one", key=True)
+        yield document.fault(_ENCODERS, f"{key} is in two factors of the grid; keep one", key=True)
     if "depth" not in keys:
-        yield document.fault(_GRID, "the grid lacks 'depth'; add it to product or to a zip group", key=True)
-
-
-def _encoder(row: dict[str, Any]) -> EncoderAxes:
-    return EncoderAxes(**{"width": 1, "sk": False, **row})
+        yield document.fault(_ENCODERS, "the grid lacks 'depth'; add it to product or to a zip group", key=True)
 
 
 def read_encoders(document: Document) -> tuple[tuple[EncoderRow, ...], list[Fault]]:
@@ -120,13 +117,13 @@ def read_encoders(document: Document) -> tuple[tuple[EncoderRow, ...], list[Faul
     except SpecError as error:
         return (), [*faults, *error.faults]
     if not rows:
-        faults.append(document.fault(_GRID, "this grid has no encoders; loosen `exclude` or add `include`", key=True))
+        faults.append(document.fault(_ENCODERS, "this grid has no encoders; loosen `exclude` or add `include`", key=True))
     return tuple(rows.values()), faults
 
 
 def _twice(document: Document, first: EncoderRow, second: EncoderRow) -> Fault:
     """At the later row; of a grid, at the first value that stands elsewhere than the earlier row's."""
     key = next(key for key in second.values if key in first.values and first.values[key] != second.values[key])
-    earlier, later = (row.values[key] if row.path == _GRID else row.path for row in (first, second))
+    earlier, later = (row.values[key] if row.path == _ENCODERS else row.path for row in (first, second))
     line, column = document.places.of(earlier, key=False)
     return document.fault(later, f"this encoder stands twice; first at {line}:{column}; keep one")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from simclr_spec.core.errors import DataError
 from simclr_spec.core.files import write_atomic
-from simclr_spec.core.words import number
+from simclr_spec.core.words import number, shown
 from simclr_spec.data.roots import data_roots, label_list, list_folders
 from simclr_spec.language import dataset, declared
 from simclr_spec.language.document import load
@@ -31,13 +31,14 @@ def fetch_lists(roots: Sequence[str] = ()) -> Iterator[str]:
 def fetch(url: str, digest: str, folder: Path) -> Path:
     """The file at `url`, written into `folder` when its SHA-256 is `digest`. Raises DataError."""
     from hashlib import sha256
+    from http.client import HTTPException
     from urllib.request import urlopen
 
     try:
         with urlopen(url, timeout=60) as response:
             data = response.read(LARGEST)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot fetch {url}: {error}") from None
+    except (OSError, ValueError, HTTPException) as error:
+        raise DataError(f"cannot fetch {url}: {shown(str(error).strip())}") from None
     if (got := sha256(data).hexdigest()) != digest:
         raise DataError(f"{url} is not the published list: its SHA-256 is {got}, declared is {digest}; nothing written")
     path = folder / url.rpartition("/")[2]

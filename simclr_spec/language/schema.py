@@ -7,7 +7,7 @@ from functools import cache
 
 from simclr_spec.core.fields import NAME, TEXT, Schema, described, file_schema, listed, properties, required, schema, table
 from simclr_spec.language import coordinates
-from simclr_spec.language.written import free, tables
+from simclr_spec.language.written import free, tables, without_null
 from simclr_spec.stages.common import EncoderConfig, HeadConfig
 from simclr_spec.stages.kind import ENCODER, HEAD, Kind, Role
 from simclr_spec.stages.kinds import KINDS
@@ -72,7 +72,7 @@ def _row() -> Schema:
         "head_layers": {**head["layers"], "description": "layers of the projection head, instead of the recipe's"},
         "head_width": {**head["width"], "description": "width multiplier of the projection head, instead of the recipe's"},
     }
-    return {"type": "object", "properties": columns, "required": ["depth"], "additionalProperties": False}
+    return table(columns, ["depth"])
 
 
 def _encoders() -> Schema:
@@ -81,21 +81,15 @@ def _encoders() -> Schema:
         name: {**listed(column, 100, column["description"]), "uniqueItems": True} for name, column in row["properties"].items()
     }
     together = {name: listed(column, 100, column["description"]) for name, column in row["properties"].items()}
-    axes = {"type": "object", "properties": lists, "additionalProperties": False, "minProperties": 1}
-    group = {"type": "object", "properties": together, "additionalProperties": False, "minProperties": 1}
+    axes, group = ({**table(columns), "minProperties": 1} for columns in (lists, together))
     grid = {
-        "type": "object",
-        "properties": {
-            "product": {**axes, "description": "every combination of these lists"},
-            "zip": listed(group, 20, "groups of equally long lists that go together; each group is one more factor"),
-            "exclude": listed(_some_encoders(), 200, "rows that are left out"),
-            "include": listed(row, 1000, "rows that are added at the end"),
-        },
-        "additionalProperties": False,
-        "minProperties": 1,
+        "product": {**axes, "description": "every combination of these lists"},
+        "zip": listed(group, 20, "groups of equally long lists that go together; each group is one more factor"),
+        "exclude": listed(_some_encoders(), 200, "rows that are left out"),
+        "include": listed(row, 1000, "rows that are added at the end"),
     }
-    description = "rows, or a grid; width is 1 and sk false unless written"
-    return {"anyOf": [listed(row, 2000, "one encoder per row"), grid], "description": description}
+    choices = [listed(row, 2000, "one encoder per row"), {**table(grid), "minProperties": 1}]
+    return {"anyOf": choices, "description": "rows, or a grid; width is 1 and sk false unless written"}
 
 
 def _some_encoders() -> Schema:
@@ -105,19 +99,15 @@ def _some_encoders() -> Schema:
 def _reference(role: Role) -> Schema:
     selector = coordinates.selector_schema()
     del selector["properties"]["stage"]
-    table = {
-        **selector,
-        "properties": {"stage": {"type": "string"}, **selector["properties"]},
-        "required": ["stage"],
-    }
-    return {"anyOf": [{"type": "string"}, table], "description": _ROLES[role]}
+    fixed = {**selector, "properties": {"stage": {"type": "string"}, **selector["properties"]}, "required": ["stage"]}
+    return {"anyOf": [{"type": "string"}, fixed], "description": _ROLES[role]}
 
 
 def _stage(kind: Kind) -> Schema:
     axes: dict[str, Schema] = {"kind": {"enum": [kind.name]}, "description": TEXT}
     if kind.parent:
         axes[kind.parent.role] = _reference(kind.parent.role)
-    required = [name for name in axes if name != "description"]
+    needed = [name for name in axes if name != "description"]
     selector = _some_encoders()
     axes["encoders"] = {
         "anyOf": [selector, listed(selector, 200, "any of")],
@@ -128,21 +118,11 @@ def _stage(kind: Kind) -> Schema:
     leaves = fields(kind.name)
     for name, (field, description) in _LISTED.items():
         if name in kind.axes:
-            axes[name] = _one_or_list(_number(leaves[field]), description)
-    table = settings({name: leaf for name, leaf in leaves.items() if name not in kind.axes}, free)
-    table["properties"]["dataset"] = {"anyOf": [NAME, table["properties"]["dataset"]], "description": "data set of this stage"}
-    return {
-        **table,
-        "properties": {**axes, **table["properties"]},
-        "required": required,
-        "description": kind.parameters.__doc__,
-    }
-
-
-def _number(leaf: Schema) -> Schema:
-    """Without null, which no axis has."""
-    kinds = leaf["type"]
-    return {**leaf, "type": kinds if isinstance(kinds, str) else next(kind for kind in kinds if kind != "null")}
+            axes[name] = _one_or_list(without_null(leaves[field]), description)
+    values = settings({name: leaf for name, leaf in leaves.items() if name not in kind.axes}, free)
+    own = values["properties"]
+    own["dataset"] = {"anyOf": [NAME, own["dataset"]], "description": "data set of this stage"}
+    return {**values, "properties": {**axes, **own}, "required": needed, "description": kind.parameters.__doc__}
 
 
 def _one_or_list(leaf: Schema, description: str) -> Schema:

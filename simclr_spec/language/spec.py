@@ -9,9 +9,11 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from simclr_spec.core.errors import Fault, did_you_mean
+from simclr_spec.core.fields import properties
 from simclr_spec.language import schema
 from simclr_spec.language.document import Document, Path, load
 from simclr_spec.language.encoders import EncoderAxes, read_encoders
+from simclr_spec.language.schema import SpecKeys
 from simclr_spec.language.setting import Setting, leaves
 from simclr_spec.stages.kinds import KINDS
 
@@ -45,20 +47,14 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spec:
+class Spec(SpecKeys):
     """A whole spec; `rows` pairs every encoder with its place in the document.
 
     `faults` are those of encoders and references: `rows` and `sound` leave out what cannot be planned because of them.
     """
 
     document: Document
-    title: str
-    description: str
-    recipe: str
-    dataset: str | None
-    scale: str | None
     rows: tuple[tuple[EncoderAxes, Path], ...]
-    seeds: tuple[int, ...]
     stages: Mapping[str, Stage]
     sound: tuple[Stage, ...]
     """parents before children"""
@@ -73,18 +69,16 @@ def read_spec(name: str, folder: FilePath | None = None) -> Spec:
     """Read, validate, expand the encoders, order the stages. Raises SpecError when the schema is not met, or UsageError."""
     document = load("spec", name, schema.spec, folder)
     data = document.data
+    keys: dict[str, Any] = {key: data[key] for key in properties(SpecKeys) if key in data}
+    if "seeds" in keys:
+        keys["seeds"] = tuple(keys["seeds"])
     stages = {name: _stage(document, name, table) for name, table in data["stages"].items()}
     rows, faults = read_encoders(document)
     sound, faults_of_stages = _ordered(document, stages)
     return Spec(
+        **keys,
         document=document,
-        title=data["title"],
-        description=data.get("description", ""),
-        recipe=data["recipe"],
-        dataset=data.get("dataset"),
-        scale=data.get("scale"),
         rows=tuple((row.encoder, row.path) for row in rows),
-        seeds=tuple(data.get("seeds", (0,))),
         stages=stages,
         sound=sound,
         faults=(*faults, *faults_of_stages),
@@ -127,8 +121,8 @@ def _ordered(document: Document, stages: Mapping[str, Stage]) -> tuple[tuple[Sta
     parents = {name: [stage.parent.stage] if stage.parent else [] for name, stage in stages.items()}
     faults: list[Fault] = []
     for stage in stages.values():
-        if found := [*_misled(document, stage, stages)]:
-            faults += found
+        if (fault := _misled(document, stage, stages)) is not None:
+            faults.append(fault)
             del parents[stage.name]
     while (cycle := _cycle(parents)) is not None:
         faults.append(_needs_itself(document, stages, cycle))
@@ -164,25 +158,20 @@ def _as_written(parents: Mapping[str, Sequence[str]]) -> Iterator[str]:
         sorter.done(ready.pop(0))
 
 
-def _allowed(stage: Stage) -> tuple[str, ...]:
-    """The kinds from which its kind starts."""
-    parent = KINDS[stage.kind].parent
-    return parent.kinds if parent else ()
-
-
-def _misled(document: Document, stage: Stage, stages: Mapping[str, Stage]) -> Iterator[Fault]:
+def _misled(document: Document, stage: Stage, stages: Mapping[str, Stage]) -> Fault | None:
     """The fault of a stage that starts from none, from itself, or from one of a wrong kind."""
-    parent = stage.parent
-    if parent is None:
-        return
+    parent, wanted = stage.parent, KINDS[stage.kind].parent
+    if parent is None or wanted is None:
+        return None
     if parent.stage not in stages:
         hint = did_you_mean(parent.stage, stages.keys() - {stage.name})
-        yield document.fault(parent.at, f"{parent.path[-1]} {parent.stage!r} is not a stage here{hint}")
-    elif parent.stage == stage.name:
-        yield document.fault(parent.at, f"[stages.{stage.name}] needs itself")
-    elif (kind := stages[parent.stage].kind) not in _allowed(stage):
-        allowed = " or ".join(_allowed(stage))
-        yield document.fault(parent.at, f"a {stage.kind} starts from a {allowed} stage; {parent.stage!r} is a {kind}")
+        return document.fault(parent.at, f"{parent.path[-1]} {parent.stage!r} is not a stage here{hint}")
+    if parent.stage == stage.name:
+        return document.fault(parent.at, f"[stages.{stage.name}] needs itself")
+    if (kind := stages[parent.stage].kind) not in wanted.kinds:
+        allowed = " or ".join(wanted.kinds)
+        return document.fault(parent.at, f"a {stage.kind} starts from a {allowed} stage; {parent.stage!r} is a {kind}")
+    return None
 
 
 def _needs_itself(document: Document, stages: Mapping[str, Stage], cycle: Sequence[str]) -> Fault:

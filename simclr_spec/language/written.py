@@ -15,8 +15,13 @@ def settable(leaf: Schema) -> Schema:
     """The schema of a written value: an optional field takes 'none', which TOML lacks."""
     if "null" not in leaf.get("type", ()):
         return leaf
-    number = {**leaf, "type": next(kind for kind in leaf["type"] if kind != "null")}
-    return {"anyOf": [number, {"enum": ["none"]}], "description": leaf["description"]}
+    return {"anyOf": [without_null(leaf), {"enum": ["none"]}], "description": leaf["description"]}
+
+
+def without_null(leaf: Schema) -> Schema:
+    """The leaf of a field that may be null, or of any other."""
+    kinds = leaf["type"]
+    return {**leaf, "type": kinds if isinstance(kinds, str) else next(kind for kind in kinds if kind != "null")}
 
 
 def sourced(leaf: Schema) -> Schema:
@@ -32,15 +37,11 @@ def free(leaf: Schema) -> Schema:
 
 def tables(leaves: Mapping[str, Schema], wrap: Callable[[Schema], Schema]) -> Schema:
     """Dotted leaves -> nested tables, in which nothing is required."""
-    root = _empty()
+    root = table({})
     for dotted, leaf in leaves.items():
         inner = root
         *above, last = dotted.split(".")
         for part in above:
-            inner = inner["properties"].setdefault(part, _empty())
+            inner = inner["properties"].setdefault(part, table({}))
         inner["properties"][last] = wrap(leaf)
     return root
-
-
-def _empty() -> Schema:
-    return {"type": "object", "properties": {}, "additionalProperties": False}

@@ -37,7 +37,7 @@ class DatasetConfig:
 
     def miscounted(self, found: Counts, folder: Path | None, origin: str = "") -> str:
         """What is wrong with the number of training images, test images and classes that were found, or the empty string."""
-        declared = (self.train_images, self.test_images, self.classes)
+        declared = Counts(self.train_images, self.test_images, self.classes)
         if found == declared:
             return ""
         numbers, others = (["no" if count is None else f"{count:,}" for count in counts] for counts in (declared, found))

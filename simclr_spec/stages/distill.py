@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simclr_spec.core.fields import POSITIVE, SHARE, described
-from simclr_spec.stages import network
 from simclr_spec.stages.common import LabelsConfig, TrainingConfig
 from simclr_spec.stages.kind import ENCODER, Parent
-from simclr_spec.stages.training import PerImage, TrainingKind, encoder_of, whole_network
+from simclr_spec.stages.training import PerImage, TrainingKind, classifier_of, encoder_of, whole_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ class DistillConfig(TrainingConfig):
 def _per_image(config: DistillConfig, parents: Mapping[str, Any]) -> PerImage:
     """The student's training, and the teacher's encoder passed without gradients."""
     encoder = encoder_of(config)
-    student = whole_network(encoder, network.classifier(encoder.features, config.dataset.classes or 0))
+    student = whole_network(encoder, classifier_of(config, encoder.features))
     teacher = encoder_of(parents["teacher"], config.dataset.image_size)
     return replace(student, forward=student.forward + teacher.forward, outputs_passed=teacher.outputs)
 

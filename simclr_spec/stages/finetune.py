@@ -9,7 +9,7 @@ from simclr_spec.core.fields import described
 from simclr_spec.stages import network
 from simclr_spec.stages.common import HeadConfig, LabelsConfig, TrainingConfig
 from simclr_spec.stages.kind import LABELS, Parent
-from simclr_spec.stages.training import LABELLED_METRICS, PerImage, TrainingKind, encoder_of, whole_network
+from simclr_spec.stages.training import LABELLED_METRICS, PerImage, TrainingKind, classifier_of, encoder_of, whole_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class FinetuneConfig(TrainingConfig):
 def _per_image(config: FinetuneConfig, _: Mapping[str, Any]) -> PerImage:
     encoder = encoder_of(config)
     kept = network.head(encoder.features, vars(config.head), config.from_layer)
-    return whole_network(encoder, kept, network.classifier(kept.features, config.dataset.classes or 0))
+    return whole_network(encoder, kept, classifier_of(config, kept.features))
 
 
 FINETUNE = TrainingKind(

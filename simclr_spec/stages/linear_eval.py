@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simclr_spec.core.fields import described
-from simclr_spec.stages import network
 from simclr_spec.stages.common import LabelsConfig, TrainingConfig
 from simclr_spec.stages.kind import LABELS, Parent
-from simclr_spec.stages.training import LABELLED_METRICS, PerImage, TrainingKind, encoder_of
+from simclr_spec.stages.training import LABELLED_METRICS, PerImage, TrainingKind, classifier_of, encoder_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +27,7 @@ class LinearEvalConfig(TrainingConfig):
 def _per_image(config: LinearEvalConfig, _: Mapping[str, Any]) -> PerImage:
     """The encoder is passed without gradients."""
     encoder = encoder_of(config)
-    last = network.classifier(encoder.features, config.dataset.classes or 0)
+    last = classifier_of(config, encoder.features)
     return PerImage(
         forward=encoder.forward + last.forward,
         backward=last.forward,

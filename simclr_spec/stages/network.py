@@ -49,11 +49,12 @@ class _Conv:
 
 def encoder(config: Mapping[str, Any], image_size: int) -> Network:
     """The ResNet up to its average pooling; `config` has the values of an EncoderConfig."""
-    return _encoder(*(config[name] for name in _SHAPE), image_size)
+    return _encoder(**{name: config[name] for name in _SHAPE}, image_size=image_size)
 
 
 @lru_cache(maxsize=1024)
 def _encoder(
+    *,
     depth: int,
     width: int,
     sk: bool,
@@ -130,7 +131,7 @@ def head(features: int, config: Mapping[str, Any], layers: int | None = None) ->
     """The projection head, or only its first `layers`: BN in every layer, without beta in the last unless `last_beta`."""
     hidden, whole = features * config["width"], config["layers"]
     kept = whole if layers is None else layers
-    trainable = moving = forward = inputs = 0
+    trainable = moving = forward = 0
     inputs = features
     for number in range(kept):
         last = number == whole - 1

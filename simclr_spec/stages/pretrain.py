@@ -9,7 +9,7 @@ from simclr_spec.core.fields import POSITIVE, SHARE, described
 from simclr_spec.stages import network
 from simclr_spec.stages.common import HeadConfig, TrainingConfig
 from simclr_spec.stages.kind import ENCODER, HEAD
-from simclr_spec.stages.training import PerImage, TrainingKind, encoder_of
+from simclr_spec.stages.training import PerImage, TrainingKind, classifier_of, encoder_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def _per_image(config: PretrainConfig, _: Mapping[str, Any]) -> PerImage:
     encoder = encoder_of(config)
     head = network.head(encoder.features, vars(config.head))
     below = network.head(encoder.features, vars(config.head), config.linear_layer)
-    linear = network.classifier(below.features, config.dataset.classes or 0)
+    linear = classifier_of(config, below.features)
     passes = 2 if config.memory.enabled else 1
     return PerImage(
         forward=passes * 2 * (encoder.forward + head.forward),

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simclr_spec.core.fields import SHARE, described
-from simclr_spec.stages import network
 from simclr_spec.stages.common import LabelsConfig, TrainingConfig
 from simclr_spec.stages.kind import ENCODER, LABELS
-from simclr_spec.stages.training import LABELLED_METRICS, PerImage, TrainingKind, encoder_of, whole_network
+from simclr_spec.stages.training import LABELLED_METRICS, PerImage, TrainingKind, classifier_of, encoder_of, whole_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +26,7 @@ class SupervisedConfig(TrainingConfig):
 
 def _per_image(config: SupervisedConfig, _: Mapping[str, Any]) -> PerImage:
     encoder = encoder_of(config)
-    return whole_network(encoder, network.classifier(encoder.features, config.dataset.classes or 0))
+    return whole_network(encoder, classifier_of(config, encoder.features))
 
 
 SUPERVISED = TrainingKind(

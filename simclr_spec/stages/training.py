@@ -61,6 +61,11 @@ def encoder_of(config: Any, image_size: int | None = None) -> Network:
     return network.encoder(vars(config.encoder), image_size or config.dataset.image_size)
 
 
+def classifier_of(config: Any, features: int) -> Network:
+    """Of the classes of its images; of none where they have no labels."""
+    return network.classifier(features, config.dataset.classes or 0)
+
+
 def whole_network(*parts: Network) -> PerImage:
     """Parts that are trained one on top of the other, the encoder first."""
     return PerImage(

@@ -152,7 +152,7 @@ def _images(loader: FileLoader, dataset: DatasetConfig, folder: Path, origin: st
 
 
 def _one_split(folder: Path) -> Iterator[str]:
-    train, val = folder / "train", folder / "val"
+    train, val = folder / listing.TRAIN, folder / listing.TEST
     if val.is_dir() and train.is_dir() and val.samefile(train):
         yield f"{shown(val)} is {shown(train)}: what is learned would be tested on itself"
 

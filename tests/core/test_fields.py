@@ -44,7 +44,7 @@ def test_the_schema_of_each_type() -> None:
     }
     assert found["numbers"] == {"type": "array", "items": {"type": ["number", "null"]}, "description": "some"}
     assert found["free"] == {"type": "object", "description": "any keys"}
-    assert found["depth"] == {"enum": [18, 50], "description": "of a registry"}
+    assert found["depth"] == {"type": "integer", "enum": [18, 50], "description": "of a registry"}
     assert found["either"] == {"anyOf": [{"enum": ["auto"]}, {"type": "integer"}], "description": "two things"}
     assert found["inner"] == {**schema(Inner), "description": "what is inside"}
     assert found["plain"] == schema(Inner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import subprocess
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from simclr_spec.core.errors import DataError
-from simclr_spec.data.loaders.cifar10 import FILES
+from simclr_spec.data.loaders.cifar10 import FILES, Original
 from simclr_spec.data.loaders.cifar10 import LOADER as CIFAR10
 from simclr_spec.data.loaders.digits import LOADER as DIGITS
 
@@ -61,6 +62,22 @@ def test_a_changed_pickle_is_never_loaded(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data_batch_1 is not the original file \(its MD5 differs\), so it is not loaded"):
         CIFAR10.read(folder)
     assert not mark.exists()
+
+
+def test_five_batches_of_cifar10_are_trained_on_and_the_sixth_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i, name in enumerate(list(FILES)):
+        data = pickle.dumps({"data": np.full((2, 3072), i, dtype=np.uint8), "labels": [i, i + 1]})
+        (tmp_path / name).write_bytes(data)
+        monkeypatch.setitem(FILES, name, Original(len(data), hashlib.md5(data).hexdigest()))
+    images = CIFAR10.read(tmp_path)
+    assert images.train.labels.tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
+    assert images.test.labels.tolist() == [5, 6]
+    assert [split.pixels[:, 2, 31, 31].tolist() for split in (images.train, images.test)] == [
+        [0, 0, 1, 1, 2, 2, 3, 3, 4, 4],
+        [5, 5],
+    ]
 
 
 def test_no_torch_is_loaded() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,12 @@ def test_a_folder_that_lacks_is_named_with_the_places(tmp_path: Path) -> None:
         "data set 'imagenet' (folders train and val, one subfolder a class) not found "
         f"(looked in {tmp_path}/imagenet, {tmp_path})"
     )
+
+
+def test_a_pipe_among_label_lists_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    (tmp_path / "b.txt").touch()
+    assert data_roots.label_list(sha256(b"").hexdigest(), [str(tmp_path)]) == tmp_path / "b.txt"
 
 
 @pytest.mark.parametrize("before", [None, "/a:b=/c"])

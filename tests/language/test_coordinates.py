@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simclr_spec.core.errors import UsageError
-from simclr_spec.language.coordinates import KEYS, Selector, as_selector, matches, parse
+from simclr_spec.language.coordinates import KEYS, Selector, as_selector, matches, near_miss, parse
 
 
 def test_a_table_matches_equalities_and_any_of_a_list() -> None:
@@ -53,12 +53,18 @@ def test_plus_asks_for_ancestors_and_descendants(words: list[str], ancestors: bo
         ),
         ("kind=fintune", "no kind is named 'fintune'; did you mean 'finetune'?"),
         ("depth", "'depth' is no selector; write coordinate=value, as in stage=finetune depth=50"),
+        ("depth=50 depth=18", "'depth' is selected twice; for any of several values write depth=a,b"),
     ],
 )
 def test_a_wrong_word_is_answered_with_a_remedy(word: str, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse([word])
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("wanted", ["fintune", ["pretrain", "fintune"]])
+def test_a_near_miss_is_found_alone_and_in_a_list(wanted: str | list[str]) -> None:
+    assert near_miss({"stage": wanted}, [{"stage": "pretrain"}, {"stage": "finetune"}]) == "; did you mean 'finetune'?"
 
 
 def test_what_is_shown_can_be_typed_back() -> None:

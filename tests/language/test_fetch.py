@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from simclr_spec.core.errors import DataError, SpecError
 from simclr_spec.data import roots as data_roots
+from simclr_spec.language import declared
+from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.fetch import fetch, fetch_lists
 from simclr_spec.plan import Step, compile
 from simclr_spec.plan.departures import deviations
@@ -40,6 +44,36 @@ def test_other_bytes_are_refused_and_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot fetch .*lacks.txt"):
         fetch((tmp_path / "lacks.txt").as_uri(), "0" * 64, tmp_path / "root")
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HELO\r\n\r\n", "HELO"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "IncompleteRead(0 bytes read)"),
+    ],
+)
+def test_an_answer_that_is_none_is_told(answer: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+
+    def serve() -> None:
+        with server.accept()[0] as caller:
+            caller.recv(10_000)
+            caller.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/half.txt"
+        thread = Thread(target=serve)
+        thread.start()
+        with pytest.raises(DataError) as caught:
+            fetch(url, "0" * 64, tmp_path)
+        thread.join()
+    assert str(caught.value) == f"cannot fetch {url}: {told}"
+
+
+def test_an_address_with_a_space_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot fetch http://a/ b: URL can't contain control characters"):
+        fetch("http://a/ b", "0" * 64, tmp_path)
 
 
 def test_lists_that_are_there_are_not_fetched(shared: Path) -> None:
@@ -73,6 +107,14 @@ def test_imagenets_fractions_are_the_published_lists() -> None:
             found[labels["fraction"]] = (labels["sampler"], labels["list_digest"], labels["seed"])
             assert step.origins["labels.sampler"].status in ("code", "author")
     assert found == {0.01: ("list", ONE_PERCENT, None), 0.1: ("list", TEN_PERCENT, None), 1.0: ("balanced", "", None)}
+
+
+def test_two_lists_of_one_fraction_are_a_fault(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(declared.read("dataset", "imagenet").text.replace("fraction = 0.1,", "fraction = 1e-2,"))
+    with pytest.raises(SpecError) as caught:
+        read_dataset(str(file), None)
+    assert str(caught.value) == f"{file}:13:16: fraction 0.01 has a list already, in line 12; keep one"
 
 
 def test_elsewhere_labels_are_drawn() -> None:

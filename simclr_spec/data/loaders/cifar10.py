@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from simclr_spec.data.loader import ArrayLoader, Arrays, ArraySplit
 from simclr_spec.data.roots import HINT, folders, missing, others
 
 FOLDER = "cifar-10-batches-py"
+_TEST = "test_batch"
 
 
 class Original(NamedTuple):
@@ -29,9 +30,8 @@ FILES = {
     "data_batch_3": Original(31_035_999, "54ebc095f3ab1f0389bbae665268c751"),
     "data_batch_4": Original(31_035_696, "634d18415352ddfa80567beed471001a"),
     "data_batch_5": Original(31_035_623, "482c414d41f54cd18b22e5b47cb7c3cb"),
-    "test_batch": Original(31_035_526, "40351d587109b95175f43aff81a1287e"),
+    _TEST: Original(31_035_526, "40351d587109b95175f43aff81a1287e"),
 }
-_TRAIN = 50_000
 
 
 class Cifar10(ArrayLoader):
@@ -53,15 +53,17 @@ class Cifar10(ArrayLoader):
                 yield f"{shown(folder / name)} is not the original file: it has {found:,} bytes, not {original.size:,}"
 
     def read(self, folder: Path | None, *, labelled: bool = True) -> Arrays:  # noqa: ARG002
-        import numpy as np
-
         assert folder is not None
-        batches = [_batch(folder / name, original.md5) for name, original in FILES.items()]
-        pixels = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
-        labels = np.concatenate([np.array(batch["labels"], dtype=np.int64) for batch in batches])
-        splits = (slice(_TRAIN), slice(_TRAIN, None))
-        train, test = (ArraySplit(pixels=pixels[rows], labels=labels[rows]) for rows in splits)
-        return Arrays(train=train, test=test)
+        batches = {name: _batch(folder / name, original.md5) for name, original in FILES.items()}
+        test = batches.pop(_TEST)
+        return Arrays(train=_split(batches.values()), test=_split([test]))
+
+
+def _split(batches: Collection[dict[str, Any]]) -> ArraySplit:
+    import numpy as np
+
+    pixels = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+    return ArraySplit(pixels=pixels, labels=np.concatenate([np.array(batch["labels"], dtype=np.int64) for batch in batches]))
 
 
 def _batch(path: Path, md5: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simclr_spec.data import listing
+from simclr_spec.data.listing import TEST, TRAIN
 from simclr_spec.data.loader import FileLoader
 from simclr_spec.data.roots import folders, missing, others
 
@@ -18,7 +19,7 @@ class ImageFolder(FileLoader):
 
     def splits(self, folder: Path, *, labelled: bool = True) -> list[Path]:
         """Images without classes are not tested on: they need no folder val."""
-        return [folder / "train", folder / "val"] if labelled else [folder / "train"]
+        return [folder / TRAIN, folder / TEST] if labelled else [folder / TRAIN]
 
     def find(self, dataset: str, roots: Sequence[str], *, labelled: bool = True) -> Path:
         places = folders(dataset, roots)

@@ -1,7 +1,7 @@
 """TOML and JSON text -> validated data; every fault with file:line:column, all at once.
 
 A fault stands at the key where the key is wrong (unknown, set twice) and at the value otherwise.
-positions < document < limits < reading; validator < validation; loading puts them together.
+positions < document < limits < reading < validation, and validator < validation; loading puts them together, with kinds.
 """
 
 from simclr_spec.language.document.document import Document

@@ -41,12 +41,14 @@ def excess(document: Document) -> list[Fault]:
         if isinstance(value, dict):
             todo.extend(((*path, key), item) for key, item in value.items())
             found += [
-                document.fault((*path, key), _unprintable("a key", key), key=True) for key in value if _UNPRINTABLE.search(key)
+                document.fault((*path, key), _unprintable("a key", sign), key=True)
+                for key in value
+                if (sign := _UNPRINTABLE.search(key))
             ]
         elif isinstance(value, list):
             todo.extend(((*path, index), item) for index, item in enumerate(value))
-        elif isinstance(value, str) and _UNPRINTABLE.search(value):
-            found.append(document.fault(path, _unprintable(_last(path), value)))
+        elif isinstance(value, str) and (sign := _UNPRINTABLE.search(value)):
+            found.append(document.fault(path, _unprintable(_last(path), sign)))
         elif isinstance(value, float) and not math.isfinite(value):
             found.append(document.fault(path, f"{_last(path)} must be a finite number, not {value}"))
         elif isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
@@ -63,9 +65,8 @@ def too_large(path: Path) -> str:
     return f"{_last(path)} is too large a number; at most {_LARGEST_INTEGER}"
 
 
-def _unprintable(what: str, text: str) -> str:
-    found = _UNPRINTABLE.search(text)
-    return f"{what} holds the unprintable character {found[0]!r}" if found else ""
+def _unprintable(what: str, sign: re.Match[str]) -> str:
+    return f"{what} holds the unprintable character {sign[0]!r}"
 
 
 def _last(path: Path) -> str:

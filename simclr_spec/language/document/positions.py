@@ -14,6 +14,11 @@ Path = tuple[str | int, ...]
 """Keys and array indices from the top of the document."""
 
 
+def dotted(path: Path) -> str:
+    """The keys alone, as a table's header has them."""
+    return ".".join(part for part in path if isinstance(part, str))
+
+
 class LostError(Exception):
     """The text is not what the scan expects; what was found so far stands."""
 
@@ -87,11 +92,13 @@ class _Toml(_Scan):
         table: Path = ()
         headers: dict[Path, int] = {}
         counts: dict[Path, int] = {}
-        while self.skip(_BLANK) is not None and self.at < len(self.text):
-            if not self.peek("["):
+        self.skip(_BLANK)
+        while self.at < len(self.text):
+            if self.peek("["):
+                table = self.header(headers, counts)
+            else:
                 self.assignment(table)
-                continue
-            table = self.header(headers, counts)
+            self.skip(_BLANK)
 
     def header(self, headers: dict[Path, int], counts: dict[Path, int]) -> Path:
         several = self.peek("[[")
@@ -193,8 +200,7 @@ class _Json(_Scan):
 
     def value(self, path: Path) -> None:
         self.skip(_BLANK)
-        if path:
-            self.places.values.setdefault(path, self.at)
+        self.places.values.setdefault(path, self.at)
         if self.peek("{"):
             self.members("{", "}", path)
         elif self.peek("["):
@@ -231,6 +237,6 @@ class _Json(_Scan):
 def scan(text: str, is_json: bool) -> Places:
     """Places of everything that could be found."""
     scanner = (_Json if is_json else _Toml)(text)
-    with contextlib.suppress(LostError, RecursionError, IndexError):
+    with contextlib.suppress(LostError, RecursionError):
         scanner.document()
     return scanner.places

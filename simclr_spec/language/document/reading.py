@@ -12,7 +12,7 @@ from simclr_spec.core.errors import Fault, SpecError
 from simclr_spec.language import declared
 from simclr_spec.language.document.document import Document
 from simclr_spec.language.document.limits import DEEPEST, excess, too_deep, too_large
-from simclr_spec.language.document.positions import Path
+from simclr_spec.language.document.positions import Path, dotted
 
 _MANY_DIGITS = re.compile(r"[+-]?\d(?:_?\d){1000,}(?![\d.eE])")
 
@@ -89,13 +89,14 @@ def _syntax(document: Document, error: ValueError) -> Fault:
     if document.places.twice:
         path, first, second = document.places.twice[0]
         line, column = document.places.line_column(second)
-        what = f"[{_dotted(path)}]" if second and document.text[second - 1] in "[." else repr(str(path[-1]))
+        what = f"[{dotted(path)}]" if second and document.text[second - 1] in "[." else repr(str(path[-1]))
         return Fault(document.file, line, column, f"{what} is set twice; first in line {document.places.line_column(first)[0]}")
-    if too_long := _too_long_integer(document):
+    if (too_long := _too_long_integer(document)) is not None:
         return document.fault(too_long, too_large(too_long))
-    message = getattr(error, "msg", None) or str(error)
     if isinstance(error, json.JSONDecodeError):
-        return Fault(document.file, error.lineno, error.colno, f"not JSON: {message[:1].lower()}{message[1:]}")
+        return Fault(document.file, error.lineno, error.colno, f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}")
+    if document.is_json:  # a key set twice, or a long integer, at no place: the scan for places gave up
+        return too_deep(document.file)
     place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", str(error))
     sentence = re.sub(r" \(at [^()]*\)$", "", str(error))
     sentence = f"not TOML: {sentence[:1].lower()}{sentence[1:]}"
@@ -109,7 +110,3 @@ def _syntax(document: Document, error: ValueError) -> Fault:
 def _too_long_integer(document: Document) -> Path | None:
     """The first integer of more digits than Python reads."""
     return next((path for path, at in document.places.values.items() if _MANY_DIGITS.match(document.text, at)), None)
-
-
-def _dotted(path: Path) -> str:
-    return ".".join(str(part) for part in path if isinstance(part, str))

@@ -15,6 +15,7 @@ from simclr_spec.core.errors import Fault, did_you_mean
 from simclr_spec.core.words import number, quoted
 from simclr_spec.language.document.document import Document
 from simclr_spec.language.document.limits import MOST_FAULTS, excess
+from simclr_spec.language.document.positions import dotted
 from simclr_spec.language.document.reading import toml_value
 from simclr_spec.language.document.validator import draft4, is_type, twice
 
@@ -97,7 +98,7 @@ def _choice(document: Document, error: ValidationError, path: tuple[str | int, .
             if inner.relative_schema_path[0] == meant:
                 yield from _fault(document, inner, path)
         return
-    kinds = [word for branch in branches for word in branch.get("properties", {}).get("kind", {}).get("enum", [])]
+    kinds = [word for branch in branches for word in _kinds(branch)]
     if kinds and isinstance(error.instance, dict):
         kind = error.instance.get("kind")
         near = [key for key in error.instance if did_you_mean(key, ["kind"])]
@@ -126,15 +127,19 @@ def _hint(value: Any, schema: dict[str, Any]) -> str:
 def _meant(branches: list[dict[str, Any]], instance: Any) -> int | None:
     """The only branch whose kind, else whose type, fits the instance."""
     if isinstance(instance, dict):
-        by_kind = [
-            i for i, b in enumerate(branches) if instance.get("kind") in b.get("properties", {}).get("kind", {}).get("enum", [])
-        ]
+        by_kind = [i for i, branch in enumerate(branches) if instance.get("kind") in _kinds(branch)]
         if by_kind:
             return by_kind[0]
-        if any("enum" in b.get("properties", {}).get("kind", {}) for b in branches):
+        if any(map(_kinds, branches)):
             return None
     fitting = [i for i, branch in enumerate(branches) if any(is_type(instance, kind) for kind in _types(branch))]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _kinds(branch: dict[str, Any]) -> list[str]:
+    """The kinds of a table of some kinds; none of anything else."""
+    kinds: list[str] = branch.get("properties", {}).get("kind", {}).get("enum", [])
+    return kinds
 
 
 def _types(schema: dict[str, Any]) -> list[str]:
@@ -177,16 +182,12 @@ def _misspelled(key: str, instance: dict[str, Any], schema: dict[str, Any]) -> b
     return any(did_you_mean(other, known) == f"; did you mean {key!r}?" for other in instance if other not in known)
 
 
-def _table(path: tuple[str | int, ...]) -> str:
-    return ".".join(str(part) for part in path if isinstance(part, str))
-
-
 def _where(path: tuple[str | int, ...]) -> str:
-    return f"[{_table(path)}]" if path else "the file"
+    return f"[{dotted(path)}]" if path else "the file"
 
 
 def _in(path: tuple[str | int, ...]) -> str:
-    return f"in [{_table(path)}]" if path else "at the top level"
+    return f"in [{dotted(path)}]" if path else "at the top level"
 
 
 def _name(path: tuple[str | int, ...]) -> str:
