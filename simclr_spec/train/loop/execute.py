@@ -13,7 +13,7 @@ from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import delete_checkpoints, write_tensors
 from simclr_spec.train.loop.attempt import now, recorded, stopping
-from simclr_spec.train.loop.environment import environment
+from simclr_spec.train.loop.environment import code_version, environment
 from simclr_spec.train.loop.job import Executor, Job, Outcome, imported
 
 
@@ -26,6 +26,7 @@ def execute(path: Path) -> None:
     step = read_json(folder.step, "fingerprint", "kind", "label", "params", "needs")
     if step is None:
         raise UsageError(f"{path} is not a run folder: it has no {folder.step.name}")
+    code_version()
     device = distributed.start()
     with _leased(folder) as mine, stopping(folder) as stop:
         if mine:

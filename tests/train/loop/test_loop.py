@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.train.__main__ import main
 from simclr_spec.train.checkpoint import checkpoints
 from simclr_spec.train.evaluate import Neighbours
+from simclr_spec.train.loop.environment import code_version
 from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.loop.trainer import Trainer
 from simclr_spec.train.stages import pretrain as module
@@ -110,6 +113,26 @@ def test_a_step_that_is_done_is_left_alone(store: Store) -> None:
     execute(folder.path)
     assert folder.result.stat().st_mtime_ns == before
     assert len(folder.attempts()) == 1
+
+
+def test_a_checkout_without_git_has_a_version_all_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    code_version.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    assert read_json(done(prepare(store, "supervised", train_steps=2)).result)["environment"]["code"] == version("simclr-spec")
+    code_version.cache_clear()
+
+
+def test_the_version_is_that_of_the_code_when_training_began(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    code_version.cache_clear()
+    expected = code_version()
+    code_version.cache_clear()
+
+    def updated(*_: object) -> bool:
+        monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0, stdout="another"))
+        return True
+
+    monkeypatch.setattr("simclr_spec.train.data.datasets.unchanged", updated)
+    assert read_json(done(prepare(store, "supervised", train_steps=2)).result)["environment"]["code"] == expected
 
 
 def test_a_step_in_other_hands_is_left_quietly(store: Store) -> None:
