@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
 from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
+from simclr_spec.dispatch.signals import heard_by
 from simclr_spec.dispatch.task import Task
 from simclr_spec.store.state import in_other_hands, last_error
 
@@ -61,26 +61,14 @@ def _executed(task: Task) -> Change:
 
     began = time.time()
     try:
-        with _interruptible():
+        with heard_by(signal.default_int_handler):  # at once, by a debugger too; a training hears SIGTERM by itself
             execute(task.folder.path)
     except (Interrupted, KeyboardInterrupt) as end:
         if not task.folder.cancelled_since(began):  # the person means the run, which counts signals
             signal.raise_signal(signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.SIGTERM)
-        return Change(task, "interrupted")
+        return Change(task, "done" if task.folder.done else "interrupted")
     except SimclrSpecError as error:
         attempt = task.attempt()
         task.log = attempt.log if attempt else None
         return Change(task, "failed", (attempt and last_error(attempt)) or str(error))
     return Change(task, "done") if task.folder.done else Change(task, "elsewhere", in_other_hands(task.folder))
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C reaches the Step, and a debugger, at once, unless it is ignored."""
-    before = signal.getsignal(signal.SIGINT)
-    if before != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

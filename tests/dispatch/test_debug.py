@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simclr_spec.core.files import read_json
 from simclr_spec.dispatch.board import Board
-from simclr_spec.dispatch.run import run
+from simclr_spec.dispatch.run import Ending, run
 from simclr_spec.dispatch.task import Task
 from simclr_spec.language.runner import Debug
 from simclr_spec.plan import compile
@@ -82,6 +84,41 @@ def test_a_signal_while_torch_is_imported_is_heard(tmp_path: Path, number: signa
     assert process.returncode == 130
     (folder,) = Store(tmp_path / "runs").folders()
     assert folder.attempts() == []
+
+
+def _stopped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, place: str) -> Ending:
+    """A run of two Steps of which the first hears the signal when it comes to a function of the training wing."""
+    there = pkgutil.resolve_name(place)
+
+    def signalled(*args: Any, **kwargs: Any) -> Any:
+        signal.raise_signal(number)
+        return there(*args, **kwargs)
+
+    monkeypatch.setattr(place.replace(":", "."), signalled)
+    (tmp_path / "tiny.toml").write_text(runs.SPEC)
+    plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=2"))
+    steps = [step for step in plan.steps if step.kind in ("pretrain", "linear_eval")]
+    before = signal.signal(number, signal.default_int_handler)  # it may be ignored here
+    try:
+        return run(plan, steps, Store(tmp_path / "runs"), Debug(), Silent(), seconds=dict.fromkeys(plan.by_fingerprint, 1.0))
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("place", ["distributed:start", "loop.trainer:Trainer.advance"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_heard_while_a_step_gets_ready_and_while_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, place: str
+) -> None:
+    ending = _stopped_in(tmp_path, monkeypatch, number, f"simclr_spec.train.{place}")
+    assert ending.stopped
+    assert [task.state for task in ending.board.tasks.values()] == ["interrupted", "blocked"]
+
+
+def test_a_step_that_a_signal_finds_in_its_last_evaluation_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = _stopped_in(tmp_path, monkeypatch, signal.SIGTERM, "simclr_spec.train.stages.pretrain:Pretrain.evaluate")
+    assert ending.stopped
+    assert [task.state for task in ending.board.tasks.values()] == ["done", "waiting"]
 
 
 def test_a_cancelled_step_ends_and_the_rest_goes_on(tmp_path: Path) -> None:
