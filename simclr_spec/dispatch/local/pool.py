@@ -137,7 +137,9 @@ class Pool:
                 if self._listener.fileno() < 0:  # it is late: all have been asked to leave
                     self.hang_up()
             else:
-                data = b""  # given up already; it stops when nobody is there
+                data = b""  # given up already; it must not learn so from the end of this, since it would delete the socket
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         if not data:
             self._selector.unregister(caller.channel)
             caller.channel.close()
