@@ -81,9 +81,10 @@ def _still_there(dataset: DatasetConfig, images: datasets.ImageSet, job: Job) ->
 
 def _resume(trainer: Trainer, job: Job) -> None:
     """Go on from the newest checkpoint that every rank can read, whichever attempt left it; all follow rank 0's list."""
-    for candidate in distributed.broadcast(checkpoints(job.folder, job.fingerprint)):
+    first = distributed.rank() == 0
+    for candidate in distributed.broadcast(checkpoints(job.folder, job.fingerprint) if first else []):
         tensors, why = {}, "another rank cannot read it"
-        if _saw_others(candidate, job):
+        if distributed.broadcast(first and _saw_others(candidate, job)):
             job.record.log(f"skipped {candidate.path}: the images have changed since")
             continue
         try:
@@ -101,9 +102,9 @@ def _resume(trainer: Trainer, job: Job) -> None:
 
 
 def _saw_others(candidate: Checkpoint, job: Job) -> bool:
-    """Whether the attempt that left it trained on other images; rank 0 knows."""
+    """Whether the attempt that left it trained on other images."""
     before = (read_json(candidate.attempt.record) or {}).get("data_digest")
-    return distributed.broadcast(before != job.record.values.get("data_digest") and before is not None)
+    return before is not None and before != job.record.values.get("data_digest")
 
 
 def fit(trainer: Trainer, job: Job) -> None:
