@@ -145,10 +145,10 @@ class Slots:
                 self._change(task, "interrupted")
             else:
                 self._change(task, "failed", last_error(attempt))
-        elif attempt is None and last_words:
-            self._change(task, "failed", last_words.splitlines()[-1])
         elif not task.folder.step.exists():  # else it would be given again and again
             self._change(task, "failed", f"its run folder is gone: somebody deleted {task.folder.path}")
+        elif attempt is None and last_words:
+            self._change(task, "failed", last_words.splitlines()[-1])
         else:
             self._change(task, "elsewhere", in_other_hands(task.folder))
 

@@ -25,7 +25,9 @@ def execute(path: Path) -> None:
     folder = RunFolder(path.resolve())
     step = read_json(folder.step, "fingerprint", "kind", "label", "params", "needs")
     if step is None:
-        raise UsageError(f"{path} is not a run folder: it has no {folder.step.name}")
+        raise UsageError(f"this is not a run folder: it has no {folder.step.name}")
+    if step["kind"] not in KINDS:
+        raise UsageError(f"its {folder.step.name} is of kind '{step['kind']}', which this version does not know")
     code_version()
     device = distributed.start()
     with _leased(folder) as mine, stopping(folder) as stop:
