@@ -88,6 +88,6 @@ def gather(rows: Tensor) -> Tensor:
     """(B, ...) of each rank -> (world x B, ...) in the order of ranks; no gradient."""
     if world_size() == 1:
         return rows
-    parts = [torch.empty_like(rows) for _ in range(world_size())]
-    dist.all_gather(parts, rows.contiguous())
-    return torch.cat(parts)
+    out = rows.new_empty(world_size() * rows.shape[0], *rows.shape[1:])
+    dist.all_gather_into_tensor(out, rows.contiguous())
+    return out

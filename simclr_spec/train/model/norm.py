@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from simclr_spec.stages.common import EncoderConfig
+from simclr_spec.train import distributed
 
 
 class GlobalBatchNorm(nn.Module):
@@ -20,7 +21,7 @@ class GlobalBatchNorm(nn.Module):
 
     `scale` and `center` say whether there is a weight (gamma) and a bias (beta); `zero_gamma` starts the weight at zero.
     running_mean and running_var: new = decay * old + (1 - decay) * batch, the variance biased or not as `bn.bn_variance` says.
-    Training statistics cover every process of the default group.
+    Training statistics cover every process.
     """
 
     running_mean: Tensor
@@ -41,7 +42,7 @@ class GlobalBatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return self._native(x, self.running_var, training=False)
-        if dist.is_initialized() and dist.get_world_size() > 1:
+        if distributed.world_size() > 1:
             return self._over_processes(x)
         if not self.biased:
             return self._native(x, self.running_var, training=True)
