@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
@@ -23,8 +22,7 @@ class InThisProcess:
 
     parallelism = 1
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        os.environ.update(environment)
+    def __init__(self) -> None:
         self.taken: Task | None = None
         self.announced = False
 

@@ -34,15 +34,20 @@ class Watches(Silent):
         self.handlers.add(signal.getsignal(signal.SIGINT))
 
 
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("SIMCLR_SPEC_") or name.endswith("_THREADS")}
+
+
 def test_it_works_in_this_process(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(runs.SPEC)
     plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=1"))
-    watcher, seconds = Watches(), {step.fingerprint: 1.0 for step in plan.steps}
-    outcome = run(plan, plan.steps, Store(tmp_path / "runs"), Debug(), watcher, seconds=seconds)
+    watcher, seconds, before = Watches(), {step.fingerprint: 1.0 for step in plan.steps}, _variables()
+    outcome = run(plan, plan.steps, Store(tmp_path / "runs"), Debug(), watcher, seconds=seconds, data_roots=["/none"])
     assert len(outcome.done) == 5
     assert watcher.seen[:2] == [("pretrain", "running"), ("pretrain", "done")]
     record = read_json(outcome.done[0].folder.attempts()[0].record)
     assert record["pid"] == os.getpid()
+    assert _variables() == before, "what is said to it is said to no other run of this process"
     assert len(watcher.handlers) == 1, "between Steps Ctrl-C means the run"
 
 

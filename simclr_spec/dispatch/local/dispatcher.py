@@ -8,10 +8,9 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from simclr_spec.core.errors import SimclrSpecError
-from simclr_spec.core.files import read_json, write_json
+from simclr_spec.core.files import read_json
 from simclr_spec.core.states import TaskState
 from simclr_spec.core.words import number
 from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
@@ -176,10 +175,7 @@ class Slots:
         attempt = task.attempt()
         with task.folder.leased() as mine:
             if mine and attempt is not None and not task.folder.done:
-                ended = datetime.now(UTC).isoformat(timespec="seconds")
-                write_json(
-                    attempt.record, {**(read_json(attempt.record) or {}), "state": "failed", "ended": ended, "error": why}
-                )
+                attempt.close("failed", why)
 
     def _limit(self) -> None:
         """A Step beyond the runner's timeout is to end."""

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from simclr_spec.core.errors import Interrupted, UsageError
 from simclr_spec.core.files import read_json
+from simclr_spec.core.times import now
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import delete_checkpoints, write_tensors
-from simclr_spec.train.loop.attempt import now, recorded, stopping
+from simclr_spec.train.loop.attempt import recorded, stopping
 from simclr_spec.train.loop.environment import code_version, environment
 from simclr_spec.train.loop.job import Executor, Job, Outcome, imported
 

@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from simclr_spec.core.environment import CHECKPOINT_SECONDS, CHECKPOINT_STEPS
 from simclr_spec.core.errors import DataError, Interrupted
 from simclr_spec.core.files import read_json
 from simclr_spec.core.words import number
+from simclr_spec.language.runner import Common
 from simclr_spec.stages.common import DatasetConfig, TrainingConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.stages.training import TrainingKind
@@ -202,8 +204,8 @@ class Saver:
 
     def __init__(self, trainer: Trainer, job: Job) -> None:
         self.trainer, self.job = trainer, job
-        self.every_seconds = float(os.environ.get("SIMCLR_SPEC_CHECKPOINT_SECONDS", "5"))
-        self.every_steps = int(os.environ.get("SIMCLR_SPEC_CHECKPOINT_STEPS", "0"))
+        self.every_seconds = float(os.environ.get(CHECKPOINT_SECONDS, Common.checkpoint_seconds))
+        self.every_steps = int(os.environ.get(CHECKPOINT_STEPS, "0"))
         self.clock = Clock()
         self.wait = self.every_seconds
 
