@@ -23,10 +23,11 @@ from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.pretrain import Pretrain
 from simclr_spec.train.stages.stage import Stage, named
 from simclr_spec.train.views import colour, crop
+from tests.places import GOLDEN
 from tests.steps import finished, step
 from tests.train.golden_fill import encoder_params, fill, tensor_name, to_torch
 from tests.train.ranks import Counter, in_processes
-from tests.train.test_trajectories import GOLDEN, OFFICIAL, batches, load, pretrain_config
+from tests.train.test_trajectories import OFFICIAL, batches, load, pretrain_config
 
 # ---------------------------------------------------------------- NT-Xent over two replicas
 
