@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from types import FrameType
+from typing import NoReturn
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
 from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
@@ -59,14 +61,19 @@ def _executed(task: Task) -> Change:
 
     began = time.time()
     try:
-        with heard_by(signal.default_int_handler):  # at once, by a debugger too; a training hears SIGTERM by itself
+        with heard_by(_interrupt):  # a training hears SIGTERM by itself
             execute(task.folder.path)
     except (Interrupted, KeyboardInterrupt) as end:
         if not task.folder.cancelled_since(began):  # the person means the run, which counts signals
-            signal.raise_signal(signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.SIGTERM)
+            signal.raise_signal(end.args[0] if end.args else signal.SIGTERM)
         return Change(task, "done" if task.folder.done else "interrupted")
     except SimclrSpecError as error:
         attempt = task.attempt()
         task.log = attempt.log if attempt else None
         return Change(task, "failed", (attempt and last_error(attempt)) or str(error))
     return Change(task, "done") if task.folder.done else Change(task, "elsewhere", in_other_hands(task.folder))
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    """Reaches the Step, and a debugger, at once, as Ctrl-C does by itself."""
+    raise KeyboardInterrupt(number)

@@ -92,7 +92,7 @@ def test_a_signal_while_torch_is_imported_is_heard(tmp_path: Path, number: signa
 
 
 def _stopped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, place: str) -> Ending:
-    """A run of two Steps of which the first hears the signal when it comes to a function of the training wing."""
+    """A run of two Steps that ignores other signals; the first hears this one at a function of the training wing."""
     there = pkgutil.resolve_name(place)
 
     def signalled(*args: Any, **kwargs: Any) -> Any:
@@ -103,11 +103,13 @@ def _stopped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.
     (tmp_path / "tiny.toml").write_text(runs.SPEC)
     plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=2"))
     steps = [step for step in plan.steps if step.kind in ("pretrain", "linear_eval")]
-    before = signal.signal(number, signal.default_int_handler)  # it may be ignored here
+    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {other: signal.signal(other, signal.SIG_DFL if other == number else signal.SIG_IGN) for other in stops}
     try:
         return run(plan, steps, Store(tmp_path / "runs"), Debug(), Silent(), seconds=dict.fromkeys(plan.by_fingerprint, 1.0))
     finally:
-        signal.signal(number, before)
+        for other, handler in before.items():
+            signal.signal(other, handler)
 
 
 @pytest.mark.parametrize("place", ["distributed:start", "loop.trainer:Trainer.advance"])
