@@ -24,12 +24,6 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def golden() -> Path:
-    """Small reference numbers, kept with the tests."""
-    return Path(__file__).parent / "golden"
-
-
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store of its own, which commands use that name no other."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.train.checkpoint import write_tensors
@@ -123,6 +124,21 @@ KINDS: dict[str, dict[str, Any]] = {
         "student_init": "scratch",
     },
 }
+
+STRONG: dict[str, Any] = {
+    "augment__colour_probability": 0.8,
+    "augment__greyscale": 0.2,
+    "augment__blur": 0.5,
+    "augment__blur_kernel": 0.4,  # three taps at 8 pixels; a tenth of the side would be none
+    "augment__flip": 0.5,
+}
+
+
+def disturb(module: nn.Module) -> None:
+    """BN away from 1 and 0, so that every branch of the network takes part."""
+    for name, tensor in module.state_dict().items():
+        if "norm" in name:
+            tensor.copy_(0.5 + torch.rand_like(tensor))
 
 
 def step(kind: str, **overrides: Any) -> dict[str, Any]:

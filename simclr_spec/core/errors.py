@@ -61,7 +61,7 @@ class TrainingError(SimclrSpecError):
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong
-    """The Step was asked to stop (SIGTERM or SIGUSR2); its checkpoint is written and the next attempt goes on from there."""
+    """The Step was asked to stop (SIGTERM, SIGUSR2, a mark): its checkpoint is written for the next attempt, or it is done."""
 
 
 def did_you_mean(word: object, choices: Iterable[object]) -> str:

@@ -6,13 +6,14 @@ A root is a folder, or NAME=FOLDER for one data set only: `--data-root`, else th
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
+from simclr_spec.core.environment import environment
 from simclr_spec.core.errors import MissingDataError
 
 ENVIRONMENT = "SIMCLR_SPEC_DATA"
@@ -45,16 +46,9 @@ def as_environment(roots: Sequence[str]) -> dict[str, str]:
     return {ENVIRONMENT: "".join(f"{root}\n" for root in roots)} if roots else {}
 
 
-@contextlib.contextmanager
-def in_environment(roots: Sequence[str]) -> Iterator[None]:
+def in_environment(roots: Sequence[str]) -> AbstractContextManager[None]:
     """Meanwhile the environment says so, where any are given: compiling a spec asks it, wherever it is compiled."""
-    before = {key: value for key, value in os.environ.items() if key == ENVIRONMENT}
-    os.environ.update(as_environment(roots))
-    try:
-        yield
-    finally:
-        os.environ.pop(ENVIRONMENT, None)
-        os.environ.update(before)
+    return environment(as_environment(roots))
 
 
 def absolute(root: str) -> str:

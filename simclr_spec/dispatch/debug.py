@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
+from types import FrameType
+from typing import NoReturn
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
 from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
+from simclr_spec.dispatch.signals import heard_by
 from simclr_spec.dispatch.task import Task
 from simclr_spec.store.state import in_other_hands, last_error
 
@@ -23,8 +24,7 @@ class InThisProcess:
 
     parallelism = 1
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        os.environ.update(environment)
+    def __init__(self) -> None:
         self.taken: Task | None = None
         self.announced = False
 
@@ -61,12 +61,12 @@ def _executed(task: Task) -> Change:
 
     began = time.time()
     try:
-        with _interruptible():
+        with heard_by(_interrupt):  # a training hears SIGTERM by itself
             execute(task.folder.path)
     except (Interrupted, KeyboardInterrupt) as end:
         if not task.folder.cancelled_since(began):  # the person means the run, which counts signals
-            signal.raise_signal(signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.SIGTERM)
-        return Change(task, "interrupted")
+            signal.raise_signal(end.args[0] if end.args else signal.SIGTERM)
+        return Change(task, "done" if task.folder.done else "interrupted")
     except SimclrSpecError as error:
         attempt = task.attempt()
         task.log = attempt.log if attempt else None
@@ -74,13 +74,6 @@ def _executed(task: Task) -> Change:
     return Change(task, "done") if task.folder.done else Change(task, "elsewhere", in_other_hands(task.folder))
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C reaches the Step, and a debugger, at once, unless it is ignored."""
-    before = signal.getsignal(signal.SIGINT)
-    if before != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    """Reaches the Step, and a debugger, at once, as Ctrl-C does by itself."""
+    raise KeyboardInterrupt(number)

@@ -50,10 +50,9 @@ class Dispatcher(Protocol):
         """
 
     def cancel(self, task: Task, /) -> None:
-        """A Step in its hands is to end: queued, it never begins; running, it stops with a checkpoint, or is killed
-        after a grace.
+        """A queued Step is to end before it begins; its end comes from poll, as any other.
 
-        Its end comes from poll, as any other.
+        A running one is not cancelled so: it looks at its mark by itself, and stops with a checkpoint.
         """
 
     def detach(self, *, at_once: bool) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -11,6 +10,7 @@ from types import FrameType
 from simclr_spec.core.states import OPEN
 from simclr_spec.dispatch.board import Board, Watcher
 from simclr_spec.dispatch.dispatcher import Change, Dispatcher
+from simclr_spec.dispatch.signals import heard_by
 from simclr_spec.dispatch.task import Task
 from simclr_spec.store.state import last_heard
 
@@ -27,15 +27,10 @@ class Stopped:
 
 @contextlib.contextmanager
 def stopping() -> Iterator[Stopped]:
-    """SIGINT, SIGTERM and SIGHUP are counted, not obeyed at once; ignored ones (nohup) stay ignored."""
+    """Signals are counted, not obeyed at once."""
     stopped = Stopped()
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stopped) for number in numbers}
-    try:
+    with heard_by(stopped):
         yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from simclr_spec.core.environment import CHECKPOINT_SECONDS, DETERMINISTIC, THREADS, environment
 from simclr_spec.core.states import OPEN
 from simclr_spec.data.roots import as_environment
 from simclr_spec.dispatch.board import Board, Watcher
@@ -62,42 +63,34 @@ def run(
             _prepare(plan, store, task.step)
     if not board.in_state("waiting", "elsewhere"):
         return Ending(board)
-    with stopping() as stopped, _dispatcher(runner, store, _environment(runner, data_roots)) as dispatcher:
+    with stopping() as stopped, _dispatcher(runner, store, _variables(runner, data_roots)) as dispatcher:
         Driver(board=board, dispatcher=dispatcher, watcher=watcher, stopped=stopped).run()
     return Ending(board, stopped=bool(stopped.signals))
 
 
 @contextlib.contextmanager
-def _dispatcher(runner: Runner, store: Store, environment: Mapping[str, str]) -> Iterator[Dispatcher]:
+def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str]) -> Iterator[Dispatcher]:
     """The only place that tells kinds of runners apart."""
     if isinstance(runner, Debug):
-        yield InThisProcess(environment)
+        with environment(variables):
+            yield InThisProcess()
     else:
-        with Slots.opened(runner, store, environment) as slots:
+        with Slots.opened(runner, store, variables) as slots:
             yield slots
 
 
 def _prepare(plan: Plan, store: Store, step: Step) -> None:
     """The Step's run folder with its step.json."""
-    needs = {role: {"fingerprint": parent, "folder": plan.by_fingerprint[parent].id} for role, parent in step.needs.items()}
-    value = {
-        "fingerprint": step.fingerprint,
-        "kind": step.kind,
-        "label": step.label,
-        "params": step.params,
-        "needs": needs,
-        "coordinates": dict(step.coordinates),
-    }
-    store.prepare(step.id, value)
+    store.prepare(step.id, step.written({parent: plan.by_fingerprint[parent].id for parent in step.needs.values()}))
 
 
-def _environment(runner: Runner, data_roots: Sequence[str]) -> dict[str, str]:
+def _variables(runner: Runner, data_roots: Sequence[str]) -> dict[str, str]:
     """What the training wing reads from its environment."""
     threads = str(runner.threads)
     return {
-        "SIMCLR_SPEC_THREADS": threads,
-        "SIMCLR_SPEC_DETERMINISTIC": str(int(runner.deterministic)),
-        "SIMCLR_SPEC_CHECKPOINT_SECONDS": str(runner.checkpoint_seconds),
+        THREADS: threads,
+        DETERMINISTIC: str(int(runner.deterministic)),
+        CHECKPOINT_SECONDS: str(runner.checkpoint_seconds),
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
         **as_environment(data_roots),
     }

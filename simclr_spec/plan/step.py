@@ -60,6 +60,17 @@ class Step:
         """The run folder, relative to the store: `pretrain/r18-1x-digits-s0-1a2b3c4d`."""
         return f"{self.kind}/{self.label}-{self.fingerprint[:8]}"
 
+    def written(self, folders: Mapping[str, str]) -> dict[str, Any]:
+        """The value of its step.json; `folders`: fingerprint -> run folder of its parents."""
+        return {
+            "fingerprint": self.fingerprint,
+            "kind": self.kind,
+            "label": self.label,
+            "params": self.params,
+            "needs": {role: {"fingerprint": parent, "folder": folders[parent]} for role, parent in self.needs.items()},
+            "coordinates": dict(self.coordinates),
+        }
+
     def matches(self, selector: Mapping[str, Any]) -> bool:
         return matches(self.coordinates, selector) or any(matches(other, selector) for other in self.also)
 

@@ -10,13 +10,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.files import read_json, write_json
+from simclr_spec.core.times import now
 from simclr_spec.data import roots as data_roots
 from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.dataset import COUNTED, counted
@@ -70,7 +70,6 @@ def record_plan(
     """Remember, for every spec of it, the plan that is being run; `scale` None = each spec's own."""
     store.make()
     store.all_plans.parent.mkdir(exist_ok=True)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     names, changes = tuple(map(absolute, specs)), tuple(map(_absolute_set, sets))
     places = tuple(dict.fromkeys(map(data_roots.absolute, roots)))
     plan = RecordedPlan(
@@ -78,7 +77,7 @@ def record_plan(
         scale=scale and absolute(scale),
         sets=changes,
         selector=selector,
-        time=now,
+        time=now(),
         data_roots=places,
         counts=counts or {},
     )

@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, Literal
 
 from simclr_spec.core.files import read_json, write_atomic, write_json
 from simclr_spec.core.states import State
+from simclr_spec.core.times import now
 from simclr_spec.store.commit import place_first
 from simclr_spec.store.lease import Holder, Lease
 
@@ -69,6 +70,10 @@ class Attempt:
     @property
     def result(self) -> Path:
         return self.path / RESULT
+
+    def close(self, state: Literal["done", "failed", "interrupted"], error: str | None = None) -> None:
+        """Write into its record how it ended; with `error`, one line, when failed."""
+        write_json(self.record, {**(read_json(self.record) or {}), "state": state, "ended": now(), "error": error})
 
     def leftovers(self) -> Iterator[Path]:
         """Of atomic writes that were killed half-way; core/files.py names them so."""
@@ -301,10 +306,9 @@ class Store:
         return self.path / ".data" / name.format(known + ("" if labelled else "-pile"))
 
     def prepare(self, step_id: str, step: dict[str, Any]) -> RunFolder:
-        """The Step's folder with its step.json, written once."""
+        """The Step's folder with its step.json."""
         self.make()
         folder = self.folder(step_id)
         folder.path.mkdir(parents=True, exist_ok=True)
-        if not folder.step.exists():
-            write_json(folder.step, step)
+        write_json(folder.step, step)
         return folder

@@ -1,6 +1,7 @@
 """`python -m simclr_spec.train FOLDER...`: execute each run folder in turn; a job's one command.
 
-Exit code 0: all done (or in other hands) · 1: some failed · 75 (EX_TEMPFAIL): asked to stop, run the same command again.
+Exit code 0: all done (or in other hands) · 1: some failed · 2: no folder given · 75 (EX_TEMPFAIL): asked to stop, run the same
+command again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from simclr_spec.train.loop.execute import execute
 
 
 def main(folders: list[str]) -> int:
+    if not folders:
+        print("usage: python -m simclr_spec.train FOLDER...", file=sys.stderr)
+        return 2
     failed = False
     for folder in folders:
         try:

@@ -51,7 +51,7 @@ def checkpoints(folder: RunFolder, fingerprint: str) -> list[Checkpoint]:
     """Every attempt's readable checkpoint of this Step, the furthest first."""
     found = []
     for attempt in folder.attempts():
-        with contextlib.suppress(SafetensorError, FileNotFoundError, KeyError, ValueError, TypeError):
+        with contextlib.suppress(SafetensorError, OSError, KeyError, ValueError, TypeError):
             with safe_open(attempt.checkpoint, framework="pt") as file:
                 metadata: Any = file.metadata()
             if metadata["fingerprint"] == fingerprint:

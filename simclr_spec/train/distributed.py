@@ -10,13 +10,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from simclr_spec.core.environment import DETERMINISTIC, THREADS
+from simclr_spec.language.runner import Common
+
 T = TypeVar("T")
 
 
 def start() -> torch.device:
     """Threads, arithmetic, device and, when WORLD_SIZE > 1, the process group. Safe to call once per Step of a process."""
-    torch.set_num_threads(int(os.environ.get("SIMCLR_SPEC_THREADS", "1")))
-    set_arithmetic(deterministic=os.environ.get("SIMCLR_SPEC_DETERMINISTIC") == "1")
+    torch.set_num_threads(int(os.environ.get(THREADS, Common.threads)))
+    set_arithmetic(deterministic=bool(int(os.environ.get(DETERMINISTIC, Common.deterministic))))
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         torch.cuda.set_device(device)
@@ -88,6 +91,6 @@ def gather(rows: Tensor) -> Tensor:
     """(B, ...) of each rank -> (world x B, ...) in the order of ranks; no gradient."""
     if world_size() == 1:
         return rows
-    parts = [torch.empty_like(rows) for _ in range(world_size())]
-    dist.all_gather(parts, rows.contiguous())
-    return torch.cat(parts)
+    out = rows.new_empty(world_size() * rows.shape[0], *rows.shape[1:])
+    dist.all_gather_into_tensor(out, rows.contiguous())
+    return out

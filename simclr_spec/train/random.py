@@ -31,6 +31,6 @@ def uniform(*key: int, index: Tensor, draws: int, first: int = 0) -> Tensor:
     return (x >> 40).bitwise_and_((1 << 24) - 1).to(torch.float32).mul_(2.0**-24)
 
 
-def permutation(*key: int, n: int, device: torch.device | str = "cpu") -> Tensor:
+def permutation(*key: int, n: int) -> Tensor:
     """A permutation of 0..n-1 as (n,) int64: the order of n hashes."""
-    return torch.argsort(bits(*key, index=torch.arange(n, device=device)), stable=True)
+    return torch.argsort(bits(*key, index=torch.arange(n)), stable=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simclr_spec.core.files import read_json
 from simclr_spec.dispatch.board import Board
-from simclr_spec.dispatch.run import run
+from simclr_spec.dispatch.run import Ending, run
 from simclr_spec.dispatch.task import Task
 from simclr_spec.language.runner import Debug
 from simclr_spec.plan import compile
@@ -32,15 +34,20 @@ class Watches(Silent):
         self.handlers.add(signal.getsignal(signal.SIGINT))
 
 
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("SIMCLR_SPEC_") or name.endswith("_THREADS")}
+
+
 def test_it_works_in_this_process(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(runs.SPEC)
     plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=1"))
-    watcher, seconds = Watches(), {step.fingerprint: 1.0 for step in plan.steps}
-    outcome = run(plan, plan.steps, Store(tmp_path / "runs"), Debug(), watcher, seconds=seconds)
+    watcher, seconds, before = Watches(), {step.fingerprint: 1.0 for step in plan.steps}, _variables()
+    outcome = run(plan, plan.steps, Store(tmp_path / "runs"), Debug(), watcher, seconds=seconds, data_roots=["/none"])
     assert len(outcome.done) == 5
     assert watcher.seen[:2] == [("pretrain", "running"), ("pretrain", "done")]
     record = read_json(outcome.done[0].folder.attempts()[0].record)
     assert record["pid"] == os.getpid()
+    assert _variables() == before, "what is said to it is said to no other run of this process"
     assert len(watcher.handlers) == 1, "between Steps Ctrl-C means the run"
 
 
@@ -82,6 +89,43 @@ def test_a_signal_while_torch_is_imported_is_heard(tmp_path: Path, number: signa
     assert process.returncode == 130
     (folder,) = Store(tmp_path / "runs").folders()
     assert folder.attempts() == []
+
+
+def _stopped_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, place: str) -> Ending:
+    """A run of two Steps that ignores other signals; the first hears this one at a function of the training wing."""
+    there = pkgutil.resolve_name(place)
+
+    def signalled(*args: Any, **kwargs: Any) -> Any:
+        signal.raise_signal(number)
+        return there(*args, **kwargs)
+
+    monkeypatch.setattr(place.replace(":", "."), signalled)
+    (tmp_path / "tiny.toml").write_text(runs.SPEC)
+    plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=2"))
+    steps = [step for step in plan.steps if step.kind in ("pretrain", "linear_eval")]
+    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {other: signal.signal(other, signal.SIG_DFL if other == number else signal.SIG_IGN) for other in stops}
+    try:
+        return run(plan, steps, Store(tmp_path / "runs"), Debug(), Silent(), seconds=dict.fromkeys(plan.by_fingerprint, 1.0))
+    finally:
+        for other, handler in before.items():
+            signal.signal(other, handler)
+
+
+@pytest.mark.parametrize("place", ["distributed:start", "loop.trainer:Trainer.advance"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_heard_while_a_step_gets_ready_and_while_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, place: str
+) -> None:
+    ending = _stopped_in(tmp_path, monkeypatch, number, f"simclr_spec.train.{place}")
+    assert ending.stopped
+    assert [task.state for task in ending.board.tasks.values()] == ["interrupted", "blocked"]
+
+
+def test_a_step_that_a_signal_finds_in_its_last_evaluation_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = _stopped_in(tmp_path, monkeypatch, signal.SIGTERM, "simclr_spec.train.stages.pretrain:Pretrain.evaluate")
+    assert ending.stopped
+    assert [task.state for task in ending.board.tasks.values()] == ["done", "waiting"]
 
 
 def test_a_cancelled_step_ends_and_the_rest_goes_on(tmp_path: Path) -> None:

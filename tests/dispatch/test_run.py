@@ -97,10 +97,10 @@ def test_a_step_in_other_hands_is_followed_and_not_run_twice(tmp_path: Path, run
 
 
 def test_a_killed_worker_fails_its_step_and_the_rest_goes_on(tmp_path: Path) -> None:
-    process = runs.start(tmp_path, "--set", "pretrain.train_steps=100000")
-    runs.wait_for(lambda: runs.working(tmp_path, "pretrain"))
-    os.kill(runs.working(tmp_path, "pretrain") or 0, signal.SIGKILL)
-    said, _ = process.communicate(timeout=runs.PATIENCE)
+    with runs.started(tmp_path, "--set", "pretrain.train_steps=100000") as process:
+        runs.wait_for(lambda: runs.working(tmp_path, "pretrain"))
+        os.kill(runs.working(tmp_path, "pretrain") or 0, signal.SIGKILL)
+        said, _ = process.communicate(timeout=runs.PATIENCE)
     assert process.returncode == 1
     assert "1 done, 1 failed, 3 not run" in said
     assert "✗ pretrain r18-1x-digits-s0: its process ended without a word" in said

@@ -19,6 +19,7 @@ from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.forecast import make_forecast
 from simclr_spec.store.layout import Store
 from tests.finished import FEW, finish
+from tests.places import GOLDEN
 
 PAPER = {"base_width": 64, "stem": "imagenet", "sk_ratio": 0.0625, "sk_min_width": 32, "stride": "3x3"}
 REST = {
@@ -32,8 +33,8 @@ REST = {
 }
 
 
-def test_parameters_of_the_13_encoders_and_9_heads_exactly(golden: Path) -> None:
-    counts = json.loads((golden / "param_counts.json").read_text())
+def test_parameters_of_the_13_encoders_and_9_heads_exactly() -> None:
+    counts = json.loads((GOLDEN / "param_counts.json").read_text())
     assert (len(counts["encoders_up_to_final_average_pool"]), len(counts["projection_heads"])) == (13, 9)
     for row in counts["encoders_up_to_final_average_pool"]:
         ours = network.encoder({**PAPER, "depth": row["depth"], "width": row["width"], "sk": row["sk_ratio"] > 0}, 224)

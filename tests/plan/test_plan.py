@@ -15,6 +15,7 @@ from simclr_spec.plan.departures import deviations
 from simclr_spec.plan.step import label
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.forecast import make_forecast
+from tests.places import GOLDEN
 
 HEAD = 'title = "t"\nrecipe = "simclrv2"\nscale = "digits"\nencoders = [{ depth = 18 }]\n'
 CHAIN = HEAD + '[stages.pretrain]\nkind = "pretrain"\n[stages.finetune]\nkind = "finetune"\nfrom = "pretrain"\n'
@@ -49,9 +50,9 @@ def test_parents_come_first_and_exist() -> None:
 
 
 @pytest.mark.parametrize("name", ["quickstart", "table1"])
-def test_golden_plan(name: str, golden: Path) -> None:
+def test_golden_plan(name: str) -> None:
     """Ids, edges and fingerprints: a change here makes every finished run of every user stale, so it is never an accident."""
-    assert summary(name) == json.loads((golden / f"plan_{name}.json").read_text()), "meant? then python -m tests.plan.test_plan"
+    assert summary(name) == json.loads((GOLDEN / f"plan_{name}.json").read_text()), "meant? then python -m tests.plan.test_plan"
 
 
 def test_every_step_builds_its_parameters() -> None:
@@ -254,4 +255,4 @@ def test_students_of_teachers_that_differ_in_the_head_have_coordinates_of_their_
 
 if __name__ == "__main__":
     for name in ("quickstart", "table1"):
-        (Path(__file__).parents[1] / "golden" / f"plan_{name}.json").write_text(json.dumps(summary(name), indent=0) + "\n")
+        (GOLDEN / f"plan_{name}.json").write_text(json.dumps(summary(name), indent=0) + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ import pytest
 
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.stages.schedule import Schedule, labelled_images, peak_learning_rate, train_steps, warmup_steps
+from tests.places import GOLDEN
 from tests.steps import step
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = {case["key"]: case for case in json.loads((GOLDEN / "lr_schedule.json").read_text())}
 
 

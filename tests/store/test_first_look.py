@@ -57,11 +57,12 @@ FINE = {
 
 
 @pytest.mark.parametrize("case", FINE)
-def test_what_a_person_expects_to_be_fine(case: str, folder: Path) -> None:
+def test_what_a_person_expects_to_be_fine(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", f"pets={folder}")
     FINE[case](folder)
     seen = look(folder)
     assert (seen.faults, seen.notes) == ((), ())
-    assert len(datasets.load(declared(), [f"pets={folder}"]).train_labels) == 12
+    assert len(datasets.load(declared()).train_labels) == 12
 
 
 IGNORED = {
@@ -72,11 +73,12 @@ IGNORED = {
 
 
 @pytest.mark.parametrize("case", IGNORED)
-def test_what_is_no_image_is_told_as_ignored(case: str, folder: Path) -> None:
+def test_what_is_no_image_is_told_as_ignored(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", f"pets={folder}")
     IGNORED[case](folder)
     seen = look(folder)
     assert (seen.faults, seen.notes) == ((), (f"pets: ignored, being no images: {folder}/{case}",))
-    assert len(datasets.load(declared(), [f"pets={folder}"]).train_labels) == 12
+    assert len(datasets.load(declared()).train_labels) == 12
 
 
 FAULTS: dict[str, tuple[Spoil, list[str]]] = {
@@ -196,11 +198,12 @@ OPENED = ("(PNG)", "0 bytes", "can be read", "cannot read", "declared", "itself"
 
 
 @pytest.mark.parametrize("case", [case for case in FAULTS if not any(word in FAULTS[case][1][0] for word in OPENED)])
-def test_the_training_wing_refuses_what_the_look_refuses(case: str, folder: Path) -> None:
+def test_the_training_wing_refuses_what_the_look_refuses(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the same names; what takes opening a file it finds when it decodes."""
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", f"pets={folder}")
     FAULTS[case][0](folder)
     with pytest.raises(DataError) as caught:
-        datasets.load(declared(), [f"pets={folder}"])
+        datasets.load(declared())
     told = [fault for fault in look(folder).faults if not fault.startswith("data set")]
     assert str(caught.value).splitlines() == told
     assert told

@@ -51,7 +51,7 @@ def mine(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path
         file.write_text(file.read_text().replace(str(trained), str(tmp_path / "mine")))
     (plan,) = (tmp_path / "mine" / "runs" / ".plans").glob("mine*.json")
     monkeypatch.chdir(tmp_path / "mine")
-    monkeypatch.setattr(os, "environ", {**os.environ, "SIMCLR_SPEC_CHECKPOINT_STEPS": "1"})  # the debug runner writes there
+    monkeypatch.setenv("SIMCLR_SPEC_CHECKPOINT_STEPS", "1")
     monkeypatch.delenv("SIMCLR_SPEC_DATA", raising=False)
     shutil.copy(plan, _plan_file())
     assert typed("run", "mine.toml", *WHERE)[0] == 0  # looks at the copied images

@@ -51,6 +51,14 @@ def test_an_unreadable_checkpoint_is_no_checkpoint(folder: RunFolder, damage: by
     assert [c.train_step for c in checkpoints(folder, "f")] == [3]
 
 
+def test_a_checkpoint_that_the_file_system_does_not_give_is_no_checkpoint(folder: RunFolder) -> None:
+    leave(folder, 3)
+    path = leave(folder, 9)
+    path.unlink()
+    path.mkdir()
+    assert [c.train_step for c in checkpoints(folder, "f")] == [3]
+
+
 def test_a_cut_off_checkpoint_is_no_checkpoint(folder: RunFolder) -> None:
     leave(folder, 3)
     path = leave(folder, 9)

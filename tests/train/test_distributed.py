@@ -15,15 +15,7 @@ from safetensors.torch import load_file
 
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import RunFolder, Store
-from tests.steps import prepare
-
-STRONG: dict[str, Any] = {
-    "augment__colour_probability": 0.8,
-    "augment__greyscale": 0.2,
-    "augment__blur": 0.5,
-    "augment__blur_kernel": 0.4,
-    "augment__flip": 0.5,
-}
+from tests.steps import STRONG, prepare
 
 
 def python(*words: str, **environment: str) -> str:

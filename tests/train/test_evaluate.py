@@ -15,7 +15,7 @@ from simclr_spec.train.data import datasets
 from simclr_spec.train.evaluate import Neighbours, count_correct, outputs, percentages
 from simclr_spec.train.loop.fit import stage_class
 from simclr_spec.train.stages.stage import Stage
-from tests.steps import step
+from tests.steps import disturb, step
 from tests.train.views.augment_config import digit_images, official
 
 
@@ -80,9 +80,7 @@ def disturbed(kind: str, overrides: dict[str, Any]) -> tuple[Stage[Any], dataset
     torch.manual_seed(0)
     stage = stage_class(kind)(config, {}).train()
     stage.get_submodule("encoder.group2").eval()
-    for name, tensor in stage.state_dict().items():
-        if "norm" in name:
-            tensor.copy_(0.5 + torch.rand_like(tensor))
+    disturb(stage)
     return stage, datasets.load(config.dataset)
 
 

@@ -15,6 +15,7 @@ from simclr_spec.core.fields import build
 from simclr_spec.stages.finetune import FinetuneConfig
 from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.store.layout import Store
+from simclr_spec.train.distributed import gather
 from simclr_spec.train.losses import strips
 from simclr_spec.train.losses.nt_xent import nt_xent
 from simclr_spec.train.model.encoder import ConvNorm
@@ -22,10 +23,11 @@ from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.pretrain import Pretrain
 from simclr_spec.train.stages.stage import Stage, named
 from simclr_spec.train.views import colour, crop
+from tests.places import GOLDEN
 from tests.steps import finished, step
 from tests.train.golden_fill import encoder_params, fill, tensor_name, to_torch
 from tests.train.ranks import Counter, in_processes
-from tests.train.test_trajectories import GOLDEN, OFFICIAL, batches, load, pretrain_config
+from tests.train.test_trajectories import OFFICIAL, batches, load, pretrain_config
 
 # ---------------------------------------------------------------- NT-Xent over two replicas
 
@@ -42,7 +44,7 @@ def replica(rank: int, world: int, counter: Counter) -> dict[str, Any]:
         assert z.grad is not None
         found[f"kept {kept > 0}"] = loss.item(), accuracy.item(), z.grad
     u, n = strips.normalised(rows, temperature)[0], len(rows) // 2
-    everyone = strips.by_view(strips.gather(u, None), world)
+    everyone = strips.by_view(gather(u), world)
     found["logits"] = u[:n] @ everyone[n * world :].T / temperature
     row_strips = strips.row_strips(n, rank * n, n * world)
     found["positives"] = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +15,8 @@ from simclr_spec.stages.common import HeadConfig
 from simclr_spec.train import optim
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
+from tests.places import GOLDEN
 from tests.train.golden_fill import encoder_params
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def config(**changes: Any) -> Any:

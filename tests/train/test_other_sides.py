@@ -192,7 +192,7 @@ def test_the_linear_head_may_read_a_layer_of_the_head(layer: int) -> None:
 def test_the_trained_networks_may_be_handed_on() -> None:
     """Open in paper and code: which of the two later stages start from."""
     stage = pretrain(memory__enabled=True, memory__handed_on="online")
-    train_step(stage, optimizer(stage, stage.config), batch(6), rate=0.5)
+    train_step(stage, optimizer(stage, stage.config), batch(6), rate=0.5, micro_batch=6)
     handed = stage.exported_weights()
     for part in ("encoder", "head"):
         for name, tensor in getattr(stage, part).state_dict().items():

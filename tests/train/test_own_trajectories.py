@@ -26,17 +26,11 @@ from simclr_spec.train.loop.fit import stage_class
 from simclr_spec.train.loop.trainer import Trainer, train_step
 from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.pretrain import Pretrain
-from tests.steps import finished, step
+from tests.places import GOLDEN
+from tests.steps import STRONG, disturb, finished, step
 
-FILE = Path(__file__).parents[1] / "golden" / "own_trajectories.json"
+FILE = GOLDEN / "own_trajectories.json"
 TRAIN_STEPS = 4
-STRONG = {
-    "augment__colour_probability": 0.8,
-    "augment__greyscale": 0.2,
-    "augment__blur": 0.5,
-    "augment__blur_kernel": 0.4,  # three taps at 8 pixels; a tenth of the side would be none
-    "augment__flip": 0.5,
-}
 # At a large rate or a low temperature so small a network turns an image's last bit, which is not the same on every CPU, into a
 # tenth of the loss.
 # Half of the train steps warm up: the first at rate 0, the second at half the peak.
@@ -59,9 +53,7 @@ def _parents(store: Store) -> dict[str, RunFolder]:
     """A pretrained and a fine-tuned network, as if: random weights and statistics."""
     torch.manual_seed(5)
     first = Pretrain(build(PretrainConfig, step("pretrain")), {})
-    for name, tensor in first.state_dict().items():
-        if "norm" in name:
-            tensor.copy_(0.5 + torch.rand_like(tensor))
+    disturb(first)
     pretrained = finished(store, "pretrain", first.exported_weights())
     tuned = Finetune(build(FinetuneConfig, step("finetune")), {"from": pretrained})
     nn.init.normal_(tuned.classifier.weight)
@@ -81,7 +73,7 @@ def trajectory(case: str, folder: Path) -> dict[str, Any]:
     run = Trainer(config, stage, datasets.load(config.dataset), torch.device("cpu"))
     losses = []
     for t in range(TRAIN_STEPS):
-        losses.append(float(train_step(stage, run.optimizer, run.make_batch(t), run.rate())[0]))
+        losses.append(float(train_step(stage, run.optimizer, run.make_batch(t), run.rate(), run.schedule.micro_batch)[0]))
         run.done += 1
     state = {name: float(f"{float(tensor.double().norm()):.10g}") for name, tensor in sorted(stage.state().items())}
     return {"revision": revision(kind), "losses": losses, "norms": state}

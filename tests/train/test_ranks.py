@@ -74,7 +74,7 @@ def norm(rows: slice, variance: str, dims: int, counter: Counter | None = None) 
     x, target = (torch.randn(shape, dtype=torch.float64, generator=generator)[rows] for _ in range(2))
     x = (100 + 3 * x).requires_grad_()
     layer = GlobalBatchNorm(5, EncoderConfig(**{**vars(encoder_params(18)), "bn_variance": variance})).double()
-    nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(3))  # type: ignore[arg-type]
+    nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(3))
     y = layer(x)
     forward = counter.take() if counter else 0
     (y * target).sum().backward()
@@ -82,7 +82,7 @@ def norm(rows: slice, variance: str, dims: int, counter: Counter | None = None) 
     return {
         "y": y.detach(),
         "x": x.grad,
-        "weight": layer.weight.grad,  # type: ignore[union-attr]
+        "weight": layer.weight.grad,
         "bias": layer.bias.grad,  # type: ignore[union-attr]
         "mean": layer.running_mean,
         "variance": layer.running_var,

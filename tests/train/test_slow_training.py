@@ -28,7 +28,7 @@ from simclr_spec.train.stages.distill import Distill
 from simclr_spec.train.stages.pretrain import Pretrain
 from simclr_spec.train.stages.stage import Batch, named
 from simclr_spec.train.stages.supervised import Supervised
-from tests.steps import finished, step
+from tests.steps import disturb, finished, step
 
 RATES = [0.1, 0.3, 0.0, 0.2]
 WEIGHT_DECAY = 1e-3
@@ -39,13 +39,6 @@ Tensors = dict[str, Tensor]
 def views(count: int, images: int, seed: int) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(seed)
     return tuple(torch.rand(images, 3, 8, 8, generator=generator, dtype=torch.float64) for _ in range(count))
-
-
-def disturb(module: nn.Module) -> None:
-    """BN away from 1 and 0, so that every branch of the network takes part."""
-    for name, tensor in module.state_dict().items():
-        if "norm" in name:
-            tensor.copy_(0.5 + torch.rand_like(tensor))
 
 
 def copies(tensors: Mapping[str, Tensor]) -> Tensors:
@@ -83,7 +76,7 @@ class Network:
 def alike(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], prefix: str = "") -> None:
     assert expected
     for name, tensor in expected.items():
-        torch.testing.assert_close(found[prefix + name].detach(), tensor.detach(), rtol=1e-8, atol=1e-11, msg=f"{prefix}{name}")
+        torch.testing.assert_close(found[prefix + name].detach(), tensor.detach(), rtol=1e-9, atol=1e-12, msg=f"{prefix}{name}")
 
 
 # ---------------------------------------------------------------- distillation
@@ -96,7 +89,7 @@ def soft_targets(student: Tensor, teacher: Tensor, labels: Tensor, c: DistillCon
         probability = (t / c.temperature).exp() / (t / c.temperature).exp().sum()
         soft = -(probability * (s / c.temperature - (s / c.temperature).exp().sum().log())).sum()
         hard = s.exp().sum().log() - s[label] if label >= 0 else torch.zeros(())
-        losses.append(c.alpha * soft + (1 - c.alpha) * hard)
+        losses.append(c.alpha * soft * (c.temperature**2 if c.temperature_squared else 1) + (1 - c.alpha) * hard)
     return torch.stack(losses).mean()
 
 
@@ -119,7 +112,7 @@ def test_a_student_moves_as_its_slow_reference(alpha: float, temperature: float,
             target = teacher(x)
         loss = soft_targets(slow(x), target, labels, stage.config)
         slow.update(loss, rate)
-        measured = train_step(stage, optimiser, Batch((x,), labels), rate)
+        measured = train_step(stage, optimiser, Batch((x,), labels), rate, micro_batch=8)
         assert float(measured[0]) == pytest.approx(loss.item(), rel=1e-9)
         alike(stage.state_dict(), slow.weights | slow.statistics)
         alike(optimiser.state_tensors(), slow.velocity)
@@ -144,7 +137,8 @@ def contrast(z: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tens
 
 
 @pytest.mark.parametrize("bn_statistics", ["forward", "average"])
-@pytest.mark.parametrize(("in_batch", "enqueue"), [("momentum", "both"), ("online", "both"), ("momentum", "first")])
+@pytest.mark.parametrize("enqueue", ["both", "first"])
+@pytest.mark.parametrize("in_batch", ["momentum", "online"])
 def test_pretraining_with_a_memory_moves_as_its_slow_reference(in_batch: str, enqueue: str, bn_statistics: str) -> None:
     n, size, decay = 5, 24, 0.8
     options: dict[str, Any] = {"in_batch": in_batch, "enqueue": enqueue, "bn_statistics": bn_statistics}
@@ -152,8 +146,11 @@ def test_pretraining_with_a_memory_moves_as_its_slow_reference(in_batch: str, en
     values = step("pretrain", weight_decay=WEIGHT_DECAY, **{f"memory__{name}": value for name, value in options.items()})
     torch.manual_seed(3)
     stage = Pretrain(build(PretrainConfig, values), {}).double().train()
-    disturb(stage)
     assert stage.memory is not None
+    for one, two in ((stage.memory.encoder, stage.encoder), (stage.memory.head, stage.head)):
+        assert all(torch.equal(tensor, two.state_dict()[name]) for name, tensor in one.state_dict().items())
+    torch.testing.assert_close(stage.memory.queue.norm(dim=1), torch.ones(size, dtype=torch.float64))
+    disturb(stage)
     slow, follower = (
         Network(encoder=stage.encoder, head=stage.head),
         Network(encoder=stage.memory.encoder, head=stage.memory.head),
@@ -172,7 +169,7 @@ def test_pretraining_with_a_memory_moves_as_its_slow_reference(in_batch: str, en
         follower.weights = {k: decay * w + (1 - decay) * slow.weights[k] for k, w in follower.weights.items()}
         queue = torch.cat([queue, unit(keys if enqueue == "both" else keys[:n])])[-size:]
 
-        measured = train_step(stage, optimiser, Batch(shown, torch.zeros(n, dtype=torch.int64)), rate)
+        measured = train_step(stage, optimiser, Batch(shown, torch.zeros(n, dtype=torch.int64)), rate, micro_batch=n)
         assert float(measured[0]) == pytest.approx(loss.item(), rel=1e-9)
         alike(stage.state_dict(), slow.weights | slow.statistics)
         alike(stage.state_dict(), follower.weights | follower.statistics, "memory.")

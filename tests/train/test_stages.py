@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from simclr_spec.core.errors import WeightsError
-from simclr_spec.stages.distill import DistillConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.train.checkpoint import read_weights
@@ -26,7 +24,8 @@ from simclr_spec.train.stages.linear_eval import LinearEval
 from simclr_spec.train.stages.pretrain import Pretrain
 from simclr_spec.train.stages.stage import Batch
 from simclr_spec.train.stages.supervised import Supervised
-from tests.steps import finished, step
+from tests.steps import disturb, finished, step
+from tests.train.test_slow_training import soft_targets
 
 RATES = [0.1, 0.3, 0.2]
 
@@ -46,9 +45,7 @@ def pretrained(tmp_path: Path) -> RunFolder:
     """A pretrained encoder and head, as if: random weights and statistics."""
     torch.manual_seed(5)
     stage = Pretrain(config("pretrain"), {})
-    for name, tensor in stage.state_dict().items():
-        if "norm" in name:
-            tensor.copy_(0.5 + torch.rand_like(tensor))
+    disturb(stage)
     return finished(Store(tmp_path), "pretrain", stage.exported_weights())
 
 
@@ -96,7 +93,7 @@ def test_supervised_training_by_sgd(smoothing: float) -> None:
         shown = batch(9, t)
         logits = functional_call(stage, weights | buffers, shown.views)
         loss = smoothed_cross_entropy(logits, shown.labels, smoothing)
-        measured = train_step(stage, optimiser, shown, rate)
+        measured = train_step(stage, optimiser, shown, rate, len(shown))
         assert float(measured[0]) == pytest.approx(loss.item(), rel=1e-9)
         assert float(measured[1]) == pytest.approx(100 * sum(logits.argmax(1) == shown.labels).item() / 9)
         weights = slow_sgd(stage, velocity, loss, weights, rate, 1e-2)
@@ -120,7 +117,7 @@ def test_linear_evaluation_learns_the_classifier_alone(pretrained: RunFolder) ->
         with torch.no_grad():
             features = stage.encoder(shown.views[0])
         loss = smoothed_cross_entropy(features @ w["weight"].T + w["bias"], shown.labels, 0)
-        measured = train_step(stage, optimiser, shown, rate)
+        measured = train_step(stage, optimiser, shown, rate, len(shown))
         assert float(measured[0]) == pytest.approx(loss.item(), rel=1e-9)
         w = slow_sgd(stage.classifier, velocity, loss, w, rate, 1e-3)
     torch.testing.assert_close(stage.classifier.weight, w["weight"], rtol=1e-9, atol=1e-12)
@@ -134,7 +131,7 @@ def test_linear_evaluation_learns_the_classifier_alone(pretrained: RunFolder) ->
 def test_linear_evaluation_may_move_bn_statistics(pretrained: RunFolder) -> None:
     stage = LinearEval(config("linear_eval", encoder_bn="train"), {"from": pretrained}).double()
     before = {name: tensor.clone() for name, tensor in stage.state_dict().items()}
-    train_step(stage, optimizer(stage, stage.config), batch(9, 0), 0.1)
+    train_step(stage, optimizer(stage, stage.config), batch(9, 0), 0.1, micro_batch=9)
     moved = {
         name
         for name, tensor in stage.state_dict().items()
@@ -142,19 +139,6 @@ def test_linear_evaluation_may_move_bn_statistics(pretrained: RunFolder) -> None
     }
     assert moved == {name for name in before if "running" in name}
     assert moved <= set(stage.state())
-
-
-def slow_distillation(student: Tensor, teacher: Tensor, labels: Tensor, c: DistillConfig) -> float:
-    """Eq. 3 (Eq. 2 at alpha 1), sums over the batch divided by its size."""
-    total = 0.0
-    for s, t, label in zip(student.tolist(), teacher.tolist(), labels.tolist(), strict=True):
-        p_teacher = [math.exp(x / c.temperature) for x in t]
-        log_student = math.log(sum(math.exp(x / c.temperature) for x in s))
-        soft = -sum(p / sum(p_teacher) * (x / c.temperature - log_student) for p, x in zip(p_teacher, s, strict=True))
-        total += c.alpha * soft * (c.temperature**2 if c.temperature_squared else 1)
-        if label >= 0:
-            total += (1 - c.alpha) * (math.log(sum(math.exp(x) for x in s)) - s[label])
-    return total / len(student)
 
 
 @pytest.mark.parametrize(("alpha", "temperature", "squared"), [(1.0, 1.0, False), (1.0, 0.5, True), (0.3, 2.0, False)])
@@ -172,8 +156,8 @@ def test_the_student_learns_the_teachers_predictions(
         with torch.no_grad():
             student_logits = functional_call(stage, trainable(stage) | buffers, shown.views)
             teacher_logits = stage.teacher(shown.views[0])
-        expected = slow_distillation(student_logits, teacher_logits, shown.labels, c)
-        measured = train_step(stage, optimiser, shown, rate)
+        expected = soft_targets(student_logits, teacher_logits, shown.labels, c).item()
+        measured = train_step(stage, optimiser, shown, rate, len(shown))
         assert float(measured[0]) == pytest.approx(expected, rel=1e-9)
         agreed = (student_logits.argmax(1) == teacher_logits.argmax(1)).sum().item()
         assert float(measured[1]) == pytest.approx(100 * agreed / 8)
@@ -218,7 +202,10 @@ def test_layers_above_the_classifier_change_no_result(pretrained: RunFolder) -> 
     above = [layer.get_parameter("dense.weight") for layer in decayed.head.layers[1:]]
     steps = [optimizer(stage, stage.config) for stage in (ours, decayed)]
     for t, rate in enumerate(RATES):
-        one, two = (train_step(stage, step, batch(9, t), rate) for stage, step in zip((ours, decayed), steps, strict=True))
+        one, two = (
+            train_step(stage, step, batch(9, t), rate, micro_batch=9)
+            for stage, step in zip((ours, decayed), steps, strict=True)
+        )
         assert torch.equal(one, two)
         for weight in above:
             weight.data *= 1 - 0.1 * rate
@@ -315,7 +302,7 @@ def test_channels_last_changes_no_more_than_the_order_of_sums(kind: str) -> None
         for t, rate in enumerate(RATES):
             shown = batch(9, t)
             view = shown.views[0].contiguous(memory_format=memory_format)
-            train_step(stage, optimiser, Batch((view,), shown.labels), rate)
+            train_step(stage, optimiser, Batch((view,), shown.labels), rate, micro_batch=9)
         trained.append(stage.state_dict() | optimiser.state_tensors())
     for name, tensor in trained[0].items():
         torch.testing.assert_close(trained[1][name], tensor, rtol=1e-7, atol=1e-9)

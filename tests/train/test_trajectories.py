@@ -24,10 +24,10 @@ from simclr_spec.train.optim import optimizer
 from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.pretrain import Pretrain
 from simclr_spec.train.stages.stage import Batch, Stage, named
+from tests.places import GOLDEN
 from tests.steps import finished, step
 from tests.train.golden_fill import fill, tensor_name, to_torch
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 OFFICIAL: dict[str, Any] = {
     "encoder__base_width": 64,
     "head__out_dim": 128,
@@ -57,7 +57,7 @@ def run(stage: Stage[Any], arrays: Any) -> tuple[list[float], dict[str, Tensor],
     for batch, rate in zip(batches(arrays), arrays["float64_lr"], strict=True):
         classifier = getattr(stage, "classifier", None)
         decay = 0.0 if classifier is None else float(classifier.weight.detach().square().sum() * stage.config.weight_decay / 2)
-        losses.append(float(train_step(stage, optimiser, batch, float(rate))[0]) + decay)
+        losses.append(float(train_step(stage, optimiser, batch, float(rate), len(batch))[0]) + decay)
     return losses, stage.state_dict(), optimiser.state_tensors()
 
 

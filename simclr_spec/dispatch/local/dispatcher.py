@@ -8,10 +8,9 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from simclr_spec.core.errors import SimclrSpecError
-from simclr_spec.core.files import read_json, write_json
+from simclr_spec.core.files import read_json
 from simclr_spec.core.states import TaskState
 from simclr_spec.core.words import number
 from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
@@ -145,10 +144,10 @@ class Slots:
                 self._change(task, "interrupted")
             else:
                 self._change(task, "failed", last_error(attempt))
-        elif attempt is None and last_words:
-            self._change(task, "failed", last_words.splitlines()[-1])
         elif not task.folder.step.exists():  # else it would be given again and again
             self._change(task, "failed", f"its run folder is gone: somebody deleted {task.folder.path}")
+        elif attempt is None and last_words:
+            self._change(task, "failed", last_words.splitlines()[-1])
         else:
             self._change(task, "elsewhere", in_other_hands(task.folder))
 
@@ -176,10 +175,7 @@ class Slots:
         attempt = task.attempt()
         with task.folder.leased() as mine:
             if mine and attempt is not None and not task.folder.done:
-                ended = datetime.now(UTC).isoformat(timespec="seconds")
-                write_json(
-                    attempt.record, {**(read_json(attempt.record) or {}), "state": "failed", "ended": ended, "error": why}
-                )
+                attempt.close("failed", why)
 
     def _limit(self) -> None:
         """A Step beyond the runner's timeout is to end."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from simclr_spec.core.environment import JOB
 from simclr_spec.dispatch.local import submitit_jobs
 from simclr_spec.dispatch.local.slots import Slot
 from simclr_spec.dispatch.task import Task
@@ -93,8 +94,8 @@ class Pool:
         """Begin a worker in the slot; it reports itself idle when it is ready."""
         self._started += 1
         folder = self.folder / str(self._started)
-        environment = {**self.environment, "SIMCLR_SPEC_JOB": f"local, slot {slot.number}"}
-        job = submitit_jobs.start(folder, slot, environment, self._address, self._started)
+        variables = {**self.environment, JOB: f"local, slot {slot.number}"}
+        job = submitit_jobs.start(folder, slot, variables, self._address, self._started)
         worker = Worker(number=self._started, slot=slot, job=job)
         self.workers.append(worker)
         return worker
@@ -137,7 +138,9 @@ class Pool:
                 if self._listener.fileno() < 0:  # it is late: all have been asked to leave
                     self.hang_up()
             else:
-                data = b""  # given up already; it stops when nobody is there
+                data = b""  # given up already; it must not learn so from the end of this, since it would delete the socket
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         if not data:
             self._selector.unregister(caller.channel)
             caller.channel.close()

@@ -15,12 +15,12 @@ submitit, and fails, naming what can go, once one is mended:
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from simclr_spec.core.environment import environment
 from simclr_spec.dispatch.local.slots import Slot
 from simclr_spec.dispatch.local.worker import work
 
@@ -28,9 +28,9 @@ NEVER = 60 * 24 * 3650
 """Minutes."""
 
 
-def start(folder: Path, slot: Slot, environment: Mapping[str, str], address: str, number: int) -> Any:
+def start(folder: Path, slot: Slot, variables: Mapping[str, str], address: str, number: int) -> Any:
     """Worker `number` in its slot, as a submitit job with its files in `folder`; it calls the socket at `address`."""
-    with _shielded(), _set(environment):
+    with _shielded(), environment(variables):  # submitit hands its own environment on to its jobs
         return _executor(folder, slot).submit(work, address, number)
 
 
@@ -61,18 +61,3 @@ def _shielded() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _set(values: Mapping[str, str]) -> Iterator[None]:
-    """submitit hands its own environment on to its jobs."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -1,7 +1,7 @@
 """The other end of a slot: one warm process, because importing torch takes seconds, that trains the Steps it is told, in turn.
 
 It stops when its runner does: at the connection's end it sends itself SIGTERM, so the Step writes a checkpoint at its next
-train step.
+train step. A SIGTERM from elsewhere means the Step alone, and nothing once that has ended.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
 
@@ -34,16 +33,12 @@ def _serve(channel: socket.socket, address: str) -> None:
     stop = threading.Event()
     folders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
-    def ask_to_stop(*_: Any) -> None:
-        stop.set()
-        folders.put(None)
-
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save yet: leave at once
     threading.Thread(target=_listen, args=(channel, address, folders, stop), daemon=True).start()
 
     from simclr_spec.train.loop.execute import execute  # torch, before the first Step's clock runs
 
-    signal.signal(signal.SIGTERM, ask_to_stop)  # while a Step runs, the training wing has a handler of its own
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # while a Step runs, the training wing has a handler of its own
     channel.sendall(b"idle\n")
     while (folder := folders.get()) is not None and not stop.is_set():
         try:
@@ -62,6 +57,7 @@ def _listen(channel: socket.socket, address: str, folders: queue.SimpleQueue[str
         for line in lines:
             folders.put(json.loads(line))
     stop.set()
+    folders.put(None)
     with contextlib.suppress(OSError):  # a runner that was killed could not
         os.unlink(address)
         os.rmdir(os.path.dirname(address))

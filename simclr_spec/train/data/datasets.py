@@ -44,14 +44,12 @@ class ImageSet:
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
-def load(
-    dataset: DatasetConfig, roots: Sequence[str] = (), orientation: str = "stored", store: Store | None = None
-) -> ImageSet:
+def load(dataset: DatasetConfig, orientation: str = "stored", store: Store | None = None) -> ImageSet:
     """The data set, checked against the numbers and the digest of its declaration. Raises DataError.
 
     What the store knows of the files is not read again."""
     loader = LOADERS[dataset.loader]
-    folder = loader.find(dataset.name, data_roots(roots), labelled=dataset.labelled)
+    folder = loader.find(dataset.name, data_roots(), labelled=dataset.labelled)
     folder = folder and folder.absolute()
     found = loader.read(folder, labelled=dataset.labelled)
     if sentence := dataset.miscounted(found.counts, folder):
@@ -112,12 +110,10 @@ def _class_ranks(labels: Tensor, *key: int) -> tuple[Tensor, Tensor]:
     return rank, permutation(*key, 1, n=classes)
 
 
-def labelled(
-    labels: Tensor, config: LabelsConfig, classes: int, names: Sequence[str] | None = None, roots: Sequence[str] = ()
-) -> Tensor:
+def labelled(labels: Tensor, config: LabelsConfig, classes: int, names: Sequence[str] | None = None) -> Tensor:
     """Sorted indices of the training images with labels: balanced and nested in the fraction, or the pinned published list."""
     if config.sampler == "list":
-        return _listed(names, config.list_digest, roots)
+        return _listed(names, config.list_digest)
     if config.fraction == 1:
         return torch.arange(len(labels))
     if config.per_class is not None:
@@ -134,11 +130,11 @@ def labelled(
     return balanced(labels, count, cast(int, config.seed), LABELS)
 
 
-def _listed(names: Sequence[str] | None, list_digest: str, roots: Sequence[str]) -> Tensor:
+def _listed(names: Sequence[str] | None, list_digest: str) -> Tensor:
     """Indices of the images that the list with this SHA-256, found under a data root, names."""
     if names is None:
         raise DataError("a label list names files, and these images are none; set labels.sampler to 'balanced'")
-    return torch.tensor(label_lists.resolve(label_list(list_digest, data_roots(roots)), names))
+    return torch.tensor(label_lists.resolve(label_list(list_digest, data_roots()), names))
 
 
 def evaluation_samples(labels: Tensor, count: int | None) -> Tensor:

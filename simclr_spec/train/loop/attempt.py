@@ -10,13 +10,14 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from simclr_spec.core.environment import JOB
 from simclr_spec.core.errors import Interrupted, SimclrSpecError, TrainingError
 from simclr_spec.core.files import write_json
+from simclr_spec.core.times import now
 from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
 
@@ -57,10 +58,6 @@ def stopping(folder: RunFolder) -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 class Record:
     """The attempt's record.json and log; only rank 0 writes."""
 
@@ -74,7 +71,7 @@ class Record:
             "started": now(),
             "ended": None,
             "error": None,
-            "job": os.environ.get("SIMCLR_SPEC_JOB") or os.environ.get("SLURM_JOB_ID"),
+            "job": os.environ.get(JOB) or os.environ.get("SLURM_JOB_ID"),
             "resumed_from": None,
         }
 
@@ -82,6 +79,10 @@ class Record:
         self.values |= values
         if self.writes:
             write_json(self.attempt.record, self.values)
+
+    def close(self, state: Literal["done", "failed", "interrupted"], error: str | None = None) -> None:
+        if self.writes:
+            self.attempt.close(state, error)
 
     def log(self, text: str) -> None:
         if self.writes:
@@ -99,19 +100,19 @@ def recorded(attempt: Attempt) -> Iterator[Record]:
         yield record
     except (Interrupted, KeyboardInterrupt):
         record.log("interrupted")
-        record.set(state="interrupted", ended=now())
+        record.close("interrupted")
         raise
     except Exception as error:
         shown = _for_users(error)
         sentence = str(shown) if isinstance(shown, SimclrSpecError) else f"{type(shown).__name__}: {shown}"
         ours = shown is error and isinstance(error, SimclrSpecError)
         record.log(f"failed: {sentence}" + ("" if ours else f"\n{traceback.format_exc()}"))  # what we say ourselves says it all
-        record.set(state="failed", ended=now(), error=sentence.splitlines()[0])
+        record.close("failed", sentence.splitlines()[0])
         if shown is error:
             raise
         raise shown from error
     record.log("done")
-    record.set(state="done", ended=now())
+    record.close("done")
 
 
 def _for_users(error: Exception) -> Exception:

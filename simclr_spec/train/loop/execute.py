@@ -8,12 +8,13 @@ from pathlib import Path
 
 from simclr_spec.core.errors import Interrupted, UsageError
 from simclr_spec.core.files import read_json
+from simclr_spec.core.times import now
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import delete_checkpoints, write_tensors
-from simclr_spec.train.loop.attempt import now, recorded, stopping
-from simclr_spec.train.loop.environment import environment
+from simclr_spec.train.loop.attempt import recorded, stopping
+from simclr_spec.train.loop.environment import code_version, environment
 from simclr_spec.train.loop.job import Executor, Job, Outcome, imported
 
 
@@ -25,7 +26,10 @@ def execute(path: Path) -> None:
     folder = RunFolder(path.resolve())
     step = read_json(folder.step, "fingerprint", "kind", "label", "params", "needs")
     if step is None:
-        raise UsageError(f"{path} is not a run folder: it has no {folder.step.name}")
+        raise UsageError(f"this is not a run folder: it has no {folder.step.name}")
+    if step["kind"] not in KINDS:
+        raise UsageError(f"its {folder.step.name} is of kind '{step['kind']}', which this version does not know")
+    code_version()
     device = distributed.start()
     with _leased(folder) as mine, stopping(folder) as stop:
         if mine:

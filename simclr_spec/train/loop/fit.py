@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from simclr_spec.core.environment import CHECKPOINT_SECONDS, CHECKPOINT_STEPS
 from simclr_spec.core.errors import DataError, Interrupted
 from simclr_spec.core.files import read_json
 from simclr_spec.core.words import fixed, number
+from simclr_spec.language.runner import Common
 from simclr_spec.stages.common import DatasetConfig, TrainingConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.stages.training import TrainingKind
@@ -81,9 +83,10 @@ def _still_there(dataset: DatasetConfig, images: datasets.ImageSet, job: Job) ->
 
 def _resume(trainer: Trainer, job: Job) -> None:
     """Go on from the newest checkpoint that every rank can read, whichever attempt left it; all follow rank 0's list."""
-    for candidate in distributed.broadcast(checkpoints(job.folder, job.fingerprint)):
+    first = distributed.rank() == 0
+    for candidate in distributed.broadcast(checkpoints(job.folder, job.fingerprint) if first else []):
         tensors, why = {}, "another rank cannot read it"
-        if _saw_others(candidate, job):
+        if distributed.broadcast(first and _saw_others(candidate, job)):
             job.record.log(f"skipped {candidate.path}: the images have changed since")
             continue
         try:
@@ -101,9 +104,9 @@ def _resume(trainer: Trainer, job: Job) -> None:
 
 
 def _saw_others(candidate: Checkpoint, job: Job) -> bool:
-    """Whether the attempt that left it trained on other images; rank 0 knows."""
+    """Whether the attempt that left it trained on other images."""
     before = (read_json(candidate.attempt.record) or {}).get("data_digest")
-    return distributed.broadcast(before != job.record.values.get("data_digest") and before is not None)
+    return before is not None and before != job.record.values.get("data_digest")
 
 
 def fit(trainer: Trainer, job: Job) -> None:
@@ -201,8 +204,8 @@ class Saver:
 
     def __init__(self, trainer: Trainer, job: Job) -> None:
         self.trainer, self.job = trainer, job
-        self.every_seconds = float(os.environ.get("SIMCLR_SPEC_CHECKPOINT_SECONDS", "5"))
-        self.every_steps = int(os.environ.get("SIMCLR_SPEC_CHECKPOINT_STEPS", "0"))
+        self.every_seconds = float(os.environ.get(CHECKPOINT_SECONDS, Common.checkpoint_seconds))
+        self.every_steps = int(os.environ.get(CHECKPOINT_STEPS, "0"))
         self.clock = Clock()
         self.wait = self.every_seconds
 

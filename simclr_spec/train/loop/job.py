@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from simclr_spec.core.errors import UsageError
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Attempt, RunFolder, Store
 from simclr_spec.train.loop.attempt import Record, Stop
@@ -43,8 +44,11 @@ class Job:
         return self.folder.store
 
     def config(self) -> Any:
-        """The Step's parameters."""
-        return KINDS[self.kind].build(self.step["params"])
+        """The Step's parameters. Raises UsageError where they are another version's."""
+        try:
+            return KINDS[self.kind].build(self.step["params"])
+        except TypeError as error:
+            raise UsageError(f"its {self.folder.step.name} was written by another version: {error}") from None
 
     def parents(self) -> dict[str, RunFolder]:
         return {role: self.store.folder(need["folder"]) for role, need in self.step["needs"].items()}

@@ -45,13 +45,11 @@ class Clock:
         return seconds
 
 
-def train_step(
-    stage: Stage[Any], optimizer: optim.Optimizer, batch: Batch, rate: float, micro_batch: int | None = None
-) -> Tensor:
+def train_step(stage: Stage[Any], optimizer: optim.Optimizer, batch: Batch, rate: float, micro_batch: int) -> Tensor:
     """One update from this rank's share of the batch -> (len(stage.measures),), means over the whole batch. No host sync.
 
-    With micro-batches (here: of this rank's images) the gradients are means of theirs: BN and contrastive losses then see one
-    micro-batch of all ranks only.
+    With several micro-batches (here: of this rank's images) the gradients are means of theirs: BN and contrastive losses then
+    see one micro-batch of all ranks only.
     """
     optimizer.zero_grad()
     measures = []

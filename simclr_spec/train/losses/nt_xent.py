@@ -19,14 +19,15 @@ from collections import deque
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
+from simclr_spec.train import distributed
+from simclr_spec.train.distributed import gather
 from simclr_spec.train.losses import strips
-from simclr_spec.train.losses.strips import by_view, gather, negative_strip, normalised, row_losses, row_strips, through_norm
+from simclr_spec.train.losses.strips import by_view, negative_strip, normalised, row_losses, row_strips, through_norm
 
 
-def nt_xent(z: Tensor, temperature: float, group: dist.ProcessGroup | None = None) -> tuple[Tensor, Tensor]:
+def nt_xent(z: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Eq. 1, in the official scale: the mean over the N images of the losses of both views.
 
     z: (2N, D), not normalised; all of view 1, then all of view 2. Returns the loss and the contrast accuracy in [0, 1]: the
@@ -35,10 +36,8 @@ def nt_xent(z: Tensor, temperature: float, group: dist.ProcessGroup | None = Non
     With several processes each passes its own images (equally many); the loss is that of them all and the gradient is such that
     the MEAN over processes of the parameters' gradients is the gradient of the whole loss. Two collectives, none in backward.
     """
-    if dist.is_initialized() and dist.get_world_size(group) > 1:
-        loss, accuracy = _NtXentOverProcesses.apply(z, temperature, group)
-    else:
-        loss, accuracy = _NtXent.apply(z, temperature)
+    function = _NtXentOverProcesses if distributed.world_size() > 1 else _NtXent
+    loss, accuracy = function.apply(z, temperature)
     return loss, accuracy
 
 
@@ -113,12 +112,12 @@ class _NtXentOverProcesses(torch.autograd.Function):
     """Own rows against everyone's: one gather of the rows, one of the row sums, and the gradient is complete."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, temperature: float, group: dist.ProcessGroup | None) -> tuple[Tensor, Tensor]:
-        world, rank = dist.get_world_size(group), dist.get_rank(group)
+    def forward(ctx: Any, z: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        world, rank = distributed.world_size(), distributed.rank()
         with torch.autocast(z.device.type, enabled=False):
             u, factor, free = normalised(z, temperature)
             n, images = len(u) // 2, len(u) // 2 * world
-            everyone = by_view(gather(u, group), world)
+            everyone = by_view(gather(u), world)
             scaled, partner = u / temperature, u.roll(n, 0)
             logit = (scaled * partner).sum(1)
             positive = logit.exp()
@@ -133,7 +132,7 @@ class _NtXentOverProcesses(torch.autograd.Function):
             inverse = 1 / (negatives + positive)
             own_loss = row_losses(negatives, positive, logit).sum()
             correct = (positive > best)[:n].sum()
-            packed = gather(torch.cat([inverse, torch.stack([own_loss, correct.to(u.dtype)])]), group).view(world, -1)
+            packed = gather(torch.cat([inverse, torch.stack([own_loss, correct.to(u.dtype)])])).view(world, -1)
             loss, accuracy = packed[:, -2:].sum(0) / images
             inverses = by_view(packed[:, :-2].reshape(-1, 1), world).squeeze(1)
             share = negatives * inverse
@@ -150,5 +149,5 @@ class _NtXentOverProcesses(torch.autograd.Function):
         return loss.to(z.dtype), accuracy
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.saved_tensors[0] * scale, None, None
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor, None]:
+        return ctx.saved_tensors[0] * scale, None

@@ -19,12 +19,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from simclr_spec.train.losses.strips import by_view, gather, negative_strip, normalised, row_losses, row_strips, through_norm
+from simclr_spec.train import distributed
+from simclr_spec.train.distributed import gather
+from simclr_spec.train.losses.strips import by_view, negative_strip, normalised, row_losses, row_strips, through_norm
 
 
-def nt_xent_memory(
-    queries: Tensor, keys: Tensor, queue: Tensor, temperature: float, group: dist.ProcessGroup | None = None
-) -> tuple[Tensor, Tensor]:
+def nt_xent_memory(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """NT-Xent against keys and a memory of older keys.
 
     queries, keys: (2N, D), all of view 1, then all of view 2; queue: (K, D), the same in every process. A query's positive is
@@ -32,7 +32,7 @@ def nt_xent_memory(
     keys and the queue are negatives. Keys may be the queries (in-batch examples from the online network): gradients on both.
     Scale, accuracy (over the batch's view 2 keys) and processes as in nt_xent.
     """
-    loss, accuracy = _NtXentMemory.apply(queries, keys, queue, temperature, group)
+    loss, accuracy = _NtXentMemory.apply(queries, keys, queue, temperature)
     return loss, accuracy
 
 
@@ -40,15 +40,13 @@ class _NtXentMemory(torch.autograd.Function):
     """Own queries against the keys of all processes and the queue."""
 
     @staticmethod
-    def forward(
-        ctx: Any, queries: Tensor, keys: Tensor, queue: Tensor, temperature: float, group: dist.ProcessGroup | None
-    ) -> tuple[Tensor, Tensor]:
-        world, rank = (dist.get_world_size(group), dist.get_rank(group)) if dist.is_initialized() else (1, 0)
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        world, rank = distributed.world_size(), distributed.rank()
         with torch.autocast(queries.device.type, enabled=False):
             u, factor, free = normalised(queries, temperature)
             k, key_factor, key_free = normalised(keys, temperature)
             n, images = len(u) // 2, len(u) // 2 * world
-            columns = torch.cat([by_view(gather(k, group), world), normalised(queue, temperature)[0]])
+            columns = torch.cat([by_view(gather(k), world), normalised(queue, temperature)[0]])
             scaled, partner = u / temperature, k.roll(n, 0)
             logit = (scaled * partner).sum(1)
             positive = logit.exp()
@@ -69,7 +67,7 @@ class _NtXentMemory(torch.autograd.Function):
                     dk[other : other + len(e)].addcmul_(share, u[rows], value=-1)
             if world > 1:
                 packed = torch.cat([measures, dk.view(-1)]) if ctx.needs_input_grad[1] else measures
-                dist.all_reduce(packed, group=group)
+                dist.all_reduce(packed)
                 measures, dk = packed[:2], packed[2:].view(-1, u.shape[1])
             scale = world / (images * temperature)
             gradient = through_norm(du.mul_(scale), u, factor, free).to(queries.dtype)
@@ -85,4 +83,4 @@ class _NtXentMemory(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         gradient, key_gradient = ctx.saved_tensors
-        return gradient * scale, None if key_gradient is None else key_gradient * scale, None, None, None
+        return gradient * scale, None if key_gradient is None else key_gradient * scale, None, None

@@ -8,7 +8,6 @@ stay out of E because their share 1 - E_ip / (E_ip + n_i) is n_i / (E_ip + n_i) 
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 STRIP = 256
@@ -36,15 +35,6 @@ def row_losses(negatives: Tensor, positive: Tensor, logit: Tensor) -> Tensor:
     small = negatives < positive
     ratio = torch.where(small, negatives / positive, 0.0)
     return torch.where(small, torch.log1p(ratio), torch.log(negatives + positive) - logit)
-
-
-def gather(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
-    """The processes' tensors one after the other."""
-    if not dist.is_initialized() or dist.get_world_size(group) == 1:
-        return x
-    out = x.new_empty(dist.get_world_size(group) * x.shape[0], *x.shape[1:])
-    dist.all_gather_into_tensor(out, x.contiguous(), group=group)
-    return out
 
 
 def by_view(x: Tensor, world: int) -> Tensor:

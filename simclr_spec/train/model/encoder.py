@@ -57,7 +57,7 @@ class Encoder(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, BN and, unless `last`, ReLU. The last one of a block starts at gamma 0."""
+    """Convolution without bias, BN and, if `relu`, ReLU; BN starts at gamma 0 if `zero`."""
 
     def __init__(
         self,

@@ -13,24 +13,23 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from simclr_spec.stages.common import EncoderConfig
+from simclr_spec.train import distributed
 
 
 class GlobalBatchNorm(nn.Module):
     """(B, C) or (B, C, H, W) -> same shape, normalised over all dimensions but C.
 
-    `scale` and `center` say whether there is a weight (gamma) and a bias (beta); `zero_gamma` starts the weight at zero.
+    `center` says whether there is a bias (beta); `zero_gamma` starts the weight (gamma) at zero.
     running_mean and running_var: new = decay * old + (1 - decay) * batch, the variance biased or not as `bn.bn_variance` says.
-    Training statistics cover every process of the default group.
+    Training statistics cover every process.
     """
 
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(
-        self, channels: int, bn: EncoderConfig, *, scale: bool = True, center: bool = True, zero_gamma: bool = False
-    ) -> None:
+    def __init__(self, channels: int, bn: EncoderConfig, *, center: bool = True, zero_gamma: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(channels) if zero_gamma else torch.ones(channels)) if scale else None
+        self.weight = nn.Parameter(torch.zeros(channels) if zero_gamma else torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels)) if center else None
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
@@ -41,7 +40,7 @@ class GlobalBatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return self._native(x, self.running_var, training=False)
-        if dist.is_initialized() and dist.get_world_size() > 1:
+        if distributed.world_size() > 1:
             return self._over_processes(x)
         if not self.biased:
             return self._native(x, self.running_var, training=True)
@@ -73,7 +72,7 @@ class _Synchronised(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, shift: Tensor, epsilon: float
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, shift: Tensor, epsilon: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         n = x.numel() // x.shape[1]
         variance, mean = torch.var_mean(x.to(shift.dtype), dim=[d for d in range(x.dim()) if d != 1], correction=0)
@@ -94,15 +93,14 @@ class _Synchronised(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, variance, count = ctx.saved_tensors
         inverse = torch.rsqrt(variance + ctx.epsilon)
-        ones = weight if weight is not None else torch.ones_like(mean)
         # The native backward's sums of dy * x_hat and dy; CUDA wants mean and inverse deviation twice.
         _, along, plain = torch.ops.aten.native_batch_norm_backward(
-            gradient, x, ones, mean, variance, mean, inverse, False, ctx.epsilon, [False, True, True]
+            gradient, x, weight, mean, variance, mean, inverse, False, ctx.epsilon, [False, True, True]
         )
         packed = torch.cat([plain, along])
         dist.all_reduce(packed)
         all_plain, all_along = (packed / count).chunk(2)
-        gain = ones * inverse
+        gain = weight * inverse
         slope = gain * inverse * all_along
         offset = slope * mean - gain * all_plain
         # dx = gain dy - slope x + offset, summed in the precision of the statistics and rounded once: the terms may be large.

@@ -34,10 +34,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def split(self, size: int | None) -> Iterator[Batch]:
-        """Micro-batches of `size` images, the last perhaps smaller; None = the batch itself."""
-        for start in range(0, len(self), size or len(self)):
-            rows = slice(start, start + (size or len(self)))
+    def split(self, size: int) -> Iterator[Batch]:
+        """Micro-batches of `size` images, the last perhaps smaller."""
+        for start in range(0, len(self), size):
+            rows = slice(start, start + size)
             yield Batch(tuple(view[rows] for view in self.views), self.labels[rows])
 
 
@@ -51,9 +51,9 @@ class Stage(nn.Module, Generic[Config]):
     views: ClassVar[int] = 1  # random views of each image
     loaded: tuple[str, ...] = ()  # modules that never change: their tensors are the parent's and stay out of checkpoints
 
-    def __init__(self, config: Config, parents: Mapping[str, RunFolder]) -> None:
+    def __init__(self, config: Config, parents: Mapping[str, RunFolder]) -> None:  # noqa: ARG002
         super().__init__()
-        self.config, self.parents = config, parents
+        self.config = config
 
     def examples(self, images: ImageSet) -> Tensor:
         """(n,) sorted int64: the training images of this Step."""

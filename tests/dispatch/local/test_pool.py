@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 
 from simclr_spec.dispatch.local.pool import Caller, Event, Pool, Worker
 from simclr_spec.dispatch.local.slots import Slot
+from simclr_spec.dispatch.task import Task
+from simclr_spec.plan import compile
 from simclr_spec.store.jobs import job_folder
-from simclr_spec.store.layout import Store
+from simclr_spec.store.layout import RunFolder, Store
 from tests import runs
 
 
@@ -45,8 +48,9 @@ def test_workers_that_report_themselves_after_the_hang_up_leave_at_once(
 def test_each_slot_sees_its_own_gpu_and_threads(tmp_path: Path) -> None:
     """submitit by itself gives every job GPU 0."""
     gpus: list[int | str | None] = [2, 5, "GPU-8a1b", None]
+    here = dict(os.environ)
     with job_folder(Store(tmp_path)) as folder:
-        pool = Pool(folder, [Slot(n, gpu) for n, gpu in enumerate(gpus)], {"OMP_NUM_THREADS": "1"})
+        pool = Pool(folder, [Slot(n, gpu) for n, gpu in enumerate(gpus)], {"OMP_NUM_THREADS": "3"})
         try:
             begun = [pool.start(slot) for slot in pool.slots]
             while not all(worker.pid for worker in begun):
@@ -56,10 +60,43 @@ def test_each_slot_sees_its_own_gpu_and_threads(tmp_path: Path) -> None:
             pool.close()
         for gpu, environment in zip(gpus, environments, strict=True):
             assert f"CUDA_VISIBLE_DEVICES={'' if gpu is None else gpu}".encode() in environment
-            assert b"OMP_NUM_THREADS=1" in environment
-        assert "OMP_NUM_THREADS" not in os.environ or os.environ["OMP_NUM_THREADS"] == "1"
+            assert b"OMP_NUM_THREADS=3" in environment
+    assert dict(os.environ) == here
     assert not (tmp_path / ".jobs").exists()
     assert all(not Path(f"/proc/{worker.pid}").exists() for worker in begun)
+
+
+def test_a_signal_that_comes_too_late_for_its_step_leaves_the_worker_there(tmp_path: Path) -> None:
+    """A Step that is to end is asked again and again: the last time perhaps when it has ended, and the next is on its way."""
+    step = compile(["quickstart"]).steps[0]
+    with job_folder(Store(tmp_path)) as folder:
+        pool = Pool(folder, [Slot(0)], {"OMP_NUM_THREADS": "1"})
+        worker = pool.start(pool.slots[0])
+        try:
+            runs.wait_for(lambda: pool.wait(1.0) and worker.idle)
+            os.kill(worker.pid or 0, signal.SIGTERM)
+            pool.give(worker, Task(step=step, folder=RunFolder(tmp_path / "none")))
+            events: list[Event] = []
+            runs.wait_for(lambda: events.extend(pool.wait(1.0)) or events)  # type: ignore[func-returns-value]
+            assert [event.what for event in events] == ["idle"]
+            assert "is not a run folder" in worker.last_words()
+        finally:
+            pool.close()
+
+
+def test_a_worker_that_was_given_up_is_killed(tmp_path: Path) -> None:
+    """Refused alone, it would take its runner for dead, and the socket of a dead runner it deletes."""
+    pool = Pool(tmp_path, [], {})
+    with subprocess.Popen(["sleep", "1000"]) as late, socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(pool._address)
+        caller.sendall(f"7 {late.pid}\n".encode())
+        try:
+            assert [event for _ in range(2) for event in pool.wait(5.0)] == []
+            assert late.wait(10) == -signal.SIGKILL
+            assert caller.recv(1) == b""
+        finally:
+            late.kill()
+    pool.close()
 
 
 def test_a_worker_that_does_not_leave_is_killed_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,8 +59,9 @@ def test_other_numbers_are_refused() -> None:
         datasets.load(replace(declared("digits"), test_images=361))
 
 
-def test_cifar10_is_the_declared_one(shared: Path) -> None:
-    images = datasets.load(declared("cifar10"), [f"cifar10={shared / 'data' / 'cifar10'}"])
+def test_cifar10_is_the_declared_one(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", f"cifar10={shared / 'data' / 'cifar10'}")
+    images = datasets.load(declared("cifar10"))
     assert torch.bincount(images.train_labels).tolist() == [5000] * 10
     assert images.test_labels[:5].tolist() == [3, 8, 8, 0, 6]
 
@@ -75,14 +76,15 @@ def test_missing_data_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
     )
 
 
-def test_a_named_root_serves_one_data_set_only(tmp_path: Path) -> None:
+def test_a_named_root_serves_one_data_set_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", f"imagenet={tmp_path}")
     assert data_roots.folders("cifar10", [f"imagenet={tmp_path}", "~"]) == [Path.home() / "cifar10", Path.home()]
     with pytest.raises(DataError, match="looked in no root for this data set"):
-        datasets.load(declared("cifar10"), [f"imagenet={tmp_path}"])
+        datasets.load(declared("cifar10"))
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two classes: 3 and 2 training images, 1 and 1 for testing, one of them in one channel."""
     for split, counts in (("train", (3, 2)), ("val", (1, 1))):
         for label, count in enumerate(counts):
@@ -91,6 +93,7 @@ def folder(tmp_path: Path) -> Path:
             for i in range(count):
                 mode, colour = ("L", 90) if (label, i) == (0, 1) else ("RGB", (10 * i, 20, 30))
                 Image.new(mode, (20 + i, 12), colour).save(place / f"n{label:08}_{i}.JPEG", quality=95)
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", str(tmp_path))
     return tmp_path
 
 
@@ -98,7 +101,7 @@ TINY = DatasetConfig(name="tiny", loader="image_folder", digest="", classes=2, t
 
 
 def test_image_folder(folder: Path) -> None:
-    images = datasets.load(TINY, [str(folder)])
+    images = datasets.load(TINY)
     assert images.train_labels.tolist() == [0, 0, 0, 1, 1]
     assert images.train_names is not None
     assert images.train_names[3] == "n00000001/n00000001_0.JPEG"
@@ -165,7 +168,8 @@ def test_too_small_a_fraction_is_refused() -> None:
         datasets.labelled(UNEVEN, wanted(fraction=0.005), 7)
 
 
-def test_a_published_list(tmp_path: Path) -> None:
+def test_a_published_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", str(tmp_path))
     names = ["n0/b_2.JPEG", "n0/a_9.JPEG", "n1/a_1.JPEG", "n1/b_7.JPEG"]
     text = b"b_7.JPEG\nb_2.JPEG\n"
     lists = tmp_path / "imagenet_subsets"
@@ -173,15 +177,15 @@ def test_a_published_list(tmp_path: Path) -> None:
     (lists / "half.txt").write_bytes(text)
     config = wanted(fraction=0.5, sampler="list", list_digest=hashlib.sha256(text).hexdigest(), seed=None)
     labels = torch.tensor([0, 0, 1, 1])
-    assert datasets.labelled(labels, config, 2, names, [str(tmp_path)]).tolist() == [0, 3]
+    assert datasets.labelled(labels, config, 2, names).tolist() == [0, 3]
     with pytest.raises(DataError, match=rf"^{lists}/half.txt:1: 'b_7.JPEG' is no training image; a line is CLASS/FILE"):
-        datasets.labelled(labels[:3], config, 2, names[:3], [str(tmp_path)])
+        datasets.labelled(labels[:3], config, 2, names[:3])
     with pytest.raises(
         DataError, match=r"label list of SHA-256 000000000000… not found among folder.txt, half.txt \(looked for \*"
     ):
-        datasets.labelled(labels, replace(config, list_digest="0" * 64), 2, names, [str(tmp_path)])
+        datasets.labelled(labels, replace(config, list_digest="0" * 64), 2, names)
     with pytest.raises(DataError, match="a label list names files, and these images are none"):
-        datasets.labelled(labels, config, 2, None, [str(tmp_path)])
+        datasets.labelled(labels, config, 2, None)
 
 
 def test_images_of_equal_names_are_told_apart_by_their_class(folder: Path) -> None:
@@ -190,19 +194,22 @@ def test_images_of_equal_names_are_told_apart_by_their_class(folder: Path) -> No
             path.rename(path.with_name(f"{i}.JPEG"))
     text = b"n00000000/1.JPEG\nn00000001/1.JPEG\n2.JPEG\n"
     (folder / "mine.txt").write_bytes(text)
-    images = datasets.load(TINY, [str(folder)])
+    images = datasets.load(TINY)
     config = wanted(fraction=0.6, sampler="list", list_digest=hashlib.sha256(text).hexdigest(), seed=None)
-    assert datasets.labelled(images.train_labels, config, 2, images.train_names, [str(folder)]).tolist() == [1, 2, 4]
+    assert datasets.labelled(images.train_labels, config, 2, images.train_names).tolist() == [1, 2, 4]
 
 
 @pytest.mark.parametrize(("which", "count"), [(0, 12811), (1, 128116)])
-def test_the_official_list_is_found_by_its_digest(which: int, count: int, shared: Path) -> None:
+def test_the_official_list_is_found_by_its_digest(
+    which: int, count: int, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", str(shared / "data"))
     listed = tomllib.loads((DATASETS / "imagenet.toml").read_text())["label_lists"][which]
     names = (shared / "data" / "imagenet_subsets" / "10percent.txt").read_text().split()
     files = sorted(f"{name.partition('_')[0]}/{name}" for name in names)
     config = wanted(fraction=listed["fraction"], sampler="list", list_digest=listed["list_digest"]["value"], seed=None)
     labels = torch.zeros(len(files), dtype=torch.long)
-    assert len(datasets.labelled(labels, config, 1000, files, [str(shared / "data")])) == count
+    assert len(datasets.labelled(labels, config, 1000, files)) == count
 
 
 def test_test_subset_is_balanced() -> None:

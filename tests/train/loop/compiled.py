@@ -31,7 +31,7 @@ def main() -> None:
     losses = []
     for t in range(2):
         shown = plain.make_batch(t)
-        losses.append([float(train_step(run.stage, run.optimizer, shown, 0.1)[0]) for run in (plain, compiled)])
+        losses.append([float(train_step(run.stage, run.optimizer, shown, 0.1, len(shown))[0]) for run in (plain, compiled)])
     states = zip(plain.stage.state().values(), compiled.stage.state().values(), strict=True)
     farthest = max(float((two - one).norm() / one.norm().clamp(min=1e-6)) for one, two in states)
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]

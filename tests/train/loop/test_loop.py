@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,19 +26,15 @@ from simclr_spec.cli.show.live import describe
 from simclr_spec.core.errors import TrainingError, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import RunFolder, Store
-from simclr_spec.train.__main__ import main
 from simclr_spec.train.checkpoint import checkpoints
 from simclr_spec.train.evaluate import Neighbours
+from simclr_spec.train.loop.environment import code_version
 from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.loop.trainer import Trainer
 from simclr_spec.train.stages import pretrain as module
 from simclr_spec.train.stages.stage import classification
+from tests import runs
 from tests.steps import prepare
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "runs")
 
 
 def done(folder: RunFolder) -> RunFolder:
@@ -110,6 +108,26 @@ def test_a_step_that_is_done_is_left_alone(store: Store) -> None:
     execute(folder.path)
     assert folder.result.stat().st_mtime_ns == before
     assert len(folder.attempts()) == 1
+
+
+def test_a_checkout_without_git_has_a_version_all_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    code_version.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    assert read_json(done(prepare(store, "supervised", train_steps=2)).result)["environment"]["code"] == version("simclr-spec")
+    code_version.cache_clear()
+
+
+def test_the_version_is_that_of_the_code_when_training_began(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    code_version.cache_clear()
+    expected = code_version()
+    code_version.cache_clear()
+
+    def updated(*_: object) -> bool:
+        monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0, stdout="another"))
+        return True
+
+    monkeypatch.setattr("simclr_spec.train.data.datasets.unchanged", updated)
+    assert read_json(done(prepare(store, "supervised", train_steps=2)).result)["environment"]["code"] == expected
 
 
 def test_a_step_in_other_hands_is_left_quietly(store: Store) -> None:
@@ -257,21 +275,6 @@ def test_a_linear_head_that_diverges_is_told_although_its_loss_is_not_shown(
         execute(prepare(store, "pretrain", linear_head=True).path)
 
 
-def test_a_failed_step_does_not_stop_the_next(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    bad = prepare(store, "supervised", learning_rate=1e30, learning_rate_scaling="none", warmup=0.0)
-    good = prepare(store, "supervised", train_steps=2)
-    assert main([str(bad.path), str(good.path)]) == 1
-    assert good.done
-    said = capsys.readouterr().err
-    assert ("the loss became" in said, "Traceback" in said) == (True, False)
-    assert main([str(good.path)]) == 0
-
-
-def test_a_folder_without_step_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"is not a run folder: it has no step\.json"):
-        execute(tmp_path)
-
-
 # Processes that are stopped or killed
 
 
@@ -296,19 +299,12 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         process.communicate()
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def test_a_stopped_step_leaves_a_checkpoint_and_goes_on(store: Store, tmp_path: Path, start: Any) -> None:
     folder = prepare(store, "pretrain", **LONG)
     for number in (signal.SIGTERM, signal.SIGUSR2):
         attempts = len(folder.attempts())
         process = start(folder)
-        wait_for(lambda: len(folder.attempts()) > attempts and folder.attempts()[-1].checkpoint.exists())  # noqa: B023
+        runs.wait_for(lambda: len(folder.attempts()) > attempts and folder.attempts()[-1].checkpoint.exists())  # noqa: B023
         process.send_signal(number)
         assert process.wait(60) == os.EX_TEMPFAIL
         assert folder.state() == "interrupted"
@@ -324,7 +320,7 @@ def test_killed_at_any_instant_it_ends_with_the_same_bits(store: Store, tmp_path
     folder, instants = prepare(store, "pretrain", **LONG), random.Random(0)
     for sign in ("record.json", "metrics.jsonl", "checkpoint.safetensors", "record.json", "checkpoint.safetensors"):
         before, process = len(folder.attempts()), start(folder)
-        wait_for(lambda: len(folder.attempts()) > before and (folder.attempts()[-1].path / sign).exists())  # noqa: B023
+        runs.wait_for(lambda: len(folder.attempts()) > before and (folder.attempts()[-1].path / sign).exists())  # noqa: B023
         time.sleep(instants.uniform(0, 0.2))
         process.kill()
         process.wait()
@@ -344,7 +340,7 @@ def test_a_damaged_newest_checkpoint_is_skipped(
 ) -> None:
     folder = prepare(store, "supervised", train_steps=60)
     process = start(folder)
-    wait_for(lambda: folder.attempts() and folder.attempts()[-1].checkpoint.exists())
+    runs.wait_for(lambda: folder.attempts() and folder.attempts()[-1].checkpoint.exists())
     process.kill()
     process.wait()
     first = folder.attempts()[0]

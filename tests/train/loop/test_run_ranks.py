@@ -22,11 +22,10 @@ from simclr_spec.train.loop.fit import _resume as resume
 from simclr_spec.train.loop.fit import stage_class
 from simclr_spec.train.loop.job import Job
 from simclr_spec.train.loop.trainer import Trainer, train_step
-from tests.steps import prepare, step
+from tests.steps import STRONG, prepare, step
 from tests.train.ranks import Counter, in_processes
 
 TRAIN_STEPS = 2
-STRONG = {"augment__colour_probability": 0.8, "augment__greyscale": 0.2, "augment__blur": 0.5, "augment__flip": 0.5}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "pretrain": ("pretrain", {"linear_head": True}),
     "memory": ("pretrain", {"memory__enabled": True, "memory__keys": 80}),

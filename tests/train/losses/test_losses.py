@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,7 @@ from simclr_spec.train.losses import strips
 from simclr_spec.train.losses.distillation import distillation
 from simclr_spec.train.losses.nt_xent import nt_xent
 from simclr_spec.train.losses.nt_xent_memory import nt_xent_memory
-
-GOLDEN = Path(__file__).parents[2] / "golden"
+from tests.places import GOLDEN
 
 
 def arrays(name: str) -> Any:

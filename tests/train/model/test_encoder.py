@@ -16,9 +16,8 @@ import torch
 from simclr_spec.core.errors import UsageError
 from simclr_spec.stages.network import encoder as closed_form
 from simclr_spec.train.model.encoder import Encoder, SelectiveKernel, average_pool, max_pool
+from tests.places import GOLDEN
 from tests.train.golden_fill import encoder_params, fill, tensor_name, to_torch
-
-GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def load(folder: Path, key: str) -> tuple[dict[str, Any], Any]:

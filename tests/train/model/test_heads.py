@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +10,9 @@ import torch
 
 from simclr_spec.stages.common import HeadConfig
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
+from tests.places import GOLDEN
 from tests.train.golden_fill import encoder_params, fill, tensor_name
 
-GOLDEN = Path(__file__).parents[2] / "golden"
 BN = encoder_params(50)
 
 

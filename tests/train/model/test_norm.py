@@ -23,15 +23,13 @@ def layer(channels: int, variance: str = "biased", **flags: Any) -> GlobalBatchN
 
 def formula(x: torch.Tensor, norm: GlobalBatchNorm, mean: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
     shape = [1, -1] + [1] * (x.dim() - 2)
-    y = (x - mean.view(shape)) / (variance.view(shape) + 1e-5).sqrt()
-    if norm.weight is not None:
-        y = y * norm.weight.view(shape)
+    y = (x - mean.view(shape)) / (variance.view(shape) + 1e-5).sqrt() * norm.weight.view(shape)
     return y if norm.bias is None else y + norm.bias.view(shape)
 
 
 @pytest.mark.parametrize("variance", ["biased", "unbiased"])
 @pytest.mark.parametrize("shape", [(6, 5), (3, 5, 4, 2)])
-@pytest.mark.parametrize("flags", [{}, {"center": False}, {"scale": False}, {"scale": False, "center": False}])
+@pytest.mark.parametrize("flags", [{}, {"center": False}])
 def test_formula(variance: Literal["biased", "unbiased"], shape: tuple[int, ...], flags: dict[str, bool]) -> None:
     torch.manual_seed(0)
     norm = layer(5, variance, **flags)
@@ -59,6 +57,5 @@ def test_formula(variance: Literal["biased", "unbiased"], shape: tuple[int, ...]
 def test_flags_and_names() -> None:
     norm = GlobalBatchNorm(3, encoder_params(18), zero_gamma=True)
     assert list(norm.state_dict()) == ["weight", "bias", "running_mean", "running_var"]
-    assert norm.weight is not None
     assert norm.weight.count_nonzero() == 0
     assert list(GlobalBatchNorm(3, encoder_params(18), center=False).state_dict()) == ["weight", "running_mean", "running_var"]

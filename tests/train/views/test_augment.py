@@ -15,6 +15,7 @@ from torch import Tensor
 from simclr_spec.stages.common import AugmentConfig
 from simclr_spec.train.views import augment, colour, crop
 from simclr_spec.train.views.augment import evaluation_view, training_views
+from tests.places import GOLDEN
 from tests.train.views import slow_augment
 from tests.train.views.augment_config import digit_images, official
 
@@ -39,8 +40,8 @@ class Arrays:
 
 
 @pytest.fixture(scope="module")
-def arrays(golden: Path) -> Arrays:
-    return Arrays(golden)
+def arrays() -> Arrays:
+    return Arrays(GOLDEN)
 
 
 def close(found: Tensor, expected: Tensor, tolerance: float) -> None:
@@ -155,8 +156,8 @@ def crop_measures(boxes: np.ndarray, height: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("height", "width"), [(224, 224), (100, 60)])
-def test_law_of_the_random_crop(golden: Path, height: int, width: int) -> None:
-    drawn = np.load(golden / "random_crop.npz")[f"crops_{height}x{width}_y_x_h_w"].astype(np.int64)
+def test_law_of_the_random_crop(height: int, width: int) -> None:
+    drawn = np.load(GOLDEN / "random_crop.npz")[f"crops_{height}x{width}_y_x_h_w"].astype(np.int64)
     n = len(drawn)
     ours = crop.random_boxes(torch.full((n,), height), torch.full((n,), width), official(), 3, index=torch.arange(n)).numpy()
     for a, b in zip(crop_measures(ours, height), crop_measures(drawn, height), strict=True):

@@ -1,0 +1,30 @@
+"""Environment variables: those that tell a process how to train, and setting some for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+
+THREADS = "SIMCLR_SPEC_THREADS"
+DETERMINISTIC = "SIMCLR_SPEC_DETERMINISTIC"
+CHECKPOINT_SECONDS = "SIMCLR_SPEC_CHECKPOINT_SECONDS"
+CHECKPOINT_STEPS = "SIMCLR_SPEC_CHECKPOINT_STEPS"
+"""Train steps between checkpoints; for tests, which cannot wait for seconds to pass."""
+JOB = "SIMCLR_SPEC_JOB"
+"""What the record calls the place where an attempt runs."""
+
+
+@contextlib.contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """They are set, also for processes that begin meanwhile; afterwards they are what they were."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
