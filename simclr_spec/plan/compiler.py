@@ -37,9 +37,11 @@ def compile(names: Sequence[str], *, scale: str | None = None, sets: Sequence[st
             specs.append(read_spec(name))
         except SpecError as error:
             faults += error.faults
+    # A spec that cannot be read may have what they name.
+    of_none = [] if faults else [text for text in sets if not any(concerns(text, spec) for spec in specs)]
     for spec in specs:
         of_spec = [*spec.faults]
-        mine = [text for text in sets if concerns(text, spec) or not any(concerns(text, other) for other in specs)]
+        mine = [text for text in sets if concerns(text, spec) or text in of_none]
         try:
             resolver = Resolver(spec, scale, mine)
             titles.append(spec.title)
