@@ -50,7 +50,11 @@ def per_image(images: Tensor, size: int, config: AugmentConfig, form: str) -> Ca
         v2.RandomHorizontalFlip(),
         v2.RandomApply([v2.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s)], config.colour_probability),
         v2.RandomGrayscale(config.greyscale),
-        *([v2.RandomApply([v2.GaussianBlur(kernel, (config.blur_sigma_min, config.blur_sigma_max))], config.blur)] if config.blur else []),
+        *(
+            [v2.RandomApply([v2.GaussianBlur(kernel, (config.blur_sigma_min, config.blur_sigma_max))], config.blur)]
+            if config.blur
+            else []
+        ),
     ]
     last = [v2.PILToTensor()] if form == "PIL" else []
     pipeline = v2.Compose([*steps, *last, v2.ToDtype(torch.float32, scale=True)])

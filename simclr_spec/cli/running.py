@@ -152,9 +152,7 @@ def gc(store: str, delete: bool) -> None:
     from simclr_spec.store.layout import Store
 
     waste = waste_of(Store(Path(store)))
-    if delete:
-        delete_all(waste)
-    for line in garbage(waste, delete):
+    for line in garbage(delete_all(waste) if delete else waste, delete):
         click.echo(line)
 
 

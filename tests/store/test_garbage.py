@@ -39,6 +39,16 @@ def test_gc_leaves_what_a_process_works_on(tmp_path: Path) -> None:
     assert [one.path for one in garbage.waste_of(store)] == [folder.path]
 
 
+def test_gc_leaves_what_was_taken_up_since_it_looked(tmp_path: Path) -> None:
+    store, plan = Store(tmp_path / "runs"), compile([spec(tmp_path)], sets=["epochs=1"])
+    taken, free = (prepare(store, step) for step in plan.steps[:2])
+    found = garbage.waste_of(store)
+    assert len(found) == 2
+    with taken.leased():
+        assert [one.folder for one in garbage.delete(found)] == [free]
+    assert (taken.step.exists(), free.path.exists()) == (True, False)
+
+
 def test_gc_deletes_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:
     store, step = Store(tmp_path / "runs"), compile([spec(tmp_path)], sets=["epochs=1"]).steps[0]
     folder = finish(store, step, {"loss": 1.0}).path
