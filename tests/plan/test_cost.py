@@ -18,6 +18,7 @@ from simclr_spec.stages.common import EncoderConfig, HeadConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.forecast import make_forecast
 from simclr_spec.store.layout import Store
+from simclr_spec.store.staleness import Images
 from tests.finished import FEW, finish
 
 PAPER = {"base_width": 64, "stem": "imagenet", "sk_ratio": 0.0625, "sk_min_width": 32, "stride": "3x3"}
@@ -173,7 +174,7 @@ def test_values_of_four_bytes_need_twice_the_memory_and_weights_the_same() -> No
 
 def test_each_step_is_priced_in_its_own_precision_and_the_budget_compares_that(tmp_path: Path) -> None:
     def seconds(*sets: str) -> dict[str, float]:
-        forecast = make_forecast(["table1"], store=str(tmp_path), sets=sets)
+        forecast = make_forecast(["table1"], images=Images(Store(tmp_path)), sets=sets)
         return {kind: sum(forecast.seconds[s.fingerprint] for s in forecast.plan.steps if s.kind == kind) for kind in KINDS}
 
     wide, narrow, mixed = seconds(), seconds("precision=bf16"), seconds("pretrain.precision=bf16")
@@ -181,12 +182,12 @@ def test_each_step_is_priced_in_its_own_precision_and_the_budget_compares_that(t
         kind: wide[kind] for kind in wide if kind != "pretrain"
     }
     assert mixed["pretrain"] == narrow["pretrain"] < wide["pretrain"] / 5
-    allowed = make_forecast(["table1"], store=str(tmp_path), sets=["precision=bf16"])
+    allowed = make_forecast(["table1"], images=Images(Store(tmp_path)), sets=["precision=bf16"])
     hours = allowed.hours(allowed.to_run)
     assert hours == pytest.approx(sum(narrow.values()) / 3600)
-    make_forecast(["table1"], store=str(tmp_path), sets=["precision=bf16"], max_hours=hours)
+    make_forecast(["table1"], images=Images(Store(tmp_path)), sets=["precision=bf16"], max_hours=hours)
     with pytest.raises(UsageError, match=r"more than the .* of --max-gpu-hours; nothing started"):
-        make_forecast(["table1"], store=str(tmp_path), max_hours=hours)
+        make_forecast(["table1"], images=Images(Store(tmp_path)), max_hours=hours)
 
 
 def test_train_steps_are_the_official_ones() -> None:
@@ -250,7 +251,7 @@ def test_costs_are_corrected_by_steps_that_ran_on_such_a_machine_only(tmp_path: 
     store, pretraining = Store(tmp_path), [step for step in compile([FEW]).steps if step.kind == "pretrain"]
 
     def seconds(machine: str) -> float:
-        forecast = make_forecast([FEW], store=str(tmp_path), machine=machine)
+        forecast = make_forecast([FEW], images=Images(Store(tmp_path)), machine=machine)
         return forecast.seconds[pretraining[0].fingerprint]
 
     told = {machine: seconds(machine) for machine in ("cpu", "h100", "h200")}
@@ -258,19 +259,19 @@ def test_costs_are_corrected_by_steps_that_ran_on_such_a_machine_only(tmp_path: 
     assert seconds("cpu") == pytest.approx(2 * 1800)
     assert (seconds("h100"), seconds("h200")) == (told["h100"], told["h200"])
     finish(store, pretraining[1], {"top1": 1.0}, accelerator="cuda", device="NVIDIA H100 80GB HBM3", world_size=8)
-    forecast = make_forecast([FEW], store=str(tmp_path), machine="h100")
+    forecast = make_forecast([FEW], images=Images(Store(tmp_path)), machine="h100")
     assert forecast.seconds[pretraining[1].fingerprint] == pytest.approx(8 * 1800)
     assert seconds("cpu") == pytest.approx(2 * 1800)
     assert seconds("h200") == told["h200"]
 
 
 def test_costs_are_corrected_by_other_finished_steps_of_the_store_where_the_plan_has_none(tmp_path: Path) -> None:
-    before = make_forecast([FEW], store=str(tmp_path), machine="cpu")
+    before = make_forecast([FEW], images=Images(Store(tmp_path)), machine="cpu")
     changed = compile([FEW], sets=["pretrain.temperature=0.3", "distill.temperature=2"])
     for step in changed.steps:
         if step.kind in ("pretrain", "distill"):
             finish(Store(tmp_path), step, {"top1": 1.0})
-    after = make_forecast([FEW], store=str(tmp_path), machine="cpu")
+    after = make_forecast([FEW], images=Images(Store(tmp_path)), machine="cpu")
     for step in before.plan.steps:
         ratio = after.seconds[step.fingerprint] / before.seconds[step.fingerprint]
         assert (ratio > 50) == (step.kind == "pretrain")
@@ -280,7 +281,7 @@ def test_steps_in_another_precision_correct_nothing(tmp_path: Path) -> None:
     other = next(step for step in compile([FEW], sets=["precision=bf16"]).steps if step.kind == "pretrain")
 
     def seconds(*sets: str) -> float:
-        forecast = make_forecast([FEW], store=str(tmp_path), machine="cpu", sets=sets)
+        forecast = make_forecast([FEW], images=Images(Store(tmp_path)), machine="cpu", sets=sets)
         return next(forecast.seconds[step.fingerprint] for step in forecast.plan.steps if step.kind == "pretrain")
 
     told = seconds()
@@ -293,4 +294,4 @@ def test_steps_in_another_precision_correct_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["epochs=1e300", "encoder.sk_ratio=1e300", "epochs=1e308"])
 def test_numbers_beyond_all_measure_are_faults(change: str) -> None:
     with pytest.raises(SpecError, match="must be at most"):
-        make_forecast(["table1"], sets=[change])
+        make_forecast(["table1"], images=Images(Store(Path("runs"))), sets=[change])

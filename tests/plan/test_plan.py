@@ -15,6 +15,8 @@ from simclr_spec.plan.departures import deviations
 from simclr_spec.plan.step import label
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.forecast import make_forecast
+from simclr_spec.store.layout import Store
+from simclr_spec.store.staleness import Images
 
 HEAD = 'title = "t"\nrecipe = "simclrv2"\nscale = "digits"\nencoders = [{ depth = 18 }]\n'
 CHAIN = HEAD + '[stages.pretrain]\nkind = "pretrain"\n[stages.finetune]\nkind = "finetune"\nfrom = "pretrain"\n'
@@ -90,8 +92,8 @@ def test_specs_of_different_scales_are_told_with_both_and_priced_on_a_machine_th
     )
     asks = r"^the scales of quickstart and table1 name different machines \(cpu, h200\): say .* with --machine on plan, or "
     with pytest.raises(UsageError, match=asks):
-        make_forecast(["quickstart", "table1"], store=str(tmp_path))
-    assert make_forecast(["quickstart", "table1"], store=str(tmp_path), machine="h200").machine.unit == "GPU"
+        make_forecast(["quickstart", "table1"], images=Images(Store(tmp_path)))
+    assert make_forecast(["quickstart", "table1"], images=Images(Store(tmp_path)), machine="h200").machine.unit == "GPU"
     assert compile(["quickstart", "table1"], scale="digits").machine == "cpu"
     assert compile(["table1"]).scale_title is None
 

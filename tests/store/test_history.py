@@ -88,7 +88,7 @@ def test_retry_goes_on_with_the_part_that_ran(tmp_path: Path) -> None:
     selector = parse(["stage=pretrain,supervised", "width=1"])
     record_plan(Store(tmp_path), [FEW], None, [], selector)
     fail(Store(tmp_path), compile([FEW]).steps[0])
-    forecast = retry.forecast_again(str(tmp_path), [], None)
+    forecast = retry.forecast_again(Store(tmp_path), [], None)
     assert {step.fingerprint for step in forecast.to_run} == {step.fingerprint for step in compile([FEW]).select(selector)}
     assert forecast.selector == selector
 

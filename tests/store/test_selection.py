@@ -19,6 +19,7 @@ from simclr_spec.store import retry
 from simclr_spec.store.forecast import make_forecast
 from simclr_spec.store.history import record_plan
 from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.store.staleness import Images
 from tests.finished import FEW, fail, finish
 from tests.typed import run
 
@@ -55,9 +56,9 @@ def test_what_was_approved_for_some_steps_is_refused_for_all(store: Store, tmp_p
 
 
 def test_an_approval_holds_while_its_steps_become_done(tmp_path: Path) -> None:
-    before = make_forecast([FEW], store=str(tmp_path))
+    before = make_forecast([FEW], images=Images(Store(tmp_path)))
     finish(Store(tmp_path), before.plan.steps[0], {"top1": 1.0})
-    assert make_forecast([FEW], store=str(tmp_path)).digest == before.digest
+    assert make_forecast([FEW], images=Images(Store(tmp_path))).digest == before.digest
 
 
 @pytest.mark.parametrize("hours", ["nan", "-1"])
@@ -181,13 +182,13 @@ def test_retry_begins_nothing_that_never_ran_but_for_what_waits(store: Store) ->
     finish(store, pretrain, {"loss": 1.0})
     for step in (tuned, alone):
         fail(store, step)
-    again = retry.forecast_again(str(store.path), [], parse(["width=1", "stage=finetune,supervised"]))
+    again = retry.forecast_again(store, [], parse(["width=1", "stage=finetune,supervised"]))
     assert {step.fingerprint for step in again.to_run} == {tuned.fingerprint, alone.fingerprint}
     fail(store, other := next(s for s in steps if s.stage == "pretrain" and s.coordinates["width"] == 2))
-    again = retry.forecast_again(str(store.path), [], parse(["width=2"]))
+    again = retry.forecast_again(store, [], parse(["width=2"]))
     assert {step.fingerprint for step in again.to_run} == again.plan.descendants([other.fingerprint])
     record_plan(store, [FEW], None, [], parse(["stage=pretrain"]))
-    again = retry.forecast_again(str(store.path), [], parse(["width=2"]))
+    again = retry.forecast_again(store, [], parse(["width=2"]))
     assert [step.fingerprint for step in again.to_run] == [other.fingerprint]
 
 
