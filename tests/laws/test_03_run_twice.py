@@ -43,9 +43,7 @@ def test_what_is_stale_is_shown_and_neither_runs_nor_lets_anything_start_from_it
     fail(store, child)
     folders = Folders(plan, Images(store))
     folders.states[parent.fingerprint] = "stale"
-    forecast = forecast_of(folders, None, plan.steps, None)
-    decision = forecast.decisions[parent.fingerprint]
-    assert (decision.state, decision.runs) == ("stale", False)
-    assert child in forecast.to_run
+    forecast = forecast_of(folders, None, (child,), None)
+    assert (forecast.stale, forecast.to_run) == ([parent], [child])
     with pytest.raises(DataError, match=rf"^{child.id} starts from {parent.id}, which is stale: .* Nothing started; "):
         forecast.refuse_stale()

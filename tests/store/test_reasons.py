@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -64,6 +65,17 @@ def test_a_changed_value_is_named_with_old_new_origin_and_followers(tmp_path: Pa
     )
     supervised = [decisions[step.fingerprint] for step in plan.steps if step.kind == "supervised"]
     assert {decision.state for decision in supervised} == {"done"}
+
+
+def test_a_changed_value_is_the_reason_even_of_a_step_whose_parent_will_run(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for step in small().steps:
+        finish(store, step, {})
+    plan = compile([FEW], sets=["epochs=7"])
+    decisions = decided(plan, store)
+    child = next(step for step in plan.steps if step.kind == "finetune")
+    assert decisions[child.needs["from"]].runs
+    assert re.fullmatch(r"epochs \d+ → 7 \(--set epochs=7\)(; \d+ Steps? follows?)?", decisions[child.fingerprint].why)
 
 
 def test_of_many_changed_values_three_are_named(tmp_path: Path) -> None:
