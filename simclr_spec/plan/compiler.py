@@ -1,4 +1,4 @@
-"""The plan: which Steps specs mean, each once, with every value's origin. Pure arithmetic: no store, no tensor."""
+"""Several specs into one Plan: their Steps in one order, equal ones merged, and the faults of all of them."""
 
 from __future__ import annotations
 
