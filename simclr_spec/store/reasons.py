@@ -17,8 +17,8 @@ from simclr_spec.core.words import counted, plain
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.resolve import COORDINATE_FIELDS
 from simclr_spec.store.layout import RunFolder
+from simclr_spec.store.sentences import last_error, last_heard
 from simclr_spec.store.staleness import Images
-from simclr_spec.store.state import last_error, last_heard
 
 
 @dataclass(frozen=True, kw_only=True)
