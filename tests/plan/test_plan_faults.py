@@ -9,13 +9,7 @@ import pytest
 from simclr_spec.core.errors import SpecError
 from simclr_spec.language import declared
 from simclr_spec.plan import compile, expand
-from tests.plan.test_plan import CHAIN, HEAD, STUDENT, plan_of
-
-
-def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None = None) -> list[str]:
-    with pytest.raises(SpecError) as caught:
-        plan_of(text, folder, sets, scale)
-    return [line.replace(f"{folder}/", "") for line in str(caught.value).split("\n")]
+from tests.specs import CHAIN, HEAD, STUDENT, plan_of, told
 
 
 def test_what_a_set_names_may_stand_in_a_spec_that_cannot_be_read(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from simclr_spec.language import declared
 from simclr_spec.plan import compile
-from tests.plan.test_plan import CHAIN, plan_of
-from tests.plan.test_plan_faults import told
+from tests.specs import CHAIN, plan_of, told
 from tests.typed import run
 
 OWN = CHAIN.replace('scale = "digits"\n', "") + "label_fraction = 0.1\n"

@@ -9,9 +9,8 @@ from simclr_spec.plan import compile
 from simclr_spec.store import garbage
 from simclr_spec.store.history import record_plan
 from simclr_spec.store.layout import Store
-from tests.finished import FEW, finish, prepare
-from tests.store.test_lease import plant
-from tests.store.test_selection import spec
+from tests.finished import FEW, finish, plant, prepare
+from tests.specs import spec
 from tests.typed import run
 
 

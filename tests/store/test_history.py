@@ -10,10 +10,10 @@ from simclr_spec.cli.main import main
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
-from simclr_spec.store import garbage, retry
+from simclr_spec.store import garbage
 from simclr_spec.store.history import all_plans, last_plan, record_plan, where
 from simclr_spec.store.layout import Store
-from tests.finished import FEW, fail, finish_all
+from tests.finished import FEW, finish_all
 from tests.typed import run
 
 ONE = """
@@ -82,15 +82,6 @@ def test_a_line_that_a_crash_tore_stays_a_line_of_its_own(tmp_path: Path) -> Non
     torn, whole = file.read_text().splitlines()
     assert json.loads(whole)["specs"] == ["quickstart"]
     assert "table1" in torn
-
-
-def test_retry_goes_on_with_the_part_that_ran(tmp_path: Path) -> None:
-    selector = parse(["stage=pretrain,supervised", "width=1"])
-    record_plan(Store(tmp_path), [FEW], None, [], selector)
-    fail(Store(tmp_path), compile([FEW]).steps[0])
-    forecast = retry.forecast_again(Store(tmp_path), [], None)
-    assert {step.fingerprint for step in forecast.to_run} == {step.fingerprint for step in compile([FEW]).select(selector)}
-    assert forecast.selector == selector
 
 
 def test_paths_are_remembered_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

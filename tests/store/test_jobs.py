@@ -6,7 +6,7 @@ from pathlib import Path
 
 from simclr_spec.store.jobs import job_folder
 from simclr_spec.store.layout import RunFolder, Store
-from tests.store.test_lease import plant
+from tests.finished import plant
 
 
 def test_what_a_dead_run_left_in_jobs_is_removed_and_a_living_one_is_not(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from simclr_spec.store import lease
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.store.lease import FRESH_SECONDS, Holder, Lease
 from tests import runs
+from tests.finished import plant
 
 HOLD = """
 import pathlib, sys, time
@@ -26,14 +26,6 @@ with RunFolder(pathlib.Path(sys.argv[1])).leased() as mine:
     print(mine, flush=True)
     time.sleep(60)
 """
-
-
-def plant(folder: RunFolder, age: float) -> Holder:
-    """What a process on another machine wrote `age` seconds ago."""
-    holder = Holder(host="far", machine="another kernel", pid=77, beat=time.time() - age)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.lease.write_text(json.dumps(asdict(holder)))
-    return holder
 
 
 def may_take(folder: RunFolder) -> bool:
