@@ -37,9 +37,9 @@ def forecast_again(
     chosen = replace(asked, table={"state": _UNFINISHED, **asked.table}, descendants=True)
     if selector is None and last.selector is not None:
         chosen = last.selector
+    selected = plan.select(chosen, folders.states)
     part = set(plan.select(last.selector, folders.states))
-    selected = tuple(step for step in plan.select(chosen, folders.states) if step in part)
-    return forecast_of(folders, last.selector, selected, machine)
+    return forecast_of(folders, last.selector, tuple(step for step in selected if step in part), machine)
 
 
 def _last_plan(store: Store, names: Sequence[str]) -> RecordedPlan:
