@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from simclr_spec.core.files import write_json
 from simclr_spec.plan import Plan, Step
 from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.store.lease import Holder
 
 FEW = str(Path(__file__).parent / "declared" / "few.toml")
 """A spec that only the tests use."""
@@ -58,3 +62,11 @@ def fail(store: Store, step: Step) -> RunFolder:
 def finish_all(store: Store, plan: Plan, top1: float) -> None:
     for step in plan.steps:
         finish(store, step, {"top1": top1, "top5": 99.0})
+
+
+def plant(folder: RunFolder, age: float) -> Holder:
+    """What a process on another machine wrote `age` seconds ago."""
+    holder = Holder(host="far", machine="another kernel", pid=77, beat=time.time() - age)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.lease.write_text(json.dumps(asdict(holder)))
+    return holder

@@ -81,17 +81,22 @@ def plan(
     output: str | None,
 ) -> None:
     """Show what would run, why, and what it costs. Starts nothing."""
+    from pathlib import Path
+
     from simclr_spec.cli.show import plan_file, plan_table
     from simclr_spec.cli.show.width import fitted
     from simclr_spec.core.words import counted
     from simclr_spec.store.forecast import make_forecast
+    from simclr_spec.store.layout import Store
+    from simclr_spec.store.staleness import Images
 
     names, selector = split_words(words)
     if runner is not None:
         from simclr_spec.language import runner as runners
 
         machine = machine or runners.read(runner).machine
-    forecast = make_forecast(names, selector, scale=scale, sets=sets, store=store, machine=machine, max_hours=max_gpu_hours)
+    images = Images(Store(Path(store)), names)
+    forecast = make_forecast(names, selector, images=images, scale=scale, sets=sets, machine=machine, max_hours=max_gpu_hours)
     if steps and (output or form != "table"):
         raise UsageError("--steps lists Steps on the terminal; JSON and dot have each of them anyway")
     if output:

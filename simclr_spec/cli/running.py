@@ -68,7 +68,6 @@ def run(
         selector,
         scale=scale,
         sets=sets,
-        store=store,
         machine=where_to_run.machine,
         max_hours=max_gpu_hours,
         images=Images(run_folders, names, where(run_folders, names, data_root), thorough=True, rehash=rehash, tell=note),
@@ -111,12 +110,15 @@ def _start(forecast: Forecast, runner: Runner) -> NoReturn:
 @data_root_option
 def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str]) -> None:
     """Run again what failed or was interrupted in the last plan, or what is selected of that, and all that waits for it."""
+    from pathlib import Path
+
     from simclr_spec.language import runner as runners
+    from simclr_spec.store.layout import Store
     from simclr_spec.store.retry import forecast_again
 
     names, selector = split_words(words, specs=False)
     where_to_run = runners.read(runner)
-    _start(forecast_again(store, names, selector, where_to_run.machine, data_root), where_to_run)
+    _start(forecast_again(Store(Path(store)), names, selector, where_to_run.machine, data_root), where_to_run)
 
 
 @click.command()
@@ -152,9 +154,7 @@ def gc(store: str, delete: bool) -> None:
     from simclr_spec.store.layout import Store
 
     waste = waste_of(Store(Path(store)))
-    if delete:
-        delete_all(waste)
-    for line in garbage(waste, delete):
+    for line in garbage(delete_all(waste) if delete else waste, delete):
         click.echo(line)
 
 

@@ -12,7 +12,7 @@ from simclr_spec.core.states import OPEN, TaskState
 from simclr_spec.dispatch.task import Task
 from simclr_spec.plan import Step
 from simclr_spec.store.layout import Store
-from simclr_spec.store.state import in_other_hands
+from simclr_spec.store.sentences import in_other_hands
 
 
 class Watcher(Protocol):

@@ -14,7 +14,7 @@ from simclr_spec.core.errors import Interrupted, SimclrSpecError
 from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
 from simclr_spec.dispatch.signals import heard_by
 from simclr_spec.dispatch.task import Task
-from simclr_spec.store.state import in_other_hands, last_error
+from simclr_spec.store.sentences import in_other_hands, last_error
 
 _EXECUTE = "simclr_spec.train.loop.execute"
 

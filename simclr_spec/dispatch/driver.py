@@ -12,7 +12,7 @@ from simclr_spec.dispatch.board import Board, Watcher
 from simclr_spec.dispatch.dispatcher import Change, Dispatcher
 from simclr_spec.dispatch.signals import heard_by
 from simclr_spec.dispatch.task import Task
-from simclr_spec.store.state import last_heard
+from simclr_spec.store.sentences import last_heard
 
 
 class Stopped:

@@ -11,7 +11,8 @@ from simclr_spec.core.fields import Schema
 from simclr_spec.language.document import Document, Path
 from simclr_spec.language.written import ASSUMED
 
-LayerName = Literal["dataset", "recipe", "scale", "spec", "--set", "axis", "fixed"]
+LayerName = Literal["fixed", "dataset", "recipe", "scale", "spec", "axis", "--set"]
+"""From the first that speaks to the last."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from simclr_spec.core.errors import Fault, SpecError
@@ -14,6 +14,7 @@ from simclr_spec.language.setting import Setting, fault_at
 from simclr_spec.language.spec import Spec, Stage
 from simclr_spec.plan.resolve import COORDINATE_FIELDS, Resolver, Values, beside
 from simclr_spec.plan.step import Step
+from simclr_spec.stages.common import LabelsConfig
 from simclr_spec.stages.kind import ENCODER, LABELS, Role
 from simclr_spec.stages.kinds import KINDS
 
@@ -41,7 +42,9 @@ _ROLES: dict[Role, str] = {"from": "where this stage starts", "teacher": "which 
 
 
 class Axes:
-    """The settings of one stage's Steps that are their own; contradictions with a parent's are noted, and end nothing."""
+    """The settings of one stage's Steps that are their own.
+
+    Contradictions with a parent's are noted, and end nothing; a teacher of other images ends the stage."""
 
     def __init__(self, spec: Spec, resolver: Resolver, stage: Stage) -> None:
         self.resolver, self.stage, self.document = resolver, stage, spec.document
@@ -94,8 +97,8 @@ class Axes:
     def _taught(self, values: Values, teacher: Step) -> Iterator[tuple[str, Setting]]:
         """The labels of the teacher."""
         self._check_images(values, teacher)
-        for name in ("fraction", "per_class", "sampler", "list_digest", "seed"):
-            yield f"labels.{name}", teacher.origins[f"labels.{name}"]
+        for field in fields(LabelsConfig):
+            yield f"labels.{field.name}", teacher.origins[f"labels.{field.name}"]
         for name in ("labels.sampler", "labels.list_digest"):
             self._contradicts(name, values, teacher, "teacher")
 

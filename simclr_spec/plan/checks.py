@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from simclr_spec.core.errors import Fault
 from simclr_spec.core.words import counted, number
 from simclr_spec.data.registry import LOADERS
-from simclr_spec.language.setting import Setting, fault_at
+from simclr_spec.language.setting import LayerName, Setting, fault_at
 from simclr_spec.language.spec import Stage
 from simclr_spec.stages.common import StageConfig, TrainingConfig
 from simclr_spec.stages.kinds import KINDS
@@ -16,7 +17,7 @@ from simclr_spec.stages.schedule import labelled_images
 
 Settings = Mapping[str, Setting]
 
-_LAYERS = ("fixed", "dataset", "recipe", "scale", "spec", "axis", "--set")
+_LAYERS: tuple[LayerName, ...] = get_args(LayerName)
 
 
 def contradictions(stage: Stage, config: StageConfig, settings: Settings) -> Iterator[Fault]:

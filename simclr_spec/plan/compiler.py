@@ -1,4 +1,4 @@
-"""The plan: which Steps specs mean, each once, with every value's origin. Pure arithmetic: no store, no tensor."""
+"""Several specs into one Plan: their Steps in one order, equal ones merged, and the faults of all of them."""
 
 from __future__ import annotations
 
@@ -38,9 +38,11 @@ def compile(names: str | Sequence[str], *, scale: str | None = None, sets: str |
             specs.append(read_spec(name))
         except SpecError as error:
             faults += error.faults
+    # A spec that cannot be read may have what they name.
+    of_none = [] if faults else [text for text in sets if not any(concerns(text, spec) for spec in specs)]
     for spec in specs:
         of_spec = [*spec.faults]
-        mine = [text for text in sets if concerns(text, spec) or not any(concerns(text, other) for other in specs)]
+        mine = [text for text in sets if concerns(text, spec) or text in of_none]
         try:
             resolver = Resolver(spec, scale, mine)
             titles.append(spec.title)

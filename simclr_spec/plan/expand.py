@@ -112,15 +112,13 @@ class _Expansion:
     def _wanted(self, coordinates: Mapping[str, Any]) -> bool:
         return not self.stage.encoders or any(matches(coordinates, selector) for selector in self.stage.encoders)
 
-    def _multiplied(
-        self, encoder: Mapping[str, Any], path: Path, needs: Mapping[str, Step], more: Mapping[str, Any] | None = None
-    ) -> Iterator[Step]:
+    def _multiplied(self, encoder: Mapping[str, Any], path: Path, needs: Mapping[str, Step]) -> Iterator[Step]:
         """The product of labels, layers and seeds."""
         amounts: Iterable[tuple[str, Any] | None] = self._labels if LABELS[0] in self.kind.axes else [None]
         for amount in amounts:
             for layer in self._from_layers or (None,):
                 for seeds in self._seeds(next(iter(needs.values()), None)):
-                    axes = {**encoder, **(more or {}), **seeds}
+                    axes = {**encoder, **seeds}
                     if amount is not None:
                         axes[amount[0]] = amount[1]
                     if layer is not None:
@@ -162,7 +160,8 @@ class _Expansion:
                 raise SpecError([self._no_teacher(self.stage.parent, {**where, **dict(zip(shared, key, strict=True))})])
             for teacher in teachers[key]:
                 labels = {name: teacher.coordinates[name] for name in LABELS if name in teacher.coordinates}
-                yield from self._multiplied({**student, **labels}, path, {"teacher": teacher}, _of_teacher(teacher, student))
+                taught = {**student, **labels, **_of_teacher(teacher, student)}
+                yield from self._multiplied(taught, path, {"teacher": teacher})
 
     def _no_teacher(self, reference: Reference, wanted: Mapping[str, Any]) -> Fault:
         keys = [key for key in wanted if key in KEYS]

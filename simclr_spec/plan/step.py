@@ -153,11 +153,11 @@ class Plan:
 
     def ancestors(self, fingerprints: Iterable[str]) -> set[str]:
         """The given Steps and everything they need."""
-        return _reached(fingerprints, lambda key: self.by_fingerprint[key].needs.values())
+        return reached(fingerprints, lambda key: self.by_fingerprint[key].needs.values())
 
     def descendants(self, fingerprints: Iterable[str]) -> set[str]:
         """The given Steps and everything that needs them."""
-        return _reached(fingerprints, lambda key: self.children[key])
+        return reached(fingerprints, lambda key: self.children[key])
 
     def select(self, selector: Selector | None, states: Mapping[str, str] | None = None) -> tuple[Step, ...]:
         """Steps that match, in order; all without a selector. `states` (by fingerprint) is needed for state=...
@@ -181,7 +181,7 @@ class Plan:
         return tuple(step for step in self.steps if step.fingerprint in wanted)
 
 
-def _reached(start: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
+def reached(start: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
     """`start` and all that follows from it."""
     reached: set[str] = set()
     todo = list(start)

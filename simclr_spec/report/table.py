@@ -18,7 +18,7 @@ from simclr_spec.report.notes import Note
 from simclr_spec.store import results
 from simclr_spec.store.history import RecordedPlan, last_plan, located
 from simclr_spec.store.layout import Store
-from simclr_spec.store.reasons import states_of
+from simclr_spec.store.reasons import Folders
 from simclr_spec.store.staleness import Images
 
 
@@ -67,7 +67,7 @@ def make(
     with located(store, [report.spec]):
         plan = compile([report.spec], scale=scale, sets=sets)
     selected = cells.select(report, source, plan)
-    states_of_all = states_of(plan, store, Images(store, plan.specs).marked_steps)
+    states_of_all = Folders(plan, Images(store, plan.specs)).states
     if selector is not None:
         report, selected = _narrowed(report, selected, plan.select(selector, states_of_all), selector)
     steps = notes.chain(plan, [step for row in selected for cell in row if cell for step in cell.steps])

@@ -32,7 +32,7 @@ from simclr_spec.store.layout import Store
 
 MOST_HEADERS = 20_000
 """Images of a folder whose headers are all read; of more, about so many evenly among them, and the first of each class."""
-MOST_FAULTS = 20
+_MOST_FAULTS = 20
 """Faults that are told."""
 _THREADS = 16
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
@@ -110,8 +110,8 @@ def _shared(looks: Iterable[Look]) -> Iterator[str]:
 def the_first(faults: Sequence[str]) -> list[str]:
     """Each once; not more of them than help."""
     faults = list(dict.fromkeys(faults))
-    more = len(faults) - MOST_FAULTS
-    return faults if more <= 0 else [*faults[:MOST_FAULTS], f"and {counted(more, 'more fault')} of the data"]
+    more = len(faults) - _MOST_FAULTS
+    return faults if more <= 0 else [*faults[:_MOST_FAULTS], f"and {counted(more, 'more fault')} of the data"]
 
 
 def look(dataset: DatasetConfig, roots: Sequence[str], origin: str, store: Store | None = None, *, keep: bool = False) -> Look:

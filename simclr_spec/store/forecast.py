@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from simclr_spec.core.errors import DataError, MissingDataError, UsageError
@@ -19,7 +18,7 @@ from simclr_spec.plan.fingerprint import digest
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store import history
 from simclr_spec.store.layout import RunFolder, Store
-from simclr_spec.store.reasons import Decision, decisions_of, states_of
+from simclr_spec.store.reasons import Decision, Folders, decisions_of
 from simclr_spec.store.staleness import Images, advice
 
 _SAMPLES = 50
@@ -72,9 +71,7 @@ class Forecast:
 
     def looked_at_again(self) -> Forecast:
         """The same once it was run: what other processes made of it meanwhile may be of other images."""
-        store = self.images.store
-        states = states_of(self.plan, store, self.images.marked_steps)
-        return replace(self, decisions=decisions_of(self.plan, store, states, self.selected))
+        return replace(self, decisions=decisions_of(Folders(self.plan, self.images), self.selected))
 
     def refuse_stale(self) -> None:
         """Raises DataError where a Step would start from a stale one."""
@@ -91,34 +88,34 @@ def make_forecast(
     names: Sequence[str],
     selector: Selector | None = None,
     *,
+    images: Images,
     scale: str | None = None,
     sets: Sequence[str] = (),
-    store: str = "runs",
     machine: str | None = None,
     max_hours: float | None = None,
-    within: Selector | None = None,
-    images: Images | None = None,
 ) -> Forecast:
-    """Compile, look at the store, price. Raises UsageError when the plan costs more than `max_hours`.
+    """Compile, look at the store of the images, price. Raises UsageError when the plan costs more than `max_hours`."""
+    with history.located(images.store, names):
+        folders = Folders(compile(names, scale=scale, sets=sets), images)
+    selected = folders.plan.select(selector, folders.states)
+    forecast = forecast_of(folders, selector, selected, machine)
+    hours = forecast.hours(forecast.to_run)
+    if max_hours is not None and hours > max_hours:
+        cost_in_hours = amount(hours) if hours >= 1 else number(hours, 4)
+        raise UsageError(
+            f"this plan costs {cost_in_hours} {forecast.machine.unit}-hours, "
+            f"more than the {number(max_hours)} of --max-gpu-hours; nothing started"
+        )
+    return forecast
 
-    `images` are those of today, with which done Steps are compared; unless given, they lie where those of the last run did.
 
-    Of the Steps that `selector` selects only those are taken that `within` selects, too.
-    """
-    run_folders = Store(Path(store))
-    with history.located(run_folders, names):
-        plan = compile(names, scale=scale, sets=sets)
-    images = images or Images(run_folders, plan.specs)
-    states = states_of(plan, run_folders, images.marked_steps)
-    selected = plan.select(selector, states)
-    if within is not None:
-        candidates = set(plan.select(within, states))
-        selected = tuple(step for step in selected if step in candidates)
-    decisions = decisions_of(plan, run_folders, states, selected)
+def forecast_of(folders: Folders, selector: Selector | None, selected: tuple[Step, ...], machine: str | None) -> Forecast:
+    """Decide and price: for that machine, or for the one that the plan's scales name."""
+    plan, decisions = folders.plan, decisions_of(folders, selected)
     device = read_machine(machine or plan.machine)
     estimated = costs(plan, device)
-    ratios = _ratios(plan, run_folders, decisions, estimated, device)
-    forecast = Forecast(
+    ratios = _ratios(plan, folders.store, decisions, estimated, device)
+    return Forecast(
         plan=plan,
         selector=selector,
         selected=selected,
@@ -126,17 +123,9 @@ def make_forecast(
         costs=estimated,
         seconds=calibrated(plan, estimated, ratios),
         machine=device,
-        images=images,
+        images=folders.images,
         corrected=frozenset(like for like, measured in ratios.items() if measured),
     )
-    hours = forecast.hours(forecast.to_run)
-    if max_hours is not None and hours > max_hours:
-        cost_in_hours = amount(hours) if hours >= 1 else number(hours, 4)
-        raise UsageError(
-            f"this plan costs {cost_in_hours} {device.unit}-hours, "
-            f"more than the {number(max_hours)} of --max-gpu-hours; nothing started"
-        )
-    return forecast
 
 
 def look_at_data(forecast: Forecast, *, keep: bool) -> list[str]:

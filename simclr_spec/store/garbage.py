@@ -13,13 +13,14 @@ from simclr_spec.core.files import read_json
 from simclr_spec.language import declared
 from simclr_spec.plan import compile
 from simclr_spec.store.history import all_plans, located
-from simclr_spec.store.layout import Store
+from simclr_spec.store.layout import RunFolder, Store
 
 
 @dataclass(frozen=True)
 class Waste:
-    """What nothing needs any more."""
+    """What nothing needs any more, in a run folder or the whole of it."""
 
+    folder: RunFolder
     path: Path
     why: str
     size: int
@@ -34,10 +35,10 @@ def waste_of(store: Store) -> list[Waste]:
         if step is None or not folder.is_free():
             continue
         if step["fingerprint"] not in needed:
-            found.append(Waste(folder.path, "in no spec as it stands now", _size(folder.path)))
+            found.append(Waste(folder, folder.path, "in no spec as it stands now", _size(folder.path)))
         elif folder.done:
             winner = folder.weights.parent
-            found += [Waste(a.path, "did not win", _size(a.path)) for a in folder.attempts() if a.path != winner]
+            found += [Waste(folder, a.path, "did not win", _size(a.path)) for a in folder.attempts() if a.path != winner]
     return found
 
 
@@ -69,7 +70,11 @@ def _size(path: Path) -> int:
     return 0 if path.is_symlink() else sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
 
 
-def delete(found: Iterable[Waste]) -> None:
-    """Of a folder that is a symbolic link, the link."""
+def delete(found: Iterable[Waste]) -> list[Waste]:
+    """What was deleted: all but what a process has taken up since. Of a folder that is a symbolic link, the link."""
+    deleted = []
     for unneeded in found:
-        unneeded.path.unlink() if unneeded.path.is_symlink() else shutil.rmtree(unneeded.path)
+        if unneeded.folder.is_free():
+            unneeded.path.unlink() if unneeded.path.is_symlink() else shutil.rmtree(unneeded.path)
+            deleted.append(unneeded)
+    return deleted

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from simclr_spec.core.errors import SimclrSpecError
-from simclr_spec.core.files import read_json, write_json
+from simclr_spec.core.files import write_json
 from simclr_spec.core.times import now
 from simclr_spec.data import roots as data_roots
 from simclr_spec.language.coordinates import Selector
@@ -91,8 +90,16 @@ def record_plan(
 
 def last_plan(store: Store, spec: str) -> RecordedPlan | None:
     """The plan of this spec that was run last in this store."""
-    value = read_json(_file(store, spec), "specs", "scale", "sets", "time")
-    return value and _recorded(value)
+    return _read(_file(store, spec))
+
+
+def _read(file: Path) -> RecordedPlan | None:
+    """None where there is no such file."""
+    try:
+        written = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    return _recorded(written, f"{file} is damaged: it holds no plan. Delete it, and run its spec")
 
 
 def last_roots(store: Store, specs: Sequence[str]) -> list[str]:
@@ -107,7 +114,7 @@ def _roots(plans: Iterable[RecordedPlan]) -> list[str]:
 def _last_plans(store: Store, specs: Sequence[str]) -> list[RecordedPlan]:
     """The newest first."""
     files = [_file(store, spec) for spec in specs] if specs else store.last_plans()
-    plans = [_recorded(value) for file in files if (value := read_json(file, "specs", "scale", "sets", "time"))]
+    plans = [plan for file in files if (plan := _read(file))]
     return sorted(plans, key=lambda plan: plan.time, reverse=True)
 
 
@@ -147,21 +154,25 @@ def all_plans(store: Store) -> list[RecordedPlan]:
     """Every recorded plan, the newest first. Raises SimclrSpecError at a line that a crash tore: gc must not guess."""
     file = store.all_plans
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    plans = []
-    for number, line in enumerate(lines, 1):
-        try:
-            plans.append(_recorded(json.loads(line)))
-        except (ValueError, TypeError, KeyError):
-            raise SimclrSpecError(f"{file}:{number} is damaged: it holds no plan. Delete that line to go on") from None
-    return plans[::-1]
+    told = "is damaged: it holds no plan. Delete that line to go on"
+    return [_recorded(line, f"{file}:{number} {told}") for number, line in enumerate(lines, 1)][::-1]
 
 
-def _recorded(value: dict[str, Any]) -> RecordedPlan:
-    specs, scale, sets, time = tuple(value["specs"]), value["scale"], tuple(value["sets"]), value["time"]
-    selector = value.get("selector")
-    roots, counts = tuple(value.get("data_roots", ())), value.get("counts", {})
-    selected = selector and Selector(**selector)
-    return RecordedPlan(specs=specs, scale=scale, sets=sets, selector=selected, time=time, data_roots=roots, counts=counts)
+def _recorded(written: bytes, damaged: str) -> RecordedPlan:
+    """What `record_plan` wrote. Raises SimclrSpecError with the sentence `damaged` where it is none of that."""
+    try:
+        value = json.loads(written)
+        return RecordedPlan(
+            specs=tuple(value["specs"]),
+            scale=value["scale"],
+            sets=tuple(value["sets"]),
+            selector=Selector(**value["selector"]) if value.get("selector") else None,
+            time=value["time"],
+            data_roots=tuple(value.get("data_roots", ())),
+            counts=value.get("counts", {}),
+        )
+    except (ValueError, TypeError, KeyError):
+        raise SimclrSpecError(damaged) from None

@@ -4,7 +4,7 @@
 <store>/.jobs/<run>/      a run that goes on: its lease, and its jobs' files
 <store>/.data/            what is remembered of image folders: <digest>.hashes, look-<digest>.json
 <store>/<kind>/<label>-<fingerprint8>/
-    step.json             the Step: fingerprint, kind, label, params, needs {role: folder of the parent, relative to the store}
+    step.json             the Step: fingerprint, kind, label, params, coordinates, needs {role: parent's fingerprint, folder}
     lease                 locked by the process that works on the Step, with its heartbeat; see lease.py
     queued.json           the scheduler's job that is to make the next attempt
     attempts/N/           record.json, log, metrics.jsonl, checkpoint.safetensors, weights.safetensors, result.json

@@ -17,11 +17,10 @@ import contextlib
 import fcntl
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Literal
 
@@ -33,13 +32,12 @@ FRESH_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """What the file says of its holder, and `machine`, which a name alone does not tell: the kernel since its start."""
+    """What the file says of its holder."""
 
     host: str
     machine: str
+    """the kernel since its start, which a name alone does not tell"""
     pid: int
-    started: int
-    """the process's start, in clock ticks since the machine's"""
     beat: float
     """time.time() of the last heartbeat, on the holder's clock"""
 
@@ -95,8 +93,9 @@ def _standing(holder: Holder | None) -> Standing:
 def _holder(file: IO[bytes]) -> Holder | None:
     file.seek(0)
     try:
-        return Holder(**json.loads(file.read()))
-    except (ValueError, TypeError):  # empty, or cut short
+        written = json.loads(file.read())
+        return Holder(**{field.name: written[field.name] for field in fields(Holder)})  # some have more
+    except (ValueError, TypeError, KeyError):  # empty, or cut short
         return None
 
 
@@ -124,17 +123,13 @@ def _beat_until(file: IO[bytes], end: threading.Event) -> None:
 
 def _beat(file: IO[bytes]) -> None:
     """One write over the last one, and as long: who reads meanwhile sees the one or the other."""
-    holder = Holder(host=socket.gethostname(), machine=_machine(), pid=os.getpid(), started=_started(), beat=time.time())
+    holder = Holder(host=os.uname().nodename, machine=_machine(), pid=os.getpid(), beat=time.time())
     os.pwrite(file.fileno(), json.dumps(asdict(holder)).encode().ljust(500) + b"\n", 0)
     os.fsync(file.fileno())  # other machines see it then
 
 
 def _machine() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _started() -> int:
-    return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def _lock(file: IO[bytes], how: int, patience: int = 1) -> bool:

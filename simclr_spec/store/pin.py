@@ -38,7 +38,7 @@ def pin_images(
     digest = LOADERS[loader].today(folder, cache, labelled=labelled, rehash=rehash, tell=tell)
     if not declared.is_path(name):
         return f"{folder}: name the images of {name} with --set dataset.digest={digest}"
-    if "dataset.digest" in facts and facts["dataset.digest"].value == digest:
+    if facts["dataset.digest"].value == digest:
         return f"{name} says so already: digest {digest}"
     path = Path(name).resolve()
     mode = path.stat().st_mode

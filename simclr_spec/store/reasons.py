@@ -6,8 +6,9 @@ a done Step, stale or not, is never run again and never causes a parent to run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from simclr_spec.core.files import read_json
@@ -15,8 +16,9 @@ from simclr_spec.core.states import FINISHED, State
 from simclr_spec.core.words import counted, plain
 from simclr_spec.plan import Plan, Step
 from simclr_spec.plan.resolve import COORDINATE_FIELDS
-from simclr_spec.store.layout import Store
-from simclr_spec.store.state import last_heard
+from simclr_spec.store.layout import RunFolder
+from simclr_spec.store.sentences import last_error, last_heard
+from simclr_spec.store.staleness import Images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,23 +41,10 @@ class Decision:
     changes: tuple[ChangedValue, ...] = ()
 
 
-MarkStale = Callable[[Mapping[str, State], Iterable[Step]], dict[str, State]]
-"""States by fingerprint -> the same with `stale` for `done` where it is so."""
-
-
-def states_of(plan: Plan, store: Store, mark_stale: MarkStale | None = None) -> dict[str, State]:
-    """Fingerprint -> state now, for every Step of the plan. `mark_stale` knows the images of today: Images.marked_steps."""
-    folders = _Folders(store, plan)
-    states = {step.fingerprint: folders.state(step) for step in plan.steps}
-    return states if mark_stale is None else mark_stale(states, plan.steps)
-
-
-def decisions_of(
-    plan: Plan, store: Store, states: Mapping[str, State], selected: Iterable[Step] | None = None
-) -> dict[str, Decision]:
-    """Fingerprint -> decision, for every Step of the plan in these states; `selected` None = all Steps."""
-    folders = _Folders(store, plan)
-    wanted = {step.fingerprint for step in (plan.steps if selected is None else selected)}
+def decisions_of(folders: Folders, selected: Iterable[Step]) -> dict[str, Decision]:
+    """Fingerprint -> decision, for every Step of the plan."""
+    plan, states = folders.plan, folders.states
+    wanted = {step.fingerprint for step in selected}
     to_run = _unfinished_and_needed(plan, states, wanted)
     decisions: dict[str, Decision] = {}
     for step in plan.steps:
@@ -64,7 +53,7 @@ def decisions_of(
             decisions[step.fingerprint] = Decision(state=state, runs=False)
             continue
         changes: tuple[ChangedValue, ...] = ()
-        reason = _unfinished(folders, step, state)
+        reason = _unfinished(folders.store.folder(step.id), state)
         waits = [parent for parent in step.needs.values() if parent in to_run]
         if state == "new" and (old := folders.twin(step)) is not None:
             changes = tuple(_changes(old, step)) or (() if waits else tuple(_other_parents(plan, old, step)))
@@ -91,21 +80,19 @@ def _unfinished_and_needed(plan: Plan, states: Mapping[str, State], wanted: set[
     return to_run
 
 
-def _unfinished(folders: _Folders, step: Step, state: State) -> str:
+def _unfinished(folder: RunFolder, state: State) -> str:
     """What happened to the last attempt."""
-    if state in ("new", "done"):
+    if state == "new":
         return "new"
     if state == "unknown":
-        return f"unknown: {last_heard(folders.store.folder(step.id))}"
+        return f"unknown: {last_heard(folder)}"
     if state == "queued":
         return "queued, not begun"
-    attempts = folders.store.folder(step.id).attempts()
-    if state == "running" or not attempts:
-        return "running now" if state == "running" else "interrupted before it began"
-    last = attempts[-1]
+    if state == "running":
+        return "running now"
+    last = folder.attempts()[-1]
     if state == "failed":
-        record = read_json(last.record) or {}
-        return f"failed in attempt {last.number}: {record.get('error') or 'no message'}"
+        return f"failed in attempt {last.number}: {last_error(last) or 'no message'}"
     metrics = last.last_metrics()
     at = f" at train step {metrics['train_step']:,}" if metrics and "train_step" in metrics else ""
     return f"interrupted in attempt {last.number}{at}"
@@ -149,21 +136,26 @@ def _axes(coordinates: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in coordinates.items() if key.removeprefix("teacher_") not in COORDINATE_FIELDS}
 
 
-class _Folders:
-    """The store's folders by name, listed once per kind; single files are looked at only where a Step needs it."""
+class Folders:
+    """A plan's folders in the images' store, listed once per kind; single files are looked at only where a Step needs it."""
 
-    def __init__(self, store: Store, plan: Plan) -> None:
-        self.store = store
-        self._mine = {step.id.partition("/")[2] for step in plan.steps}
+    def __init__(self, plan: Plan, images: Images) -> None:
+        self.plan, self.images, self.store = plan, images, images.store
         self._names: dict[str, set[str]] = {}
         self._by_label: dict[str, dict[str, list[str]]] = {}
+
+    @cached_property
+    def states(self) -> dict[str, State]:
+        """Fingerprint -> state now, for every Step of the plan."""
+        steps = self.plan.steps
+        return self.images.marked_steps({step.fingerprint: self._state(step) for step in steps}, steps)
 
     def _folder_names(self, kind: str) -> set[str]:
         if kind not in self._names:
             self._names[kind] = self.store.names(kind)
         return self._names[kind]
 
-    def state(self, step: Step) -> State:
+    def _state(self, step: Step) -> State:
         kind, _, name = step.id.partition("/")
         if name not in self._folder_names(kind):
             return "new"
@@ -173,7 +165,8 @@ class _Folders:
         """step.json of a Step in the store with these axes and another fingerprint; the one that differs least."""
         if step.kind not in self._by_label:
             labels = self._by_label[step.kind] = {}
-            for name in self._folder_names(step.kind) - self._mine:
+            mine = {other.id.partition("/")[2] for other in self.plan.steps if other.kind == step.kind}
+            for name in self._folder_names(step.kind) - mine:
                 labels.setdefault(name.rpartition("-")[0], []).append(name)
         found = []
         for name in self._by_label[step.kind].get(step.label, ()):

@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 from simclr_spec.core.errors import UsageError
 from simclr_spec.data import roots as data_roots
-from simclr_spec.language.coordinates import Selector, as_selector
+from simclr_spec.language.coordinates import Selector, as_selector, matches
 from simclr_spec.language.declared import absolute
-from simclr_spec.store.forecast import Forecast, make_forecast
-from simclr_spec.store.history import RecordedPlan, all_plans
+from simclr_spec.plan import compile
+from simclr_spec.store.forecast import Forecast, forecast_of
+from simclr_spec.store.history import RecordedPlan, all_plans, located
 from simclr_spec.store.layout import Store
-from simclr_spec.store.selection import planned, select
+from simclr_spec.store.reasons import Folders
 from simclr_spec.store.staleness import Images
 
 _UNFINISHED = ["failed", "interrupted", "unknown"]
 
 
 def forecast_again(
-    store: str, names: Sequence[str], selector: Selector | None, machine: str | None = None, roots: Sequence[str] = ()
+    store: Store, names: Sequence[str], selector: Selector | None, machine: str | None = None, roots: Sequence[str] = ()
 ) -> Forecast:
     """The plan that ran last (of the specs `names`, if any), narrowed to what failed or was interrupted and its descendants.
 
     A plan that ran in part goes on with that part. A `selector` narrows both. Its images lie where `roots` or the
     environment say, else where they lay then. Raises UsageError where there is nothing to do.
     """
-    place = Store(Path(store))
-    last = _last_plan(place, names)
-    _refuse_nothing(place, last, dict(selector.table if selector else {}))
-    chosen = last.selector or Selector({"state": _UNFINISHED}, descendants=True)
-    if selector is not None:
-        chosen = replace(selector, table={"state": _UNFINISHED, **selector.table}, descendants=True)
-    forecast = make_forecast(
-        last.specs,
-        chosen,
-        within=last.selector,
-        scale=last.scale,
-        sets=last.sets,
-        store=store,
-        machine=machine,
-        images=Images(place, last.specs, data_roots.configured(roots) or last.data_roots, thorough=True),
-    )
-    return replace(forecast, selector=last.selector)
+    last, asked = _last_plan(store, names), selector or Selector({})
+    with located(store, last.specs):
+        plan = compile(last.specs, scale=last.scale, sets=last.sets)
+    images = Images(store, last.specs, data_roots.configured(roots) or last.data_roots, thorough=True)
+    folders = Folders(plan, images)
+    _refuse_nothing(folders, asked.table)
+    chosen = replace(asked, table={"state": _UNFINISHED, **asked.table}, descendants=True)
+    if selector is None and last.selector is not None:
+        chosen = last.selector
+    selected = plan.select(chosen, folders.states)
+    part = set(plan.select(last.selector, folders.states))
+    return forecast_of(folders, last.selector, tuple(step for step in selected if step in part), machine)
 
 
 def _last_plan(store: Store, names: Sequence[str]) -> RecordedPlan:
@@ -56,10 +52,11 @@ def _last_plan(store: Store, names: Sequence[str]) -> RecordedPlan:
     return plans[0]
 
 
-def _refuse_nothing(store: Store, last: RecordedPlan, wanted: dict[str, object]) -> None:
+def _refuse_nothing(folders: Folders, asked: Mapping[str, Any]) -> None:
     """A selector that selects nothing at all is another fault, told where Steps are selected."""
-    steps = planned(store, last.specs, last.scale, last.sets)
-    in_any_state = Selector({key: value for key, value in wanted.items() if key != "state"})
-    if select(steps, in_any_state) and not select(steps, Selector({"state": _UNFINISHED, **wanted})):
-        of = f" of {as_selector(wanted)}" if wanted else ""
-        raise UsageError(f"nothing{of} failed or was interrupted in the plan that ran last: {' '.join(last.specs)}")
+    where, states = dict(asked), folders.states
+    wanted = {"state": where.pop("state", _UNFINISHED)}
+    found = [step.fingerprint for step in folders.plan.steps if step.matches(where)]
+    if found and not any(matches({"state": states[fingerprint]}, wanted) for fingerprint in found):
+        of = f" of {as_selector(asked)}" if asked else ""
+        raise UsageError(f"nothing{of} failed or was interrupted in the plan that ran last: {' '.join(folders.plan.specs)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -11,9 +11,11 @@ from simclr_spec.core.errors import UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.core.states import FINISHED, State
 from simclr_spec.language.coordinates import Selector, as_selector, matches, near_miss
-from simclr_spec.plan import Step, compile
+from simclr_spec.plan import compile
+from simclr_spec.plan.step import reached
 from simclr_spec.store.history import located
 from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.store.reasons import Folders
 from simclr_spec.store.staleness import Images
 
 
@@ -30,7 +32,7 @@ class Entry:
     needs: Sequence[str]
     dataset: Mapping[str, Any]
     """its facts"""
-    state: State = field(default="new")
+    state: State
 
     @property
     def name(self) -> str:
@@ -54,78 +56,52 @@ def entries(
         raise UsageError("--scale and --set change what a spec plans: name the spec, as in quickstart --scale digits")
     if not names and not store.path.exists():
         raise UsageError(f"there is nothing at {store.path.absolute()}: no Step was run in that store")
-    found = _marked(store, names, planned(store, names, scale, sets) if names else list(_stored(store)))
-    chosen = found if selector is None else select(found, selector)
+    found = _planned(store, names, scale, sets) if names else _stored(store)
+    chosen = found if selector is None else _select(found, selector)
     if must_match and selector is not None and not chosen:
         hint = near_miss(selector.table, [where for entry in found for where in entry.coordinates])
         raise UsageError(f"no Step {'of this plan' if names else f'in {store.path}'} has {as_selector(selector.table)}{hint}")
     return chosen
 
 
-def planned(store: Store, names: Sequence[str], scale: str | None, sets: Sequence[str]) -> list[Entry]:
-    """Every Step of these specs; none of them is marked as stale yet."""
+def _planned(store: Store, names: Sequence[str], scale: str | None, sets: Sequence[str]) -> list[Entry]:
+    """Every Step of these specs."""
     with located(store, names):
-        steps = compile(names, scale=scale, sets=sets).steps
-    return [_of_plan(step, store.folder(step.id)) for step in steps]
+        folders = Folders(compile(names, scale=scale, sets=sets), Images(store, names))
+    return [
+        Entry(
+            fingerprint=step.fingerprint,
+            kind=step.kind,
+            label=step.label,
+            folder=store.folder(step.id),
+            coordinates=[step.coordinates, *step.also],
+            needs=list(step.needs.values()),
+            dataset=step.params["dataset"],
+            state=folders.states[step.fingerprint],
+        )
+        for step in folders.plan.steps
+    ]
 
 
-def _of_plan(step: Step, folder: RunFolder) -> Entry:
-    return Entry(
-        fingerprint=step.fingerprint,
-        kind=step.kind,
-        label=step.label,
-        folder=folder,
-        coordinates=[step.coordinates, *step.also],
-        needs=list(step.needs.values()),
-        dataset=step.params["dataset"],
-        state=folder.state(),
-    )
-
-
-def _stored(store: Store) -> Iterator[Entry]:
-    for folder in store.folders():
-        if step := read_json(folder.step, "fingerprint", "kind", "label", "params", "coordinates", "needs"):
-            yield Entry(
-                fingerprint=step["fingerprint"],
-                kind=step["kind"],
-                label=step["label"],
-                folder=folder,
-                coordinates=[step["coordinates"]],
-                needs=[need["fingerprint"] for need in step["needs"].values()],
-                dataset=step["params"]["dataset"],
-                state=folder.state(),
-            )
-
-
-def _marked(store: Store, specs: Sequence[str], found: Sequence[Entry]) -> list[Entry]:
-    """With those that are stale."""
+def _stored(store: Store) -> list[Entry]:
+    """Every Step that the store has a folder of."""
+    found = [
+        Entry(
+            fingerprint=step["fingerprint"],
+            kind=step["kind"],
+            label=step["label"],
+            folder=folder,
+            coordinates=[step["coordinates"]],
+            needs=[need["fingerprint"] for need in step["needs"].values()],
+            dataset=step["params"]["dataset"],
+            state=folder.state(),
+        )
+        for folder in store.folders()
+        if (step := read_json(folder.step, "fingerprint", "kind", "label", "params", "coordinates", "needs"))
+    ]
     states = {entry.fingerprint: entry.state for entry in found}
-    images = Images(store, specs)
-    states = images.marked(states, ((e.fingerprint, e.needs, e.dataset, e.folder) for e in _parents_first(found)))
+    states = Images(store).marked(states, ((e.fingerprint, e.needs, e.dataset, e.folder) for e in _parents_first(found)))
     return [replace(entry, state=states[entry.fingerprint]) for entry in found]
-
-
-def select(found: Sequence[Entry], selector: Selector) -> list[Entry]:
-    """In the same order, with descendants and ancestors where the selector wants them."""
-    chosen = {
-        entry.fingerprint
-        for entry in found
-        if any(matches({**coordinates, "state": entry.state}, selector.table) for coordinates in entry.coordinates)
-    }
-    kept = set(chosen)
-    if selector.descendants:
-        below = set(chosen)
-        for entry in _parents_first(found):
-            if below & set(entry.needs):
-                below.add(entry.fingerprint)
-        kept |= below
-    if selector.ancestors:
-        above = set(chosen)
-        for entry in reversed(_parents_first(found)):
-            if entry.fingerprint in above:
-                above |= set(entry.needs)
-        kept |= above
-    return [entry for entry in found if entry.fingerprint in kept]
 
 
 def _parents_first(found: Sequence[Entry]) -> list[Entry]:
@@ -133,6 +109,26 @@ def _parents_first(found: Sequence[Entry]) -> list[Entry]:
     by_fingerprint = {entry.fingerprint: entry for entry in found}
     order = TopologicalSorter({entry.fingerprint: entry.needs for entry in found}).static_order()
     return [by_fingerprint[fingerprint] for fingerprint in order if fingerprint in by_fingerprint]
+
+
+def _select(found: Sequence[Entry], selector: Selector) -> list[Entry]:
+    """In the same order, with the descendants and ancestors that the selector wants."""
+    chosen = {
+        entry.fingerprint
+        for entry in found
+        if any(matches({**coordinates, "state": entry.state}, selector.table) for coordinates in entry.coordinates)
+    }
+    parents = {entry.fingerprint: entry.needs for entry in found}
+    children: dict[str, list[str]] = {}
+    for entry in found:
+        for parent in entry.needs:
+            children.setdefault(parent, []).append(entry.fingerprint)
+    kept = set(chosen)
+    if selector.descendants:
+        kept |= reached(chosen, lambda key: children.get(key, ()))
+    if selector.ancestors:
+        kept |= reached(chosen, lambda key: parents.get(key, ()))
+    return [entry for entry in found if entry.fingerprint in kept]
 
 
 def cancel(chosen: Iterable[Entry], under_way: bool) -> Iterator[str]:

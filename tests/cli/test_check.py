@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from jsonschema.validators import Draft4Validator
 
-from simclr_spec.language import declared
+from simclr_spec.language import declared, runner
+from tests.finished import FEW
 from tests.typed import run
 
 
@@ -113,3 +114,20 @@ def test_a_recipe_that_is_a_report_is_told_where_the_spec_names_it(tmp_path: Pat
     told = run("plan", str(tmp_path / "mine.toml")).output
     assert told.startswith(f"{tmp_path}/mine.toml:")
     assert f": {tmp_path}/other.toml is a report, not a recipe: " in told
+
+
+@pytest.mark.parametrize("kind", declared.FOLDERS)
+def test_a_file_may_name_its_schema(kind: declared.FileKind, tmp_path: Path) -> None:
+    import tomllib
+
+    from simclr_spec.language.document import load
+    from simclr_spec.language.schemas import SCHEMAS
+
+    name = declared.names(kind)[0]
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps({"$schema": "x.schema.json", **tomllib.loads(declared.read(kind, name).text)}))
+    assert load(kind, str(file), SCHEMAS[kind]).data["$schema"] == "x.schema.json"
+    if kind == "runner":
+        assert runner.read(str(file)) == runner.read(name)
+    if kind == "machine":
+        assert run("plan", FEW, "--machine", str(file)).exit_code == 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from simclr_spec.cli.show import status
 from simclr_spec.cli.show.live import Live, Plain, ending, watcher
@@ -17,9 +19,10 @@ from simclr_spec.dispatch.run import Ending
 from simclr_spec.dispatch.task import Task
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
-from simclr_spec.store.layout import Store
+from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.store.selection import entries
 from tests import runs
+from tests.typed import run
 
 
 @pytest.fixture
@@ -152,3 +155,17 @@ def test_the_end_names_failures_with_log_what_they_block_and_how_to_go_on(board:
     ]
     stopped = ending(Ending(board, stopped=True), "simclr-spec run tiny").splitlines()
     assert stopped[-1] == "Stopped. `simclr-spec run tiny` continues from the checkpoints."
+
+
+def test_a_watch_goes_on_between_two_steps(tmp_path: Path) -> None:
+    found: list[Result] = []
+    with RunFolder(tmp_path / ".jobs" / "a run").leased():
+        watch = threading.Thread(
+            target=lambda: found.append(run("status", "--watch", "state=running", "--store", str(tmp_path)))
+        )
+        watch.start()
+        time.sleep(4.0)
+        assert watch.is_alive()
+    watch.join(timeout=20.0)
+    assert found[0].exit_code == 0
+    assert found[0].output.count("stage  steps") >= 2

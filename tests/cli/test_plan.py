@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from simclr_spec.language import declared
+from simclr_spec.language import declared, runner
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Store
-from tests.finished import finish, prepare
+from tests.finished import FEW, finish, prepare
+from tests.specs import spec
 from tests.typed import run
 
 
@@ -293,3 +294,63 @@ def test_a_graph_is_not_written_as_json(tmp_path: Path) -> None:
 def test_a_store_without_a_name_is_refused() -> None:
     done = run("status", "--store", "")
     assert (done.exit_code, done.output) == (2, "--store wants the name of a folder\n")
+
+
+def test_what_was_approved_for_some_steps_is_refused_for_all(store: Store, tmp_path: Path) -> None:
+    file = str(tmp_path / "plan.json")
+    assert run("plan", FEW, "stage=pretrain", "width=1", "-o", file).exit_code == 0
+    digest = json.loads(Path(file).read_text())["digest"]
+    refused = run("run", FEW, "--expect", digest, "--dry-run")
+    assert refused.exit_code == 2
+    assert refused.output.endswith(f", not {digest}: nothing started\n")
+    assert run("run", FEW, "stage=pretrain", "width=1", "--expect", digest, "--dry-run").exit_code == 0
+    assert run("plan", FEW, "-o", file).output.strip().endswith(f"digest {compile([FEW]).digest}")
+
+
+@pytest.mark.parametrize("hours", ["nan", "-1"])
+@pytest.mark.usefixtures("store")
+def test_a_budget_is_a_number(hours: str) -> None:
+    done = run("plan", FEW, f"--max-gpu-hours={hours}")
+    assert (done.exit_code, done.output) == (2, f"--max-gpu-hours wants a number of hours, not {hours}\n")
+
+
+@pytest.mark.usefixtures("store")
+def test_a_file_whose_name_holds_an_equals_sign(tmp_path: Path) -> None:
+    assert run("plan", spec(tmp_path, name="depth=18.toml")).output.startswith("t · 2 Steps")
+
+
+@pytest.mark.usefixtures("store")
+def test_the_hint_of_a_plan_repeats_its_options(tmp_path: Path) -> None:
+    output = run("plan", "quickstart", "--scale", "digits", "--set", "epochs = 2").output
+    assert output.rstrip().endswith("(simclr-spec explain quickstart --scale digits --set 'epochs = 2')")
+
+
+def test_a_dry_run_reads_the_runner_and_misses_the_data(store: Store, tmp_path: Path) -> None:
+    assert run("run", FEW, "--dry-run", "--runner", "locl").output == "no runner is named 'locl'; did you mean 'local'?\n"
+    done = run("run", FEW, "--scale", "cifar10", "--dry-run", "--data-root", str(tmp_path))
+    assert done.exit_code == 1
+    assert "Few labels · " in done.output
+    assert "data set 'cifar10' (folder cifar-10-batches-py) not found" in done.output
+    assert not store.path.exists()
+
+
+def test_costs_on_the_machine_of_a_runner_or_a_scale(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(declared.read("machine", "h100").text.replace("NVIDIA H100", "Ours"))
+    (tmp_path / "here.toml").write_text('kind = "local"\nmachine = "mine.toml"\n')
+    assert runner.read(str(tmp_path / "here.toml")).machine == str(tmp_path / "mine.toml")
+    assert "GPU-hours (Ours)" in run("plan", "table1", "--runner", str(tmp_path / "here.toml")).output
+    assert "GPU-hours (NVIDIA H200)" in run("plan", "table1", "--runner", "local").output
+    (tmp_path / "scale.toml").write_text('title = "s"\nmachine = "mine.toml"\n')
+    assert "GPU-hours (Ours)" in run("plan", "table1", "--scale", str(tmp_path / "scale.toml")).output
+
+
+def test_a_machine_that_does_not_exist_is_a_fault_with_its_place(tmp_path: Path) -> None:
+    scale, place = tmp_path / "scale.toml", tmp_path / "runner.toml"
+    scale.write_text('title = "s"\nmachine = "h20"\n')
+    place.write_text('kind = "local"\nmachine = "none.toml"\n')
+    assert run("check", "table1", "--scale", str(scale)).output.splitlines()[0] == (
+        f"{scale}:2:11: no machine is named 'h20'; did you mean 'h200'?"
+    )
+    assert run("plan", "table1", "--runner", str(place)).output.splitlines()[0] == (
+        f"{place}:2:11: cannot read the machine '{tmp_path}/none.toml': No such file or directory"
+    )

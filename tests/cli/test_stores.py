@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -17,9 +16,8 @@ from simclr_spec.data.loaders.image_folder import LOADER
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.store.layout import Store
-from simclr_spec.store.lease import Holder
 from tests import tiny
-from tests.finished import FEW, fail, finish, prepare
+from tests.finished import FEW, fail, finish, plant, prepare
 from tests.typed import columns, typed
 
 
@@ -43,8 +41,7 @@ def test_plan_status_report_and_selectors_have_one_word_for_each_state(tmp_path:
     write_json(prepare(store, interrupted).new_attempt().record, {"state": "running"})
     write_json(prepare(store, running).new_attempt().record, {"state": "running"})
     prepare(store, queued).queue("1234_5")
-    holder = Holder(host="far", machine="another kernel", pid=77, started=1, beat=0.0)
-    prepare(store, unknown).lease.write_text(json.dumps(asdict(holder)))
+    plant(prepare(store, unknown), age=1e6)
     with store.folder(running.id).leased():
         planned = json.loads(typed("plan", "mine.toml", "--format", "json", "stage=supervised")[1])
         told = {

@@ -18,13 +18,11 @@ from simclr_spec.language.written import settable
 from simclr_spec.plan import compile, label
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.stages.network import BLOCKS
+from tests.specs import renamed_quickstart
 
 
 def test_a_second_spec_with_the_same_steps_adds_none(tmp_path: Path) -> None:
-    text = declared.read("spec", "quickstart").text
-    other = tmp_path / "other.toml"
-    other.write_text(text.replace("Quickstart", "Other").replace("stages.linear]", "stages.probe]"), encoding="utf-8")
-    alone, both = compile(["quickstart"]), compile(["quickstart", str(other)])
+    alone, both = compile(["quickstart"]), compile(["quickstart", renamed_quickstart(tmp_path)])
     assert [step.id for step in both.steps] == [step.id for step in alone.steps]
     assert both.asked == 2 * alone.asked
     assert {step.stages for step in both.steps} > {("linear", "probe"), ("pretrain",)}

@@ -14,12 +14,18 @@ from simclr_spec.store.layout import RunFolder
 from tests import runs
 
 RACE = """
-import pathlib, sys
+import errno, os, pathlib, sys
 from simclr_spec.store.layout import RunFolder
+
+def refused(*_):
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+if sys.argv[3] == "no links":
+    os.link = refused
 folder = RunFolder(pathlib.Path(sys.argv[1]))
 attempt = folder.new_attempt()
 RunFolder.done = property(lambda _: False)  # each has looked before any commits
-while not pathlib.Path(sys.argv[2]).exists():
+while not os.path.exists(sys.argv[2]):
     pass
 print(folder.commit(attempt, {"number": attempt.number}), attempt.number)
 """
@@ -42,9 +48,10 @@ def test_an_attempt_that_looked_before_another_committed_does_not_win_over_it(
     assert read_json(second.result)["number"] == 2, "what the second would have made it is still there"
 
 
-def test_of_processes_that_commit_at_one_moment_one_wins_and_its_result_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("links", ["links", "no links"])
+def test_of_processes_that_commit_at_one_moment_one_wins_and_its_result_stays(links: str, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "folder")
-    command = [sys.executable, "-c", RACE, str(folder.path), str(tmp_path / "go")]
+    command = [sys.executable, "-c", RACE, str(folder.path), str(tmp_path / "go"), links]
     racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     runs.wait_for(lambda: len(folder.attempts()) == 4, 60)
     (tmp_path / "go").touch()

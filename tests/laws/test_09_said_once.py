@@ -6,6 +6,9 @@ tests/language/test_recipe.py; that specs set no hyper-parameter: there, too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from simclr_spec.language import declared
 from simclr_spec.language.document import parse
 from simclr_spec.language.report import load
@@ -19,9 +22,22 @@ def test_at_the_papers_scale_every_hyper_parameter_is_the_recipes() -> None:
 
 
 def test_constants_of_a_data_set_stand_in_its_file_alone() -> None:
-    for name in declared.names("recipe"):
-        tables = {key: value for key, value in parse(declared.read("recipe", name)).data.items() if isinstance(value, dict)}
-        assert [key for key, table in tables.items() if isinstance(table.get("dataset"), dict)] == [], name
+    """A scale may make the images smaller, which is a change and no constant."""
+    kinds: tuple[declared.FileKind, ...] = ("recipe", "scale", "spec")
+    files = {(kind, name): _constants(parse(declared.read(kind, name)).data) for kind in kinds for name in declared.names(kind)}
+    found = {(kind, name, key) for (kind, name), keys in files.items() for key in keys}
+    assert {one for one in found if (one[0], one[2]) != ("scale", "image_size")} == set()
+    assert [*_constants({"pretrain": {"rules": [{"set": {"dataset": {"classes": 10}}}]}})] == ["classes"]
+
+
+def _constants(value: Any) -> Iterator[str]:
+    """Keys of tables named `dataset`, at any depth; as a text it is a name."""
+    if isinstance(value, dict):
+        if isinstance(value.get("dataset"), dict):
+            yield from value["dataset"]
+        value = list(value.values())
+    for inner in value if isinstance(value, list) else ():
+        yield from _constants(inner)
 
 
 def test_no_report_but_one_has_a_number_of_the_paper() -> None:

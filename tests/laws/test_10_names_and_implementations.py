@@ -16,8 +16,7 @@ from simclr_spec.cli import planning
 from simclr_spec.core.fields import schema
 from simclr_spec.data import loaders
 from simclr_spec.data.registry import LOADERS
-from simclr_spec.language import coordinates, declared, runner, schemas
-from simclr_spec.stages import network, schedule
+from simclr_spec.language import declared, runner, schemas
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.train.loop import fit
 from simclr_spec.train.loop.job import imported
@@ -31,7 +30,6 @@ ALL_ASKED = {"bn_statistics", "crop", "stem"}
 
 
 def test_kinds_of_training() -> None:
-    assert {*KINDS} == {*coordinates.KEYS["kind"]["enum"]}
     for name, kind in KINDS.items():
         assert issubclass(fit.stage_class(name), Stage)
         assert callable(imported(kind.executor))
@@ -39,10 +37,6 @@ def test_kinds_of_training() -> None:
 
 def test_tables_of_the_training() -> None:
     assert OPTIONS["colour"] == colour.OPERATIONS.keys()
-    assert OPTIONS["depth"] == network.BLOCKS.keys()
-    assert OPTIONS["loader"] == LOADERS.keys()
-    assert OPTIONS["learning_rate_scaling"] == schedule.SCALINGS.keys()
-    assert OPTIONS["decay"] == schedule.DECAYS.keys()
     assert OPTIONS["loss"] == LOSSES.keys()
 
 

@@ -9,8 +9,9 @@ import pytest
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.states import FINISHED, STATES
 from simclr_spec.plan import compile
+from simclr_spec.store.forecast import make_forecast
 from simclr_spec.store.layout import Store
-from simclr_spec.store.reasons import decisions_of, states_of
+from simclr_spec.store.staleness import Images
 from tests.finished import finish, prepare
 
 
@@ -26,7 +27,7 @@ def test_whatever_an_attempt_says_of_itself_only_the_committed_result_counts(sto
     attempt.record.write_text(written, encoding="utf-8")
     attempt.weights.touch()
     assert folder.state() not in FINISHED
-    assert decisions_of(compile(["quickstart"]), store, states_of(compile(["quickstart"]), store))[step.fingerprint].runs
+    assert step.fingerprint in {one.fingerprint for one in make_forecast(["quickstart"], images=Images(store)).to_run}
     finish(store, step, {"loss": 1.0})
     assert folder.state() == "done"
 
@@ -43,7 +44,7 @@ def test_a_spec_that_is_edited_touches_no_run(store: Store, tmp_path: Path) -> N
     for step in plan.steps[:5]:
         finish(store, step, {"top1": 50.0})
     before = {path: path.stat().st_mtime_ns for path in store.path.rglob("*")}
-    changed = compile(["quickstart"], sets=["epochs=3"])
-    assert all(decision.runs for decision in decisions_of(changed, store, states_of(changed, store)).values())
+    changed = make_forecast(["quickstart"], images=Images(store), sets=["epochs=3"])
+    assert changed.to_run == [*changed.plan.steps]
     assert {path: path.stat().st_mtime_ns for path in store.path.rglob("*")} == before
     assert [folder.state() for folder in store.folders()] == ["done"] * 5

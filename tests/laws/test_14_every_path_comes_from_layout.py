@@ -23,26 +23,29 @@ PATHS = [
 NAMES = {path.name for path in PATHS}
 ENDS = re.compile(r"^look-|\.hashes$|^\.probe-")
 """Of names that have a digest or a number in them."""
+OF_PATHS = {"Path", "join", "joinpath", "with_name", "glob", "rglob"}
+"""What makes a path of its arguments."""
 
 
 def said(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and name: every string with a component that no other thing is called like, and every `path / "lease"`.
+    """Line and name: every string with a component that no other thing is called like, and every path with "lease" in it.
 
-    Such words as `log` and `cancelled` are also what a person reads: of them only those that are joined to a path count.
+    Such words as `log` and `cancelled` are also what a person reads: of them only those count that are part of a path, in
+    the string or by what is done with it.
     """
     docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         match node:
             case ast.Constant(str(text)) if node not in docstrings:
                 for word in re.split(r"[/\s*]+", text):
-                    if (word in NAMES and "." in word) or ENDS.search(word):
+                    if (word in NAMES and ("." in word or "/" in text)) or ENDS.search(word):
                         yield node.lineno, word
             case ast.BinOp(_, ast.Div(), ast.Constant(str(text))) if text in NAMES:
                 yield node.lineno, text
-            case ast.Call(ast.Attribute(attr="joinpath" | "with_name" | "glob"), [ast.Constant(str(text)), *_]) if (
-                text in NAMES
-            ):
-                yield node.lineno, text
+            case ast.Call(ast.Name(called) | ast.Attribute(attr=called), arguments) if called in OF_PATHS:
+                for argument in arguments:
+                    if isinstance(argument, ast.Constant) and argument.value in NAMES:
+                        yield node.lineno, str(argument.value)
 
 
 def test_no_module_but_the_layout_names_a_file_of_a_store() -> None:
@@ -66,6 +69,13 @@ def test_the_layout_names_all() -> None:
         'store.glob("*/result.json")',
         'open(".plans/all.jsonl")',
         'folder.glob("attempts")',
+        'store.rglob("lease")',
+        'f"{folder}/lease"',
+        'f"{folder}/attempts/{number}"',
+        'open("runs/x/lease")',
+        'Path(folder, "attempts")',
+        'os.path.join(folder, "lease")',
+        'folder.joinpath(kind, "log")',
         'data / f"{digest}.hashes"',
     ],
 )
@@ -73,6 +83,8 @@ def test_a_path_that_is_said_elsewhere_is_found(code: str) -> None:
     assert list(said(ast.parse(code)))
 
 
-@pytest.mark.parametrize("code", ['"cancelled"', '"""The step.json of a Step."""', 'print("log")', 'result["weights"]'])
+@pytest.mark.parametrize(
+    "code", ['"cancelled"', '", ".join([log, "lease"])', '"""The step.json of a Step."""', 'print("log")', 'result["weights"]']
+)
 def test_words_are_no_paths(code: str) -> None:
     assert not list(said(ast.parse(code)))

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from simclr_spec.core.errors import DataError, SimclrSpecError
-from simclr_spec.core.files import read_json
+from simclr_spec.core.errors import DataError, UsageError
 from simclr_spec.language import declared
+from simclr_spec.language.document import load
+from simclr_spec.language.schemas import SCHEMAS
 from simclr_spec.store.first_look import look_ahead
 from simclr_spec.store.layout import Store
-from tests import folders
+from tests import folders, tiny
 from tests.finished import finish
 from tests.typed import run
 
@@ -39,14 +40,21 @@ def test_an_image_that_cannot_be_decoded_keeps_the_run_from_starting(tmp_path: P
 def test_a_declared_file_that_is_no_text_is_named(kind: declared.FileKind, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_bytes(b"title = '\xff\xfe'")
+    with pytest.raises(UsageError, match=rf"^{file}: not UTF-8 text \(byte 9\)$"):
+        load(kind, str(file), SCHEMAS[kind])
     done = run("check", str(file))
     assert done.exit_code == 2
     assert str(file) in done.output
 
 
-def test_a_damaged_result_is_named(tmp_path: Path, store: Store) -> None:
-    folders.planned(folders.pets(tmp_path / "pets").parent)
-    folder = finish(store, folders.planned(tmp_path).steps[0], {"loss": 1.0})
+@pytest.mark.parametrize("words", [("status",), ("status", "mine.toml"), ("plan", "mine.toml"), ("report", "report.toml")])
+def test_a_damaged_result_is_named(
+    words: tuple[str, ...], tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = finish(store, folders.planned(tmp_path).steps[-1], {"top1": 1.0})
+    (tmp_path / "report.toml").write_text(tiny.REPORT.replace("finetune", "supervised"), encoding="utf-8")
     folder.result.write_text("{", encoding="utf-8")
-    with pytest.raises(SimclrSpecError, match=str(folder.result)):
-        read_json(folder.result)
+    told = f"{folder.result} is damaged: it holds no JSON table. Delete it, and run its spec\n"
+    done = run(*words)
+    assert (done.exit_code, done.output) == (1, told)

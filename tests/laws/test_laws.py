@@ -25,4 +25,5 @@ def test_laws_are_numbered() -> None:
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
 def test_each_file_begins_with_its_law(path: Path) -> None:
     first = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0].split())
+    assert first
     assert first.replace("`", "").rstrip(".") in LAWS[TESTS[path]].replace("`", ""), first

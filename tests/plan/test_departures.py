@@ -28,6 +28,14 @@ def test_what_only_some_steps_of_a_stage_have_is_found(tmp_path: Path) -> None:
     assert {(one.name, one.setting.value) for one in deviations(steps)} == departing
 
 
+def test_what_descends_from_a_step_that_departs_departs_too() -> None:
+    """Another temperature of pretraining is no word of the Steps that start from it, and yet in what they learn."""
+    plan = compile(["table1"], sets=["pretrain.temperature=0.2"])
+    pretrained = plan.descendants(step.fingerprint for step in plan.steps if step.kind == "pretrain")
+    assert deviating(plan.steps) == pretrained
+    assert {step.kind for step in plan.steps if step.fingerprint not in pretrained} == {"supervised"}
+
+
 def test_a_report_shows_what_a_plan_counts() -> None:
     steps = compile(["quickstart"]).steps
     fields = {one.name.removesuffix(".name") for one in deviations(steps)}

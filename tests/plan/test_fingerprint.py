@@ -10,6 +10,7 @@ import pytest
 from simclr_spec.language import declared
 from simclr_spec.plan import compile
 from simclr_spec.plan.fingerprint import canonical, fingerprint
+from tests.specs import renamed_quickstart
 
 
 def test_canonical_json_sorts_and_spares_spaces() -> None:
@@ -47,10 +48,7 @@ def test_toml_and_json_specs_give_the_same_steps(tmp_path: Path) -> None:
 
 
 def test_titles_comments_and_names_of_stages_do_not_count(tmp_path: Path) -> None:
-    text = declared.read("spec", "quickstart").text
-    file = tmp_path / "mine.toml"
-    file.write_text("# mine\n" + text.replace("Quickstart", "Other").replace("stages.linear]", "stages.probe]"))
-    assert compile([str(file)]).digest == compile(["quickstart"]).digest
+    assert compile([renamed_quickstart(tmp_path)]).digest == compile(["quickstart"]).digest
 
 
 @pytest.mark.parametrize(

@@ -8,30 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from simclr_spec.core.errors import UsageError
+from simclr_spec.core.errors import SpecError, UsageError
 from simclr_spec.language.coordinates import parse
-from simclr_spec.plan import Plan, compile
+from simclr_spec.plan import compile
 from simclr_spec.plan.departures import deviations
 from simclr_spec.plan.step import label
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.forecast import make_forecast
+from simclr_spec.store.layout import Store
+from simclr_spec.store.staleness import Images
+from tests.finished import FEW
 from tests.places import GOLDEN
-
-HEAD = 'title = "t"\nrecipe = "simclrv2"\nscale = "digits"\nencoders = [{ depth = 18 }]\n'
-CHAIN = HEAD + '[stages.pretrain]\nkind = "pretrain"\n[stages.finetune]\nkind = "finetune"\nfrom = "pretrain"\n'
-STUDENT = CHAIN + 'label_fraction = 1.0\n[stages.student]\nkind = "distill"\nteacher = "finetune"\n'
+from tests.specs import CHAIN, STUDENT, plan_of, spec
 
 
 def summary(name: str) -> dict[str, list[str]]:
     """Step id -> fingerprint and ids of its parents."""
     plan = compile([name])
     return {s.id: [s.fingerprint, *sorted(plan.by_fingerprint[one].id for one in s.needs.values())] for s in plan.steps}
-
-
-def plan_of(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None = None) -> Plan:
-    file = folder / "x.toml"
-    file.write_text(text, encoding="utf-8")
-    return compile([str(file)], sets=sets, scale=scale)
 
 
 def test_table1_has_78_steps() -> None:
@@ -91,8 +85,8 @@ def test_specs_of_different_scales_are_told_with_both_and_priced_on_a_machine_th
     )
     asks = r"^the scales of quickstart and table1 name different machines \(cpu, h200\): say .* with --machine on plan, or "
     with pytest.raises(UsageError, match=asks):
-        make_forecast(["quickstart", "table1"], store=str(tmp_path))
-    assert make_forecast(["quickstart", "table1"], store=str(tmp_path), machine="h200").machine.unit == "GPU"
+        make_forecast(["quickstart", "table1"], images=Images(Store(tmp_path)))
+    assert make_forecast(["quickstart", "table1"], images=Images(Store(tmp_path)), machine="h200").machine.unit == "GPU"
     assert compile(["quickstart", "table1"], scale="digits").machine == "cpu"
     assert compile(["table1"]).scale_title is None
 
@@ -150,6 +144,14 @@ def test_a_set_names_the_data_set_of_a_stage_or_of_all(tmp_path: Path) -> None:
     digits = ("digits", sets()[0][1])
     assert sets("pretrain.dataset=cifar10") == [("cifar10", "--set pretrain.dataset=cifar10"), digits]
     assert sets("dataset=cifar10") == [("cifar10", "--set dataset=cifar10")] * 2
+
+
+def test_a_set_may_concern_one_spec_of_several(tmp_path: Path) -> None:
+    plan = compile([FEW, spec(tmp_path)], sets=["distill.epochs=2", "linear.epochs=3"])
+    assert {step.params["epochs"] for step in plan.steps if step.kind == "distill"} == {2.0}
+    assert {step.params["epochs"] for step in plan.steps if step.stage == "linear"} == {3.0}
+    with pytest.raises(SpecError, match=r"^--set distill.epochs=2: no stage here is a distill$"):
+        compile([spec(tmp_path)], sets=["distill.epochs=2"])
 
 
 def test_rules_hold_where_their_coordinates_match() -> None:

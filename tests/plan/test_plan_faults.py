@@ -8,14 +8,16 @@ import pytest
 
 from simclr_spec.core.errors import SpecError
 from simclr_spec.language import declared
-from simclr_spec.plan import expand
-from tests.plan.test_plan import CHAIN, STUDENT, plan_of
+from simclr_spec.plan import compile, expand
+from tests.specs import CHAIN, HEAD, STUDENT, plan_of, told
 
 
-def told(text: str, folder: Path, sets: tuple[str, ...] = (), scale: str | None = None) -> list[str]:
+def test_what_a_set_names_may_stand_in_a_spec_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, text in (("bad", HEAD.replace("encoders", "encodres") + '[stages.mine]\nkind = "pretrain"\n'), ("good", CHAIN)):
+        (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
     with pytest.raises(SpecError) as caught:
-        plan_of(text, folder, sets, scale)
-    return [line.replace(f"{folder}/", "") for line in str(caught.value).split("\n")]
+        compile([str(tmp_path / "bad.toml"), str(tmp_path / "good.toml")], sets=["mine.epochs=3"])
+    assert "--set" not in str(caught.value)
 
 
 DIGEST = "0" * 64

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from simclr_spec.language import declared
-from tests.plan.test_plan import CHAIN, plan_of
-from tests.plan.test_plan_faults import told
+from simclr_spec.plan import compile
+from tests.specs import CHAIN, plan_of, told
 from tests.typed import run
 
 OWN = CHAIN.replace('scale = "digits"\n', "") + "label_fraction = 0.1\n"
@@ -63,3 +63,11 @@ def test_a_scale_replaces_the_recipes_data_set_and_may_name_the_specs_from_elsew
     scale.write_text(declared.read("scale", "digits").text.replace('dataset = "digits"', 'dataset = "../set.toml"'))
     text = OWN.replace("encoders", 'dataset = "set.toml"\nencoders', 1)
     assert {step.params["dataset"]["name"] for step in plan_of(text, tmp_path, scale=str(scale)).steps} == {"digits"}
+
+
+def test_no_rehearsal_is_offered_where_one_of_several_specs_names_its_images(tmp_path: Path) -> None:
+    for name, line in (("own", 'dataset = "imagenet"\n'), ("other", "")):
+        (tmp_path / f"{name}.toml").write_text(line + OWN, encoding="utf-8")
+    own, other = str(tmp_path / "own.toml"), str(tmp_path / "other.toml")
+    offered = [compile(names).may_rehearse for names in ([own], [other], [own, other], [other, own])]
+    assert offered == [False, True, False, False]

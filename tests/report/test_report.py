@@ -26,6 +26,7 @@ from simclr_spec.store.history import last_plan, record_plan
 from simclr_spec.store.layout import Store
 from tests.finished import FEW, fail, finish, finish_all
 from tests.reports import SMALL, of, write
+from tests.typed import run
 
 
 def _faults(tmp_path: Path, text: str) -> list[str]:
@@ -290,3 +291,13 @@ def test_without_options_the_plan_that_ran_last_is_shown_and_named(tmp_path: Pat
     assert any(s.origins["epochs"].value == 3 for s in table.plan.steps)
     asked = make("quickstart", store, sets=("pretrain.epochs=4",))
     assert asked.subtitle[-1] == "quickstart --set pretrain.epochs=4"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_report_shows_the_cells_that_are_asked_for() -> None:
+    whole = json.loads(run("report", "quickstart", "--format", "json").output)
+    some = json.loads(run("report", "quickstart", "kind=supervised", "labels_per_class=1", "--format", "json").output)
+    assert len(whole["rows"]) == 8
+    assert some["rows"] == whole["rows"][:2]
+    assert run("report", "quickstart", "kind=pretrain").output == "no cell of this report shows a Step with kind=pretrain\n"
+    assert "Deviations" in run("report", "quickstart", "kind=supervised").output

@@ -9,9 +9,8 @@ from simclr_spec.plan import compile
 from simclr_spec.store import garbage
 from simclr_spec.store.history import record_plan
 from simclr_spec.store.layout import Store
-from tests.finished import FEW, finish, prepare
-from tests.store.test_lease import plant
-from tests.store.test_selection import spec
+from tests.finished import FEW, finish, plant, prepare
+from tests.specs import spec
 from tests.typed import run
 
 
@@ -37,6 +36,16 @@ def test_gc_leaves_what_a_process_works_on(tmp_path: Path) -> None:
     with folder.leased():
         assert garbage.waste_of(store) == []
     assert [one.path for one in garbage.waste_of(store)] == [folder.path]
+
+
+def test_gc_leaves_what_was_taken_up_since_it_looked(tmp_path: Path) -> None:
+    store, plan = Store(tmp_path / "runs"), compile([spec(tmp_path)], sets=["epochs=1"])
+    taken, free = (prepare(store, step) for step in plan.steps[:2])
+    found = garbage.waste_of(store)
+    assert len(found) == 2
+    with taken.leased():
+        assert [one.folder for one in garbage.delete(found)] == [free]
+    assert (taken.step.exists(), free.path.exists()) == (True, False)
 
 
 def test_gc_deletes_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:

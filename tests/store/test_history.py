@@ -10,10 +10,11 @@ from simclr_spec.cli.main import main
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
-from simclr_spec.store import garbage, retry
+from simclr_spec.store import garbage
 from simclr_spec.store.history import all_plans, last_plan, record_plan, where
 from simclr_spec.store.layout import Store
-from tests.finished import FEW, fail, finish_all
+from tests.finished import FEW, finish_all
+from tests.typed import run
 
 ONE = """
 title = "One training"
@@ -83,15 +84,6 @@ def test_a_line_that_a_crash_tore_stays_a_line_of_its_own(tmp_path: Path) -> Non
     assert "table1" in torn
 
 
-def test_retry_goes_on_with_the_part_that_ran(tmp_path: Path) -> None:
-    selector = parse(["stage=pretrain,supervised", "width=1"])
-    record_plan(Store(tmp_path), [FEW], None, [], selector)
-    fail(Store(tmp_path), compile([FEW]).steps[0])
-    forecast = retry.forecast_again(str(tmp_path), [], None)
-    assert {step.fingerprint for step in forecast.to_run} == {step.fingerprint for step in compile([FEW]).select(selector)}
-    assert forecast.selector == selector
-
-
 def test_paths_are_remembered_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     sets = ["pretrain.dataset = 'my.toml'", "dataset=digits", "epochs=2"]
@@ -102,15 +94,28 @@ def test_paths_are_remembered_from_the_root(tmp_path: Path, monkeypatch: pytest.
     assert plan.sets == (f'pretrain.dataset="{tmp_path}/my.toml"', "dataset=digits", "epochs=2")
 
 
-@pytest.mark.parametrize("torn", ['{"specs": ["quick', "[]", '{"specs": []}'])
-def test_a_torn_line_is_named(tmp_path: Path, torn: str) -> None:
+NO_PLAN = [b'{"specs": ["quick', b"[]", b'{"specs": []}', b"\xff\xfe\n"]
+
+
+@pytest.mark.parametrize("torn", NO_PLAN)
+def test_a_torn_line_is_named(tmp_path: Path, torn: bytes) -> None:
     store = Store(tmp_path)
     record_plan(store, ["quickstart"], None, [])
     file = tmp_path / ".plans" / "all.jsonl"
-    file.write_text(file.read_text() + torn)
+    file.write_bytes(file.read_bytes() + torn)
     with pytest.raises(SimclrSpecError) as caught:
         all_plans(store)
     assert str(caught.value) == f"{file}:2 is damaged: it holds no plan. Delete that line to go on"
+
+
+@pytest.mark.parametrize("damaged", [*NO_PLAN, b"a selector of another version"])
+def test_a_damaged_last_plan_is_named(store: Store, damaged: bytes) -> None:
+    record_plan(store, [FEW], None, [], parse(["stage=pretrain"]))
+    (file,) = store.last_plans()
+    if damaged.startswith(b"a selector"):
+        damaged = file.read_bytes().replace(b"ancestors", b"parents")
+    file.write_bytes(damaged)
+    assert run("plan", FEW).output == f"{file} is damaged: it holds no plan. Delete it, and run its spec\n"
 
 
 def test_where_images_lay_is_remembered_from_the_root_and_old_lines_are_read(

@@ -1,4 +1,4 @@
-"""Writes: all or nothing. Commits: the first only. Leases."""
+"""Modes and states of run folders. Commits: the first only. Leases."""
 
 from __future__ import annotations
 
@@ -6,27 +6,15 @@ import errno
 import fcntl
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from simclr_spec.core.errors import UsageError
-from simclr_spec.core.files import read_json, write_atomic, write_output
+from simclr_spec.core.files import read_json
 from simclr_spec.store.commit import place_first
 from simclr_spec.store.layout import RunFolder, Store
 from tests import runs
-
-TOO_LARGE = """
-import pathlib, resource, sys
-from simclr_spec.core.files import write_atomic
-resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-try:
-    write_atomic(pathlib.Path(sys.argv[1]), b"x" * 100)
-except OSError as error:
-    print(error.filename, error.strerror)
-"""
 
 
 def test_a_store_is_private_and_a_lease_as_open_as_the_user_lets_new_files_be(tmp_path: Path) -> None:
@@ -48,43 +36,6 @@ def test_a_step_is_queued_until_its_attempt_begins(tmp_path: Path) -> None:
         assert folder.state() == "queued"
         folder.new_attempt()
         assert folder.state() == "interrupted"
-
-
-def test_a_write_that_fails_names_its_file_and_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_text("old")
-    done = subprocess.run([sys.executable, "-c", TOO_LARGE, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout == f"{path} File too large\n"
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "old")]
-
-
-def test_files_are_as_readable_as_the_user_lets_new_files_be(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        write_atomic(tmp_path / "a", b"x")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
-
-
-def test_what_a_user_asks_for_goes_where_the_name_leads(tmp_path: Path) -> None:
-    link, target = tmp_path / "link", tmp_path / "new" / "target"
-    link.symlink_to(target)
-    write_output(str(target), "old")
-    write_output(str(link), "±")
-    assert link.is_symlink()
-    assert target.read_text(encoding="utf-8") == "±"
-
-
-def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
-        write_output(str(pipe), "a plan")
-        assert reader.communicate()[0] == "a plan"
-    assert pipe.is_fifo()
-    with pytest.raises(UsageError, match=r"cannot write .*: Is a directory"):
-        write_output(str(tmp_path), "a plan")
 
 
 # Commits
@@ -169,33 +120,6 @@ def test_without_links_a_commit_cut_short_is_published_and_nobody_else_wins(
     monkeypatch.undo()
     folder.settle()
     assert read_json(folder.result)["number"] == 1
-
-
-RACE = """
-import errno, os, pathlib, sys
-from simclr_spec.store.commit import place_first
-from simclr_spec.store.layout import RunFolder
-
-def link(*_):
-    raise OSError(errno.EPERM, "Operation not permitted")
-
-os.link = link
-folder = RunFolder(pathlib.Path(sys.argv[1]))
-attempt = folder.new_attempt()
-while not os.path.exists(sys.argv[2]):
-    pass
-print(folder.commit(attempt, {"number": attempt.number}), attempt.number)
-"""
-
-
-def test_of_processes_that_commit_at_one_moment_without_links_one_wins(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", RACE, str(tmp_path), str(tmp_path / "go")]
-    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    runs.wait_for(lambda: len(RunFolder(tmp_path).attempts()) == 4, 60)
-    (tmp_path / "go").touch()
-    said = [racer.communicate(timeout=60)[0].split() for racer in racers]
-    (winner,) = [number for won, number in said if won == "True"]
-    assert read_json(RunFolder(tmp_path).result)["number"] == int(winner)
 
 
 def test_a_run_without_links_ends_done_and_a_second_trains_nothing(tmp_path: Path) -> None:

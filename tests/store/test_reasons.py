@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from simclr_spec.core.files import write_json
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.store.layout import Store
-from simclr_spec.store.reasons import decisions_of, states_of
-from tests.finished import FEW, prepare
+from simclr_spec.store.reasons import Decision, Folders, decisions_of
+from simclr_spec.store.staleness import Images
+from tests.finished import FEW, finish
 
 
-def finish(store: Store, step: Step) -> None:
-    write_json(prepare(store, step).result, {"seconds": 1.0})
+def decided(plan: Plan, store: Store, selected: Iterable[Step] | None = None) -> dict[str, Decision]:
+    """With all Steps selected, unless some are."""
+    return decisions_of(Folders(plan, Images(store)), plan.steps if selected is None else selected)
 
 
 def small() -> Plan:
@@ -22,7 +26,7 @@ def small() -> Plan:
 
 def test_in_an_empty_store_everything_is_new_or_waits(tmp_path: Path) -> None:
     plan = small()
-    decisions = decisions_of(plan, Store(tmp_path), states_of(plan, Store(tmp_path)))
+    decisions = decided(plan, Store(tmp_path))
     first, child = plan.steps[0], next(step for step in plan.steps if step.kind == "finetune")
     assert (decisions[first.fingerprint].state, decisions[first.fingerprint].why) == ("new", "new")
     assert decisions[child.fingerprint].why == f"{plan.by_fingerprint[child.needs['from']].id} will run"
@@ -33,8 +37,8 @@ def test_a_done_step_never_runs_and_never_causes_a_parent_to_run(tmp_path: Path)
     plan, store = small(), Store(tmp_path)
     children = [step for step in plan.steps if step.kind == "linear_eval"]
     for step in children:
-        finish(store, step)
-    decisions = decisions_of(plan, store, states_of(plan, store), children)
+        finish(store, step, {})
+    decisions = decided(plan, store, children)
     assert not any(decision.runs for decision in decisions.values())
     assert {decisions[step.fingerprint].state for step in children} == {"done"}
 
@@ -42,7 +46,7 @@ def test_a_done_step_never_runs_and_never_causes_a_parent_to_run(tmp_path: Path)
 def test_a_selected_step_brings_what_it_needs(tmp_path: Path) -> None:
     plan = small()
     child = next(step for step in plan.steps if step.kind == "finetune")
-    decisions = decisions_of(plan, Store(tmp_path), states_of(plan, Store(tmp_path)), [child])
+    decisions = decided(plan, Store(tmp_path), [child])
     running = [step for step in plan.steps if decisions[step.fingerprint].runs]
     assert [step.fingerprint for step in running] == [child.needs["from"], child.fingerprint]
     assert decisions[child.needs["from"]].why == "new, needed by the selection"
@@ -51,9 +55,9 @@ def test_a_selected_step_brings_what_it_needs(tmp_path: Path) -> None:
 def test_a_changed_value_is_named_with_old_new_origin_and_followers(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for step in small().steps:
-        finish(store, step)
+        finish(store, step, {})
     plan = compile([FEW], sets=["pretrain.temperature=0.5"])
-    decisions = decisions_of(plan, store, states_of(plan, store))
+    decisions = decided(plan, store)
     first = plan.steps[0]
     followers = len(plan.descendants([first.fingerprint])) - 1
     assert (
@@ -63,23 +67,34 @@ def test_a_changed_value_is_named_with_old_new_origin_and_followers(tmp_path: Pa
     assert {decision.state for decision in supervised} == {"done"}
 
 
+def test_a_changed_value_is_the_reason_even_of_a_step_whose_parent_will_run(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for step in small().steps:
+        finish(store, step, {})
+    plan = compile([FEW], sets=["epochs=7"])
+    decisions = decided(plan, store)
+    child = next(step for step in plan.steps if step.kind == "finetune")
+    assert decisions[child.needs["from"]].runs
+    assert re.fullmatch(r"epochs \d+ → 7 \(--set epochs=7\)(; \d+ Steps? follows?)?", decisions[child.fingerprint].why)
+
+
 def test_of_many_changed_values_three_are_named(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for step in small().steps:
-        finish(store, step)
+        finish(store, step, {})
     names = ("temperature", "momentum", "weight_decay", "trust_coefficient", "warmup")
     for count, more in ((3, ""), (4, " and 1 more"), (5, " and 2 more")):
         plan = compile([FEW], sets=[f"pretrain.{name}=0.77" for name in names[:count]])
-        why, _, _ = decisions_of(plan, store, states_of(plan, store))[plan.steps[0].fingerprint].why.partition(";")
+        why, _, _ = decided(plan, store)[plan.steps[0].fingerprint].why.partition(";")
         assert (why.count("→"), why[why.rindex(")") + 1 :]) == (3, more)
 
 
 def test_a_changed_head_is_told_though_it_is_a_coordinate(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for step in small().steps:
-        finish(store, step)
+        finish(store, step, {})
     plan = compile([FEW], sets=["head.layers=2", "finetune.from_layer=0"])
-    decisions = decisions_of(plan, store, states_of(plan, store))
+    decisions = decided(plan, store)
     why = {step.kind: decisions[step.fingerprint].why for step in reversed(plan.steps)}
     assert why["pretrain"].startswith("head.layers 3 → 2 (--set head.layers=2); ")
     assert why["finetune"].startswith("head.layers 3 → 2 (--set head.layers=2), from_layer 1 → 0 (--set finetune.from_layer=0)")
@@ -89,11 +104,11 @@ def test_another_parent_than_before_is_told_when_nothing_else_changed(tmp_path: 
     store = Store(tmp_path)
     before = compile([FEW], sets=["pretrain.temperature=0.5"])
     for step in before.steps:
-        finish(store, step)
+        finish(store, step, {})
     plan = small()
     first = plan.steps[0]
-    finish(store, first)
-    decisions = decisions_of(plan, store, states_of(plan, store))
+    finish(store, first, {})
+    decisions = decided(plan, store)
     child = next(step for step in plan.steps if step.needs.get("from") == first.fingerprint and step.kind == "linear_eval")
     old = before.steps[0].fingerprint
     assert decisions[child.fingerprint].why == f"its parent {old[:8]} → {first.fingerprint[:8]} ({first.id})"
@@ -106,7 +121,7 @@ def test_failed_and_interrupted_attempts_are_told(tmp_path: Path) -> None:
         attempt = store.prepare(step.id, {}).new_attempt()
         write_json(attempt.record, record)
         attempt.metrics.write_text('{"train_step": 1200}\n')
-    decisions = decisions_of(plan, store, states_of(plan, store))
+    decisions = decided(plan, store)
     assert decisions[failed.fingerprint].why == "failed in attempt 1: NaN loss at train step 7"
     assert decisions[stopped.fingerprint].why == "interrupted in attempt 1 at train step 1,200"
 
@@ -125,6 +140,6 @@ def test_ten_thousand_finished_folders_are_scanned_in_two_seconds(tmp_path: Path
         folder.mkdir(parents=True)
         (folder / "result.json").touch()
     start = time.process_time()
-    decisions = decisions_of(plan, Store(tmp_path / "runs"), states_of(plan, Store(tmp_path / "runs")))
+    decisions = decided(plan, Store(tmp_path / "runs"))
     assert time.process_time() - start < 2
     assert not any(decision.runs for decision in decisions.values())

@@ -15,7 +15,7 @@ from simclr_spec.core.words import counted, size
 from simclr_spec.store.garbage import Waste
 from simclr_spec.store.layout import Attempt
 from simclr_spec.store.selection import Entry
-from simclr_spec.store.state import last_error, last_heard
+from simclr_spec.store.sentences import last_error, last_heard
 
 LOOK_SECONDS = 0.5
 """Between looks at logs that are followed."""

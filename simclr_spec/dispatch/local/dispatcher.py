@@ -21,7 +21,7 @@ from simclr_spec.dispatch.task import Task
 from simclr_spec.language.runner import Local
 from simclr_spec.store.jobs import job_folder
 from simclr_spec.store.layout import Store
-from simclr_spec.store.state import in_other_hands, last_error
+from simclr_spec.store.sentences import in_other_hands, last_error
 
 GRACE_SECONDS = 10.0
 """For a Step to reach its next train step and write a checkpoint, once it was asked to stop."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from simclr_spec.core.files import write_json
 from simclr_spec.store.layout import RunFolder
-from simclr_spec.store.state import last_error
+from simclr_spec.store.sentences import last_error
 
 
 def test_the_last_error_is_the_records_or_else_the_last_line_of_the_log(tmp_path: Path) -> None:
