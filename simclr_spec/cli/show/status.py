@@ -26,7 +26,7 @@ QUIET_SECONDS = 30.0
 def status(entries: Sequence[Entry]) -> str:
     """Counts by stage and state, a line per running Step, each failure with its last line and log."""
     if not entries:
-        return "No Step was run in this store yet."
+        return "There is no Step to show."
     stages = dict.fromkeys(entry.stage for entry in entries)
     shown = [state for state in STATES if any(entry.state == state for entry in entries)]
     rows = [["stage", "steps", *shown]]
