@@ -235,6 +235,7 @@ def test_a_pile_without_labels_is_pretrained_on(pile: Path) -> None:
     (folder,) = Store(pile / "runs").folders()
     result = json.loads(folder.result.read_text())
     assert result["metrics"].keys() == {"loss", "contrast_top1"}
+    assert "result: loss " in folder.attempts()[-1].log.read_text()
     images = datasets.load(build(DatasetConfig, step.params["dataset"]))
     files = [f"{place}{n}.png" for place in ("2019/", "2019/june/", "cow/") for n in range(4)]
     assert images.train_names == tuple(sorted({*files, "alone.png"} - {"cow/0.png"}))

@@ -50,12 +50,12 @@ def train(job: Job) -> Outcome:
     if config.compile:
         trainer.stage.compile_encoders()
     fit(trainer, job)
-    measured = trainer.stage.evaluate(images)
-    job.record.log(f"result: {_sentence(measured)}, after {fixed(trainer.seconds, 1)} s of training")
+    means, measured = trainer.means(), trainer.stage.evaluate(images)
+    job.record.log(f"result: {_sentence(measured or means)}, after {fixed(trainer.seconds, 1)} s of training")
     if distributed.rank() == 0:
         _still_there(config.dataset, images, job)
     return Outcome(
-        metrics=trainer.means() | measured,
+        metrics=means | measured,
         weights=trainer.stage.exported_weights(),
         seconds=trainer.seconds,
         parameters=sum(p.numel() for p in trainer.stage.parameters() if p.requires_grad),
