@@ -15,7 +15,7 @@ from simclr_spec.dispatch.dispatcher import Dispatcher
 from simclr_spec.dispatch.driver import Driver, stopping
 from simclr_spec.dispatch.local.dispatcher import Slots
 from simclr_spec.dispatch.task import Task
-from simclr_spec.language.runner import Debug, Runner
+from simclr_spec.language.runner import Debug, Runner, Slurm
 from simclr_spec.plan import Plan, Step
 from simclr_spec.store.layout import Store
 
@@ -74,6 +74,8 @@ def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str]) -> I
     if isinstance(runner, Debug):
         with environment(variables):
             yield InThisProcess()
+    elif isinstance(runner, Slurm):
+        raise NotImplementedError
     else:
         with Slots.opened(runner, store, variables) as slots:
             yield slots
