@@ -62,7 +62,7 @@ def test_read(tmp_path: Path, text: str, expected: runner.Runner) -> None:
         ('kind = "slurm"\n[sbatch]\narray = "1"', ":3:1:", "'array' is not for [sbatch]: simclr-spec says it itself"),
         (
             'kind = "slurm"\nthreads = 8\n[resources]\ncpus_per_process = 4',
-            ":3:1:",
+            ":3:2:",
             "cpus_per_process 4 is less than threads 8",
         ),
         (
