@@ -14,6 +14,11 @@ CHECKPOINT_STEPS = "SIMCLR_SPEC_CHECKPOINT_STEPS"
 JOB = "SIMCLR_SPEC_JOB"
 """What the record calls the place where an attempt runs."""
 
+PAST = "SIMCLR_SPEC_PAST"
+"""Of a job that Slurm began again: how its earlier starts ended, as accounting writes it."""
+BEGAN = "SIMCLR_SPEC_BEGAN"
+"""Of a job: when this start of it began, in seconds."""
+
 
 @contextlib.contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:

@@ -10,14 +10,17 @@ from typing import Any
 from simclr_spec.core.errors import SimclrSpecError, UsageError
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write all of `data` to `path` or nothing: temporary file in the same folder, fsync, rename. OSErrors name the path."""
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write all of `data` to `path` or nothing: temporary file in the same folder, fsync, rename. OSErrors name the path.
+
+    Not `durable`, without the fsync: for what a crash of the machine may take."""
     temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}"
     try:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
@@ -26,9 +29,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Atomic, indented, keys in the given order; NaN is refused."""
-    write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+    write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode(), durable=durable)
 
 
 def write_output(name: str, text: str) -> None:

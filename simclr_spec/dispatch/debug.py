@@ -22,6 +22,8 @@ _EXECUTE = "simclr_spec.train.loop.execute"
 class InThisProcess:
     """A poll executes the Step that was submitted; the poll before it says that it begins."""
 
+    resident = True
+    told = ()
     parallelism = 1
 
     def __init__(self) -> None:

@@ -30,6 +30,14 @@ class Dispatcher(Protocol):
     """Four verbs, called by turns from one thread. None of them waits for a Step, unless the Step runs in this very process."""
 
     @property
+    def resident(self) -> bool:
+        """Whether the run must stay for its Steps to go on; else it leaves once all that can be submitted is."""
+
+    @property
+    def told(self) -> Sequence[str]:
+        """What it has done that no Step's state says, a line each."""
+
+    @property
     def parallelism(self) -> int:
         """How many Steps it works on at a time, as far as it knows: for the estimate of the time that is left."""
 

@@ -47,6 +47,10 @@ class Driver:
         self.board.parallelism = self.dispatcher.parallelism
         for task in self.board.in_state("elsewhere"):
             self.watcher.changed(self.board, task)
+        if not self.dispatcher.resident:
+            self.dispatcher.submit([task for task in self.board.in_state("waiting") if not self._is_cancelled(task)])
+            self._turn()
+            return
         while self.board.in_state(*OPEN) and not self.stopped.signals:
             self._follow()
             self._cancel()

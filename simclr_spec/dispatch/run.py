@@ -27,6 +27,10 @@ class Ending:
     board: Board
     stopped: bool = False
     """by a signal"""
+    told: Sequence[str] = ()
+    """what the dispatcher has done, a line each"""
+    left_alone: bool = False
+    """its Steps go on without this run"""
 
     @property
     def done(self) -> list[Task]:
@@ -37,9 +41,15 @@ class Ending:
         return self.board.in_state("failed")
 
     @property
+    def queued(self) -> list[Task]:
+        """In the hands of a scheduler, which this run does not wait for."""
+        return self.board.in_state("queued") if self.left_alone else []
+
+    @property
     def not_run(self) -> list[Task]:
         """Blocked, interrupted, or not begun."""
-        return self.board.in_state(*OPEN, "blocked", "interrupted")
+        left = self.board.in_state(*OPEN, "blocked", "interrupted")
+        return [task for task in left if task.state != "queued"] if self.left_alone else left
 
 
 def run(
@@ -65,7 +75,7 @@ def run(
         return Ending(board)
     with stopping() as stopped, _dispatcher(runner, store, _variables(runner, data_roots)) as dispatcher:
         Driver(board=board, dispatcher=dispatcher, watcher=watcher, stopped=stopped).run()
-    return Ending(board, stopped=bool(stopped.signals))
+    return Ending(board, stopped=bool(stopped.signals), told=dispatcher.told, left_alone=not dispatcher.resident)
 
 
 @contextlib.contextmanager
@@ -75,7 +85,10 @@ def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str]) -> I
         with environment(variables):
             yield InThisProcess()
     elif isinstance(runner, Slurm):
-        raise NotImplementedError
+        from simclr_spec.dispatch.slurm.dispatcher import Cluster
+
+        with Cluster.opened(runner, store, variables) as cluster:
+            yield cluster
     else:
         with Slots.opened(runner, store, variables) as slots:
             yield slots

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simclr_spec.core.files import read_json
 from simclr_spec.core.states import TaskState
 from simclr_spec.plan import Step
 from simclr_spec.store.layout import Attempt, RunFolder
@@ -43,6 +44,11 @@ class Task:
         """As a person reads it: `finetune r18-2x-digits-1pc-s0`, and the fingerprint's beginning where another is called so."""
         name = f"{self.step.kind} {self.step.label}"
         return f"{name} {self.step.fingerprint[:8]}" if self.has_namesake else name
+
+    def parents(self) -> dict[str, RunFolder]:
+        """Fingerprint -> run folder."""
+        needs = read_json(self.folder.step, "needs")["needs"].values()
+        return {need["fingerprint"]: self.folder.store.folder(need["folder"]) for need in needs}
 
     def count_attempts(self) -> None:
         """Before it is handed over: a later attempt is this run's."""

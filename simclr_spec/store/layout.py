@@ -2,11 +2,13 @@
 
 <store>/.plans/           all.jsonl: every plan that was run, one a line; <spec>.json: the last one of each spec
 <store>/.jobs/<run>/      a run that goes on: its lease, and its jobs' files
+<store>/.arrays/<array>/  job arrays of a cluster: array.json is written before one is submitted, receipt.json once its
+                          id is known, batch.sh as it was submitted, N.log of element N, N.ends how often and why it began again
 <store>/.data/            what is remembered of image folders: <digest>.hashes, look-<digest>.json
 <store>/<kind>/<label>-<fingerprint8>/
     step.json             the Step: fingerprint, kind, label, params, coordinates, needs {role: parent's fingerprint, folder}
     lease                 locked by the process that works on the Step, with its heartbeat; see lease.py
-    queued.json           the scheduler's job that is to make the next attempt
+    queued.json           the scheduler's job that is to make the next attempt, or how that ended before it made one
     attempts/N/           record.json, log, metrics.jsonl, checkpoint.safetensors, weights.safetensors, result.json
     result.json           hard link to the winning attempt's result: exists exactly when the Step is done
     cancelled             its time is when somebody wanted the Step to stop
@@ -19,7 +21,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
@@ -31,6 +33,7 @@ from simclr_spec.core.times import now
 from simclr_spec.store.commit import place_first
 from simclr_spec.store.lease import Holder, Lease
 
+Ended = Literal["failed", "interrupted", "unknown"]
 RESULT = "result.json"
 """In a run folder exactly when its Step is done; in an attempt's folder what that attempt would make it."""
 
@@ -92,6 +95,67 @@ class Attempt:
                 value: dict[str, Any] = json.loads(line)
                 return value
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queued:
+    """An element of an array that is to make a Step's next attempt."""
+
+    job: str
+    """as the scheduler names it: `1234_5`"""
+    array: str
+    index: int
+    after_attempt: int
+    """number of the last one before"""
+    ended: Ended | None = None
+    """where it made none"""
+    why: str = ""
+    vanished: int = 0
+    """how often before the scheduler lost such a job without a word"""
+
+
+@dataclass(frozen=True)
+class ArrayFolder:
+    """All paths of one job array."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Of the array; no other has it."""
+        return self.path.name
+
+    @property
+    def intent(self) -> Path:
+        """What it is to be, written before it is submitted."""
+        return self.path / "array.json"
+
+    @property
+    def receipt(self) -> Path:
+        """The job's id."""
+        return self.path / "receipt.json"
+
+    @property
+    def released(self) -> Path:
+        """There once its jobs may begin."""
+        return self.path / "released"
+
+    @property
+    def closed(self) -> Path:
+        """There once none of its jobs is left, so that nobody asks for them any more."""
+        return self.path / "closed"
+
+    @property
+    def script(self) -> Path:
+        return self.path / "batch.sh"
+
+    def log(self, index: int) -> Path:
+        """What an element's job printed, over all its starts."""
+        return self.path / f"{index}.log"
+
+    def ends(self, index: int) -> Path:
+        """One JSON object a line for each end after which it began again: why, code, time."""
+        return self.path / f"{index}.ends"
 
 
 @dataclass(frozen=True)
@@ -202,10 +266,19 @@ class RunFolder:
         except FileNotFoundError:
             return False
 
-    def queue(self, job: str) -> None:
+    def queue(self, job: Queued) -> None:
         """Remember that a scheduler's job is to make the next attempt."""
+        write_json(self.queued, asdict(job), durable=False)  # lost, it is found again in the array
+
+    def queued_as(self) -> Queued | None:
+        """The scheduler's job that was last to make an attempt."""
+        written = read_json(self.queued, "job", "array", "index", "after_attempt")
+        return None if written is None else Queued(**written)
+
+    def last_attempt(self) -> int:
+        """Its number, 0 where there is none."""
         attempts = self.attempts()
-        write_json(self.queued, {"job": job, "after_attempt": attempts[-1].number if attempts else 0})
+        return attempts[-1].number if attempts else 0
 
     def state(self) -> State:
         """From the files alone."""
@@ -217,9 +290,9 @@ class RunFolder:
         if self.done:  # since it was looked for
             return "done"
         attempts = self.attempts()
-        queued = read_json(self.queued)
-        if queued and queued.get("after_attempt") == (attempts[-1].number if attempts else 0):
-            return "queued"
+        queued = self.queued_as()
+        if queued and queued.after_attempt == (attempts[-1].number if attempts else 0):
+            return queued.ended or "queued"
         if not attempts:
             return "new"
         record = read_json(attempts[-1].record)
@@ -277,6 +350,28 @@ class Store:
     def jobs(self) -> Path:
         """A folder for each run that goes on; those whose names begin with a dot are being made."""
         return self.path / ".jobs"
+
+    @property
+    def arrays(self) -> Path:
+        """A folder for each job array; and the lease of who submits."""
+        return self.path / ".arrays"
+
+    def array(self, name: str) -> ArrayFolder:
+        return ArrayFolder(self.arrays / name)
+
+    def open_arrays(self) -> list[ArrayFolder]:
+        """Those of which jobs may be left, oldest first."""
+        found = [ArrayFolder(path.parent) for path in self.arrays.glob("*/array.json")]
+        return sorted((array for array in found if not array.closed.exists()), key=lambda array: array.name)
+
+    @property
+    def asked(self) -> Path:
+        """Its time is when the scheduler was last asked."""
+        return self.arrays / "asked"
+
+    def bad_node(self, name: str) -> Path:
+        """Its time is when the node last failed."""
+        return self.arrays / "bad_nodes" / name
 
     def trial(self) -> RunFolder:
         """A folder of a new name, to try the file system with."""

@@ -15,7 +15,7 @@ from simclr_spec.core.states import STATES
 from simclr_spec.data.loaders.image_folder import LOADER
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
-from simclr_spec.store.layout import Store
+from simclr_spec.store.layout import Queued, Store
 from tests import tiny
 from tests.finished import FEW, fail, finish, plant, prepare
 from tests.typed import columns, typed
@@ -40,7 +40,7 @@ def test_plan_status_report_and_selectors_have_one_word_for_each_state(tmp_path:
     fail(store, failed)
     write_json(prepare(store, interrupted).new_attempt().record, {"state": "running"})
     write_json(prepare(store, running).new_attempt().record, {"state": "running"})
-    prepare(store, queued).queue("1234_5")
+    prepare(store, queued).queue(Queued(job="1234_5", array="x", index=5, after_attempt=0))
     plant(prepare(store, unknown), age=1e6)
     with store.folder(running.id).leased():
         planned = json.loads(typed("plan", "mine.toml", "--format", "json", "stage=supervised")[1])

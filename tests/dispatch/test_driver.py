@@ -24,6 +24,8 @@ class Scheduler:
     """Takes all that it is offered; each poll brings every job one state further, at the end of which it is done."""
 
     parallelism = 8
+    resident = True
+    told = ()
     STATES: tuple[TaskState, ...] = ("queued", "unknown", "running", "done")
 
     def __init__(self, store: Store) -> None:

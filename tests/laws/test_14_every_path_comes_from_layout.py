@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 import simclr_spec
-from simclr_spec.store.layout import Attempt, RunFolder, Store
+from simclr_spec.store.layout import ArrayFolder, Attempt, RunFolder, Store
 
 PACKAGE = Path(simclr_spec.__file__).parent
 LAYOUT = PACKAGE / "store" / "layout.py"
 RUN_FOLDER, ATTEMPT, STORE = RunFolder(Path("runs/k/l")), Attempt(Path("runs/k/l/attempts/1")), Store(Path("runs"))
+ARRAY = ArrayFolder(Path("runs/.arrays/x"))
 PATHS = [
     *(RUN_FOLDER.step, RUN_FOLDER.lease, RUN_FOLDER.result, RUN_FOLDER.queued, RUN_FOLDER.cancelled, RUN_FOLDER.committed),
     *(ATTEMPT.record, ATTEMPT.log, ATTEMPT.metrics, ATTEMPT.checkpoint, ATTEMPT.weights, ATTEMPT.path.parent),
     *(STORE.all_plans, STORE.all_plans.parent, STORE.jobs, STORE.hashes_of(Path("x")).parent),
+    *(STORE.arrays, ARRAY.intent, ARRAY.receipt, ARRAY.script, STORE.bad_node("x").parent),
 ]
 NAMES = {path.name for path in PATHS}
 ENDS = re.compile(r"^look-|\.hashes$|^\.probe-")

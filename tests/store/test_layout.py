@@ -13,7 +13,7 @@ import pytest
 
 from simclr_spec.core.files import read_json
 from simclr_spec.store.commit import place_first
-from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.store.layout import Queued, RunFolder, Store
 from tests import runs
 
 
@@ -31,8 +31,8 @@ def test_a_store_is_private_and_a_lease_as_open_as_the_user_lets_new_files_be(tm
 
 def test_a_step_is_queued_until_its_attempt_begins(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    for job in ("1234_5", "1234_6"):
-        folder.queue(job)
+    for index in (5, 6):
+        folder.queue(Queued(job=f"1234_{index}", array="x", index=index, after_attempt=folder.last_attempt()))
         assert folder.state() == "queued"
         folder.new_attempt()
         assert folder.state() == "interrupted"

@@ -61,6 +61,8 @@ class Plain:
             "waiting": "waits",
             "blocked": "will not run",
         }
+        if task.state == "queued":
+            return  # many at once: the ending says as which jobs
         if task.state == "elsewhere":
             self._tell(board, waits_for(task))
             return
@@ -164,9 +166,11 @@ def ending(outcome: Ending, command: str) -> str:
         return f"{counted(total, 'Step')}, all done before: nothing to run."
     counts = [f"{done} done" + (f" ({already} before)" if already else "")]
     interrupted = len(board.in_state("interrupted"))
-    others = {"failed": len(outcome.failed), "interrupted": interrupted, "not run": len(outcome.not_run) - interrupted}
+    others = {"queued": len(outcome.queued), "failed": len(outcome.failed), "interrupted": interrupted}
+    others["not run"] = len(outcome.not_run) - interrupted
     counts += [f"{count} {what}" for what, count in others.items() if count]
     lines = [f"{counted(total, 'Step')} in {duration(time.monotonic() - board.began)}: {', '.join(counts)}."]
+    lines += [f"- {told}" for told in outcome.told]
     for task in outcome.failed:
         lines += [f"✗ {task.name}: {task.why}", f"    {task.log or task.folder.path}"]
     lines += _not_run(outcome)

@@ -60,6 +60,9 @@ class Slots:
             finally:
                 pool.close()
 
+    resident = True
+    told = ()
+
     @property
     def parallelism(self) -> int:
         return len(self.pool.slots)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from simclr_spec.core.code import code_version
 from simclr_spec.core.errors import Interrupted, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.core.times import now
@@ -14,7 +15,7 @@ from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import delete_checkpoints, write_tensors
 from simclr_spec.train.loop.attempt import recorded, stopping
-from simclr_spec.train.loop.environment import code_version, environment
+from simclr_spec.train.loop.environment import environment
 from simclr_spec.train.loop.job import Executor, Job, Outcome, imported
 
 

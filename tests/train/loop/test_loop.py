@@ -23,12 +23,12 @@ import torch
 from safetensors.torch import load_file
 
 from simclr_spec.cli.show.live import describe
+from simclr_spec.core.code import code_version
 from simclr_spec.core.errors import TrainingError, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.train.checkpoint import checkpoints
 from simclr_spec.train.evaluate import Neighbours
-from simclr_spec.train.loop.environment import code_version
 from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.loop.trainer import Trainer
 from simclr_spec.train.stages import pretrain as module

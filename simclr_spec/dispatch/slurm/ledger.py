@@ -1,0 +1,137 @@
+"""What is written of arrays before, while and after they are submitted, so that none is lost and none is there twice.
+
+In this order: the intent, with a name that no other array has; the array, held; its receipt; in each Step's folder which
+element it is; its release. Killed anywhere between, the next call finds a job by its name, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from simclr_spec.core.errors import UsageError
+from simclr_spec.core.files import read_json, write_json
+from simclr_spec.core.times import now
+from simclr_spec.language.runner import Slurm
+from simclr_spec.store.layout import ArrayFolder, Queued, RunFolder, Store
+
+PATIENCE_SECONDS = 120.0
+"""For another process to have submitted its arrays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """What an array is to be."""
+
+    elements: Mapping[int, str]
+    """index -> Step, as the run folder in the store"""
+    retries: Mapping[str, int]
+    variables: Mapping[str, str]
+    """environment of its processes"""
+    processes: int
+    cpus: int
+    """of each process"""
+    minutes: int
+    grace_seconds: int
+    code: str
+    """version that submitted it"""
+    by: str
+    at: str
+
+
+def write_intent(store: Store, kind: str, elements: Mapping[int, str], runner: Slurm, **more: Any) -> ArrayFolder:
+    """A new array's folder, named like no other."""
+    folder = store.array(f"{kind}-{time.strftime('%m%d-%H%M%S')}-{os.urandom(3).hex()}")
+    folder.path.mkdir(parents=True, mode=0o777)
+    intent = Intent(
+        elements=elements,
+        retries=asdict(runner.retries),
+        grace_seconds=runner.grace_seconds,
+        by=f"{getpass.getuser()} on {socket.gethostname()}",
+        at=now(),
+        **more,
+    )
+    write_json(folder.intent, asdict(intent))
+    return folder
+
+
+def read_intent(folder: ArrayFolder) -> Intent:
+    written = read_json(folder.intent, "elements", "retries", "variables")
+    return Intent(**{**written, "elements": {int(index): step for index, step in written["elements"].items()}})
+
+
+def job_of(folder: ArrayFolder) -> str | None:
+    """The array's job id, once it is known."""
+    receipt = read_json(folder.receipt, "job")
+    return receipt and str(receipt["job"])
+
+
+def adopt(store: Store, folder: ArrayFolder, job: str, *, vanished: Mapping[str, int] | None = None) -> None:
+    """A job that was submitted: receipt, and in its Steps' folders which element each is."""
+    if not folder.receipt.exists():
+        write_json(folder.receipt, {"job": job, "at": now()})
+    for index, step in read_intent(folder).elements.items():
+        run_folder = store.folder(step)
+        run_folder.queue(
+            Queued(
+                job=f"{job}_{index}",
+                array=folder.name,
+                index=index,
+                after_attempt=run_folder.last_attempt(),
+                vanished=(vanished or {}).get(step, 0),
+            )
+        )
+
+
+def add_end(folder: ArrayFolder, index: int, **end: Any) -> None:
+    """One more end after which the element begins again."""
+    with folder.ends(index).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({**end, "at": now()}) + "\n")
+
+
+def ends(folder: ArrayFolder, index: int) -> list[dict[str, Any]]:
+    """So far."""
+    try:
+        lines = folder.ends(index).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+@contextlib.contextmanager
+def submitting(store: Store) -> Iterator[None]:
+    """One process at a time looks what is queued, and queues more. Raises UsageError where another goes on for minutes."""
+    store.arrays.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        with RunFolder(store.arrays).leased() as mine:
+            if mine:
+                yield
+                return
+        if time.monotonic() > end:
+            raise UsageError(
+                f"another process has been submitting to {store.path} for {PATIENCE_SECONDS:.0f} s; try again later"
+            )
+        time.sleep(0.2)
+
+
+def bad_nodes(store: Store, runner: Slurm) -> Sequence[str]:
+    """Nodes that failed a short while ago, the last first."""
+    since = time.time() - 3600 * runner.bad_node_hours
+    times = {file.name: file.stat().st_mtime for file in store.bad_node("x").parent.glob("*")}
+    return sorted((name for name, at in times.items() if at > since), key=lambda name: -times[name])[: runner.most_bad_nodes]
+
+
+def remember_bad(store: Store, node: str) -> None:
+    """It failed just now, as far as is known."""
+    file = store.bad_node(node)
+    file.parent.mkdir(exist_ok=True)
+    if not file.exists() or time.time() - file.stat().st_mtime > 3600:
+        file.touch()
