@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from simclr_spec.language.coordinates import Selector
     from simclr_spec.language.declared import FileKind
+    from simclr_spec.store.layout import Store
 
 Command = Callable[..., Any]
 Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
@@ -113,6 +114,15 @@ def store_option(command: Command, *, there: bool = False) -> Command:
 def existing_store_option(command: Command) -> Command:
     """--store of a command that shows what was run: one that is typed must be there."""
     return store_option(command, there=True)
+
+
+def tell_queue(store: Store) -> None:
+    """What a scheduler knows of queued Steps is written down before anybody looks; a note where it could not be asked."""
+    if store.arrays.is_dir():  # else nothing is imported for it
+        from simclr_spec.dispatch import scheduled
+
+        if silent := scheduled.refresh(store):
+            note(silent)
 
 
 def note(line: str) -> None:

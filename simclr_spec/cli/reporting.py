@@ -11,6 +11,7 @@ from simclr_spec.cli.options import (
     existing_store_option,
     scale_options,
     split_words,
+    tell_queue,
     words_argument_of,
 )
 from simclr_spec.report.formats.registry import SUFFIXES
@@ -46,6 +47,7 @@ def report(
 
     names, selector = split_words(words, specs=False)
     names = list(dict.fromkeys(names))
+    tell_queue(Store(Path(store)))
     options = Store(Path(store)), scale, sets, selector, form, output
     cannot_be_shown, off = (False, one(names[0], *options)) if len(names) == 1 else several(names, *options)
     if cannot_be_shown or (strict and off):

@@ -19,6 +19,7 @@ from simclr_spec.cli.options import (
     scale_options,
     split_words,
     store_option,
+    tell_queue,
     words_argument,
 )
 from simclr_spec.cli.watching import entries_of
@@ -63,31 +64,35 @@ def run(
 
     names, selector = split_words(words)
     run_folders, where_to_run = Store(Path(store)), runners.read(runner)
+    tell_queue(run_folders)
     forecast = make_forecast(
         names,
         selector,
         scale=scale,
         sets=sets,
         machine=where_to_run.machine,
-        max_hours=max_gpu_hours,
+        max_hours=max_gpu_hours or where_to_run.max_gpu_hours,
         images=Images(run_folders, names, where(run_folders, names, data_root), thorough=True, rehash=rehash, tell=note),
     )
     if expect is not None and forecast.digest != (digest := expected_digest(expect)):
         raise UsageError(f"the plan's digest is {forecast.digest}, not {digest}: nothing started")
     if dry_run:
-        _rehearse(forecast)
+        _rehearse(forecast, where_to_run)
     _start(forecast, where_to_run)
 
 
-def _rehearse(forecast: Forecast) -> NoReturn:
+def _rehearse(forecast: Forecast, runner: Runner) -> NoReturn:
     """A dry run: shows and looks at all that the run would; the exit code is the run's."""
     from simclr_spec.cli.show.plan_table import as_table
     from simclr_spec.cli.show.run import last_looks
     from simclr_spec.cli.show.width import fitted
+    from simclr_spec.dispatch.run import rehearse
     from simclr_spec.store.memory import refuse_what_does_not_fit
 
     refuse_what_does_not_fit(forecast)
     click.echo(fitted(as_table(forecast)))
+    for line in rehearse(forecast.to_run, forecast.images.store, runner):
+        click.echo(line)
     last_looks(forecast, note, keep=False)
     raise click.exceptions.Exit(int(bool(forecast.stale)))
 
@@ -118,6 +123,7 @@ def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str
 
     names, selector = split_words(words, specs=False)
     where_to_run = runners.read(runner)
+    tell_queue(Store(Path(store)))
     _start(forecast_again(Store(Path(store)), names, selector, where_to_run.machine, data_root), where_to_run)
 
 
@@ -130,13 +136,18 @@ def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
     """Stop Steps that run here, with a checkpoint, and keep a run from beginning the others."""
     from pathlib import Path
 
+    from simclr_spec.dispatch import scheduled
     from simclr_spec.store import selection
     from simclr_spec.store.jobs import under_way
     from simclr_spec.store.layout import Store
 
     if not words:
         raise UsageError("say what to cancel: a spec, or a selector such as state=running")
-    for line in selection.cancel(entries_of(words, scale, sets, store), under_way(Store(Path(store)))):
+    run_folders = Store(Path(store))
+    tell_queue(run_folders)
+    entries = entries_of(words, scale, sets, store)
+    scheduled.cancel(entry.folder for entry in entries)
+    for line in selection.cancel(entries, under_way(run_folders)):
         click.echo(line)
 
 

@@ -12,6 +12,7 @@ from simclr_spec.cli.options import (
     existing_store_option,
     scale_options,
     split_words,
+    tell_queue,
     words_argument,
 )
 
@@ -49,11 +50,13 @@ def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
     from simclr_spec.store.layout import Store
 
     while True:
+        tell_queue(Store(Path(store)))
         entries = entries_of(words, scale, sets, store, must_match=not watch)
         if watch:
             click.clear()
         click.echo(fitted(status_table(entries)))
-        if not watch or not (under_way(Store(Path(store))) or any(entry.state == "running" for entry in entries)):
+        goes_on = any(entry.state in ("running", "queued") for entry in entries)
+        if not watch or not (under_way(Store(Path(store))) or goes_on):
             return
         time.sleep(2)
 
@@ -67,14 +70,16 @@ def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
 @click.option("-f", "--follow", is_flag=True, help="And new lines as they come, until none of these Steps runs.")
 def logs(words: Sequence[str], scale: str | None, sets: Sequence[str], store: str, lines: int, follow: bool) -> None:
     """The newest log of Steps, as in: logs state=failed."""
-    from functools import partial
     from pathlib import Path
 
     from simclr_spec.cli.show import status as status_view
     from simclr_spec.store.jobs import under_way
     from simclr_spec.store.layout import Store
 
-    look = partial(entries_of, words, scale, sets, store, must_match=not follow)
+    def look() -> list[Entry]:
+        tell_queue(Store(Path(store)))
+        return entries_of(words, scale, sets, store, must_match=not follow)
+
     if follow:
         log_lines = status_view.follow(look, lambda: under_way(Store(Path(store))), lines)
     else:

@@ -78,6 +78,15 @@ def run(
     return Ending(board, stopped=bool(stopped.signals), told=dispatcher.told, left_alone=not dispatcher.resident)
 
 
+def rehearse(steps: Iterable[Step], store: Store, runner: Runner) -> list[str]:
+    """What a run of these Steps would hand to a scheduler, a line each, without one; nothing where the runner has none."""
+    if not isinstance(runner, Slurm):
+        return []
+    from simclr_spec.dispatch.slurm.rehearsal import rehearse as of_slurm
+
+    return of_slurm(list(steps), store, runner)
+
+
 @contextlib.contextmanager
 def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str]) -> Iterator[Dispatcher]:
     """The only place that tells kinds of runners apart."""

@@ -275,6 +275,11 @@ class RunFolder:
         written = read_json(self.queued, "job", "array", "index", "after_attempt")
         return None if written is None else Queued(**written)
 
+    def without_attempt(self) -> Queued | None:
+        """The job that was to make the next attempt: it has not, or ended before."""
+        queued = self.queued_as()
+        return queued if queued and queued.after_attempt == self.last_attempt() else None
+
     def last_attempt(self) -> int:
         """Its number, 0 where there is none."""
         attempts = self.attempts()
@@ -290,8 +295,7 @@ class RunFolder:
         if self.done:  # since it was looked for
             return "done"
         attempts = self.attempts()
-        queued = self.queued_as()
-        if queued and queued.after_attempt == (attempts[-1].number if attempts else 0):
+        if queued := self.without_attempt():
             return queued.ended or "queued"
         if not attempts:
             return "new"

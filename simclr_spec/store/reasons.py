@@ -84,10 +84,10 @@ def _unfinished(folder: RunFolder, state: State) -> str:
     """What happened to the last attempt."""
     if state == "new":
         return "new"
+    if queued := folder.without_attempt():
+        return f"{state}: {queued.why}" if queued.ended else f"queued as job {queued.job}"
     if state == "unknown":
         return f"unknown: {last_heard(folder)}"
-    if state == "queued":
-        return "queued, not begun"
     if state == "running":
         return "running now"
     last = folder.attempts()[-1]

@@ -136,6 +136,11 @@ def cancel(chosen: Iterable[Entry], under_way: bool) -> Iterator[str]:
     stopped_any = False
     for entry in chosen:
         runs = entry.state in ("running", "unknown")
+        if entry.state == "queued":
+            stopped_any = True
+            entry.folder.cancel()
+            yield f"{entry.name}: taken out of the queue"
+            continue
         if entry.state in FINISHED or not entry.folder.path.exists() or not (runs or under_way):
             continue
         stopped_any = True

@@ -48,16 +48,24 @@ def _running(entries: Sequence[Entry]) -> Iterator[str]:
         attempts = entry.folder.attempts() if entry.state == "running" else []
         if attempts:
             record = read_json(attempts[-1].record) or {}
-            place = f"process {record.get('pid')} on {record.get('host')}"
+            queued = entry.folder.queued_as()
+            who = f"job {queued.job}" if queued else f"process {record.get('pid')}"
+            place = f"{who} on {record.get('host')}"
             yield "  ".join(filter(None, ["▸ " + entry.name, *describe(attempts[-1].last_metrics()), place]))
         if entry.state == "unknown":
-            yield f"? {entry.name}: {last_heard(entry.folder)}"
+            queued = entry.folder.without_attempt()
+            yield f"? {entry.name}: {queued.why if queued else last_heard(entry.folder)}"
 
 
 def _failures(entries: Sequence[Entry]) -> Iterator[str]:
     for entry in entries:
-        attempts = entry.folder.attempts() if entry.state == "failed" else []
-        if attempts:
+        if entry.state != "failed":
+            continue
+        attempts, queued = entry.folder.attempts(), entry.folder.without_attempt()
+        if queued:
+            yield f"✗ {entry.name}: {queued.why}"
+            yield f"    {entry.folder.store.array(queued.array).log(queued.index)}"
+        elif attempts:
             yield f"✗ {entry.name}: {last_error(attempts[-1])}"
             yield f"    {attempts[-1].log}"
 
@@ -91,7 +99,7 @@ def follow(look: Callable[[], Sequence[Entry]], busy: Callable[[], bool], lines:
             known.setdefault(entry.fingerprint, _Followed(entry, new=True))
         # Before reading, so that no last line is lost.
         states = {key: followed.entry.folder.state() for key, followed in known.items()}
-        goes_on = "running" in states.values() or (busy() and set(states.values()) != {"done"})
+        goes_on = bool({"running", "queued"} & set(states.values())) or (busy() and set(states.values()) != {"done"})
         for key, followed in known.items():
             yield from followed.news(states[key], f"{followed.entry.name}: " if len(known) > 1 else "  ")
         if goes_on:

@@ -116,9 +116,7 @@ def submitting(store: Store) -> Iterator[None]:
                 yield
                 return
         if time.monotonic() > end:
-            raise UsageError(
-                f"another process has been submitting to {store.path} for {PATIENCE_SECONDS:.0f} s; try again later"
-            )
+            raise UsageError(f"another process has been submitting to {store.path} for minutes; try again later")
         time.sleep(0.2)
 
 

@@ -24,6 +24,8 @@ from typing import Any
 from simclr_spec.dispatch.slurm import commands
 from simclr_spec.language.runner import Request, Slurm
 
+ARGUMENTS = ("--parsable", "--hold", "--export=ALL")
+"""Of sbatch, besides the folder."""
 MODULE = "simclr_spec.dispatch.slurm.element"
 
 
@@ -52,7 +54,7 @@ class Submission:
 
     def arguments(self) -> list[str]:
         """Of sbatch, with which nothing in the user's environment can disagree."""
-        return ["--parsable", "--hold", "--export=ALL", f"--chdir={self.folder.absolute()}"]
+        return [*ARGUMENTS, f"--chdir={self.folder.absolute()}"]
 
     def submit(self) -> str:
         """The job's id. Raises NoAnswer; the job may be there nevertheless."""
