@@ -66,6 +66,11 @@ class Cluster:
         return [f"node{number}" for number in range(1, self.nodes + 1)]
 
     @property
+    def _database(self) -> Path:
+        """Its socket; slurmdbd has no setting for it."""
+        return self.folder / "run" / "db.sock"
+
+    @property
     def environment(self) -> dict[str, str]:
         """For what is to talk to this cluster: that of this process without the traces of others."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
@@ -122,20 +127,19 @@ class Cluster:
                     yield int(entry.name)
 
     def _start_accounting(self, port: int) -> None:
-        config, database = self.folder / "slurmdbd.conf", self.folder / "run" / "db.sock"
-        config.touch(mode=0o600)
+        (config := self.folder / "slurmdbd.conf").touch(mode=0o600)
         config.write_text(settings.slurmdbd(self.folder, port))
-        (self.folder / "mariadbd.conf").write_text(settings.mariadbd(self.folder))
-        self._installed_database()
-        self._daemon("sh", "-c", 'setsid mariadbd --defaults-file="$0" &', str(self.folder / "mariadbd.conf"))
-        sql = ["mariadb", "--no-defaults", "--user=root", f"--socket={database}", "--execute"]
+        (options := self.folder / "mariadbd.conf").write_text(settings.mariadbd(self.folder))
+        self._make_database()
+        self._daemon("sh", "-c", 'setsid mariadbd --defaults-file="$0" &', str(options))
+        sql = ["mariadb", "--no-defaults", "--user=root", f"--socket={self._database}", "--execute"]
         self._up("mariadbd", lambda: self.answers(*sql, "SELECT 1"))
         self.run(*sql, "CREATE DATABASE slurm_acct_db; CREATE USER slurm@localhost IDENTIFIED BY 'slurm'")
         self.run(*sql, "GRANT ALL ON slurm_acct_db.* TO slurm@localhost")
-        self._daemon("slurmdbd", MYSQL_UNIX_PORT=str(database))
+        self._daemon("slurmdbd", MYSQL_UNIX_PORT=str(self._database))
         self._up("slurmdbd", lambda: self.answers("sacctmgr", "-n", "list", "cluster"))
 
-    def _installed_database(self) -> None:
+    def _make_database(self) -> None:
         self.run(
             "mariadb-install-db",
             "--no-defaults",
@@ -230,9 +234,10 @@ class Cluster:
         return dict(line.split() for line in self.run("sinfo", "--noheader", "--Node", "--format=%N %T").splitlines())
 
     def is_undisturbed(self) -> bool:
-        """No job, and every node idle."""
+        """No job, and every node there and idle."""
         with contextlib.suppress(RuntimeError):
-            return set(self.node_states().values()) == {"idle"} and not self.squeue()
+            idle = set(self.node_states().values()) == {"idle"} and not self.squeue()
+            return idle and all(any(self.processes(node)) for node in self.names)
         return False
 
     # jobs
@@ -269,24 +274,45 @@ class Cluster:
     def resume_node(self, node: str) -> None:
         self.run("scontrol", "update", f"nodename={node}", "state=resume")
 
-    def stop_controller(self) -> None:
-        """Jobs run on; squeue, sbatch and scancel fail until it is started again."""
-        pid = int((self.folder / "run" / "slurmctld.pid").read_text())
-        os.kill(pid, signal.SIGTERM)
-        self.wait_until(lambda: pid not in self.processes())
-
-    def start_controller(self) -> None:
-        self._daemon("slurmctld")
-        self._up("slurmctld", lambda: self.answers("scontrol", "ping"))
+    @contextlib.contextmanager
+    def controller_away(self) -> Iterator[None]:
+        """Jobs run on; squeue, sbatch and scancel fail meanwhile, after a quarter of a minute of trying."""
+        with self._away("slurmctld"):
+            yield
+        self._up("slurmctld", lambda: self.answers("squeue"))
 
     def restart_controller(self) -> None:
-        self.stop_controller()
-        self.start_controller()
+        with self.controller_away():
+            pass
+
+    @contextlib.contextmanager
+    def accounting_away(self) -> Iterator[None]:
+        """sacct fails meanwhile; what jobs do is told to it afterwards."""
+        with self._away("slurmdbd", MYSQL_UNIX_PORT=str(self._database)):
+            yield
+        self._up("slurmdbd", lambda: self.answers("sacct"))
+
+    @contextlib.contextmanager
+    def _away(self, daemon: str, **more: str) -> Iterator[None]:
+        pid = int((self.folder / "run" / f"{daemon}.pid").read_text())
+        os.kill(pid, signal.SIGTERM)
+        self._up(daemon, lambda: pid not in self.processes())
+        try:
+            yield
+        finally:
+            self._daemon(daemon, **more)
+
+    @contextlib.contextmanager
+    def submissions_limited(self, jobs: int) -> Iterator[None]:
+        """More waiting and running jobs than these are refused, each element of an array counted."""
+        self.run("sacctmgr", "-i", "modify", "user", "root", "set", f"MaxSubmitJobs={jobs}")
+        try:
+            yield
+        finally:
+            self.run("sacctmgr", "-i", "modify", "user", "root", "set", "MaxSubmitJobs=-1")
 
     def undisturb(self) -> None:
         """Every job is cancelled and every node idle again, whatever was done to them."""
-        if not self.answers("scontrol", "ping"):
-            self.start_controller()
         if self.is_undisturbed():
             return
         self._cancel_all()

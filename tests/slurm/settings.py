@@ -78,6 +78,7 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={port}
 AccountingStorageTRES=gres/gpu
+AccountingStorageEnforce=limits
 """
 
 _SLURMDBD = """\
