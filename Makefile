@@ -4,14 +4,22 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test test-slurm soak lint clean
 
 quickstart: $(VENV)/.installed  ## install, train the quickstart, print its table
 	$(BIN)/simclr-spec run quickstart
 	$(BIN)/simclr-spec report quickstart
 
-test: $(VENV)/.installed-test  ## install with the test tools, run every test
-	$(BIN)/python -m pytest -q -n 2
+test: $(VENV)/.installed-test  ## install with the test tools, run every test that needs no cluster
+	$(BIN)/python -m pytest -q -n 2 --ignore=tests/slurm
+
+test-slurm: $(VENV)/.installed-test  ## as root on a Debian: install Slurm, run the tests on a cluster that is this machine alone
+	tests/slurm/install.sh
+	$(BIN)/python -m pytest -q tests/slurm
+
+soak: $(VENV)/.installed-test  ## the tests that take minutes, on a cluster too
+	tests/slurm/install.sh
+	$(BIN)/python -m pytest -q -m soak
 
 lint: $(VENV)/.installed-test  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

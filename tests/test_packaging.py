@@ -77,14 +77,20 @@ def test_each_ignored_lint_rule_has_a_reason() -> None:
     assert all(" # " in line for line in ignored)
 
 
-@pytest.mark.parametrize("target", ["quickstart", "test", "lint"])
+@pytest.mark.parametrize("target", ["quickstart", "test", "test-slurm", "soak", "lint"])
 def test_make_sets_itself_up(target: str) -> None:
     """What make would do in a fresh clone, in order: environment, installation, the commands."""
     done = subprocess.run(["make", "--dry-run", "VENV=never", target], cwd=ROOT, capture_output=True, text=True, check=True)
     steps = [
         "python3 -m venv never",
         "pip --quiet",
-        {"quickstart": "simclr-spec run quickstart", "test": "pytest", "lint": "mypy"}[target],
+        *{
+            "quickstart": ["simclr-spec run quickstart"],
+            "test": ["pytest -q -n 2 --ignore=tests/slurm"],
+            "test-slurm": ["tests/slurm/install.sh", "pytest -q tests/slurm"],
+            "soak": ["tests/slurm/install.sh", "pytest -q -m soak"],
+            "lint": ["mypy"],
+        }[target],
     ]
     places = [done.stdout.index(step) for step in steps]
     assert places == sorted(places)
@@ -105,11 +111,11 @@ def test_make_says_what_to_install_where_environments_cannot_be_made(tmp_path: P
     assert "apt-get install python3-venv" in done.stderr
 
 
-def test_ci_runs_both_make_targets_and_leaves_no_environment() -> None:
+def test_ci_runs_lint_and_all_tests_and_leaves_no_environment() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
-    assert all(part in text for part in ("set -euo pipefail", "make lint", "make test", "rm -rf"))
+    assert all(part in text for part in ("set -euo pipefail", "make lint\n", "make test\n", "make test-slurm\n", "rm -rf"))
 
 
 def test_what_is_installed_is_compiled_even_where_python_writes_no_bytecode(tmp_path: Path) -> None:
