@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from simclr_spec.core.environment import CHECKPOINT_SECONDS, DETERMINISTIC, THREADS, environment
 from simclr_spec.core.states import OPEN
-from simclr_spec.data.roots import as_environment
+from simclr_spec.data.roots import absolute, as_environment
 from simclr_spec.dispatch.board import Board, Watcher
 from simclr_spec.dispatch.debug import InThisProcess
 from simclr_spec.dispatch.dispatcher import Dispatcher
@@ -116,5 +116,5 @@ def _variables(runner: Runner, data_roots: Sequence[str]) -> dict[str, str]:
         DETERMINISTIC: str(int(runner.deterministic)),
         CHECKPOINT_SECONDS: str(runner.checkpoint_seconds),
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
-        **as_environment(data_roots),
+        **as_environment(list(map(absolute, data_roots))),  # a job begins in a folder of its own
     }

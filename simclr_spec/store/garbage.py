@@ -27,19 +27,28 @@ class Waste:
 
 
 def waste_of(store: Store) -> list[Waste]:
-    """Run folders in no recorded plan (as its spec stands now) and in no declared spec; attempts that did not win."""
+    """Run folders in no recorded plan (as its spec stands now) and in no declared spec; attempts that did not win; old arrays."""
     needed = _needed(store)
     found = []
+    asked_for: set[str] = set()
     for folder in store.folders():
+        if not folder.done and (queued := folder.queued_as()):
+            asked_for.add(queued.array)
         step = read_json(folder.step, "fingerprint")
-        if step is None or not folder.is_free():
+        if step is None or not _idle(folder):
             continue
         if step["fingerprint"] not in needed:
             found.append(Waste(folder, folder.path, "in no spec as it stands now", _size(folder.path)))
         elif folder.done:
             winner = folder.weights.parent
             found += [Waste(folder, a.path, "did not win", _size(a.path)) for a in folder.attempts() if a.path != winner]
-    return found
+    ended = [array.path for array in store.closed_arrays() if array.name not in asked_for]
+    return found + [Waste(RunFolder(path), path, "its jobs have ended", _size(path)) for path in ended]
+
+
+def _idle(folder: RunFolder) -> bool:
+    """Nobody works on it, nor will soon."""
+    return folder.is_free() and folder.state() != "queued"
 
 
 def _needed(store: Store) -> set[str]:
@@ -74,7 +83,7 @@ def delete(found: Iterable[Waste]) -> list[Waste]:
     """What was deleted: all but what a process has taken up since. Of a folder that is a symbolic link, the link."""
     deleted = []
     for unneeded in found:
-        if unneeded.folder.is_free():
+        if _idle(unneeded.folder):
             unneeded.path.unlink() if unneeded.path.is_symlink() else shutil.rmtree(unneeded.path)
             deleted.append(unneeded)
     return deleted

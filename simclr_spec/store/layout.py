@@ -364,9 +364,15 @@ class Store:
         return ArrayFolder(self.arrays / name)
 
     def open_arrays(self) -> list[ArrayFolder]:
-        """Those of which jobs may be left, oldest first."""
-        found = [ArrayFolder(path.parent) for path in self.arrays.glob("*/array.json")]
-        return sorted((array for array in found if not array.closed.exists()), key=lambda array: array.name)
+        """Those of which jobs may be left."""
+        return [array for array in self._arrays() if not array.closed.exists()]
+
+    def closed_arrays(self) -> list[ArrayFolder]:
+        """Those of which no job is left."""
+        return [array for array in self._arrays() if array.closed.exists()]
+
+    def _arrays(self) -> list[ArrayFolder]:
+        return [ArrayFolder(path.parent) for path in sorted(self.arrays.glob("*/array.json"))]
 
     @property
     def asked(self) -> Path:

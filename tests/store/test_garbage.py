@@ -8,7 +8,7 @@ from pathlib import Path
 from simclr_spec.plan import compile
 from simclr_spec.store import garbage
 from simclr_spec.store.history import record_plan
-from simclr_spec.store.layout import Store
+from simclr_spec.store.layout import Queued, Store
 from tests.finished import FEW, finish, plant, prepare
 from tests.specs import spec
 from tests.typed import run
@@ -91,3 +91,18 @@ def test_gc_deletes_the_attempts_that_did_not_win(store: Store, tmp_path: Path) 
     garbage.delete(found)
     assert folder.done
     assert [attempt.weights.exists() for attempt in folder.attempts()] == [True]
+
+
+def test_gc_leaves_what_is_queued_and_deletes_arrays_whose_jobs_have_ended(tmp_path: Path) -> None:
+    store, step = Store(tmp_path / "runs"), compile([spec(tmp_path)], sets=["epochs=1"]).steps[0]
+    folder = prepare(store, step)
+    arrays = {name: store.array(name) for name in ("open", "closed", "asked_for")}
+    for array in arrays.values():
+        array.path.mkdir(parents=True)
+        array.intent.write_text("{}")
+    for name in ("closed", "asked_for"):
+        arrays[name].closed.touch()
+    folder.queue(Queued(job="1_0", array="asked_for", index=0, after_attempt=0))
+    assert [one.path for one in garbage.waste_of(store)] == [arrays["closed"].path]
+    garbage.delete(garbage.waste_of(store))
+    assert [array.path.exists() for array in arrays.values()] == [True, False, True]

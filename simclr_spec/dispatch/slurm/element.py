@@ -22,6 +22,7 @@ from simclr_spec.core.errors import DataError, Interrupted, SimclrSpecError, Tra
 from simclr_spec.core.files import read_json
 from simclr_spec.dispatch.slurm import ledger
 from simclr_spec.store.layout import ArrayFolder, RunFolder, Store
+from simclr_spec.store.lease import BEAT_SECONDS, FRESH_SECONDS
 from simclr_spec.store.sentences import in_other_hands
 
 SAVED, NEVER, PARENT_LACKS, ELSEWHERE, CANCELLED = 75, 76, 77, 78, 79
@@ -50,7 +51,7 @@ def work(array: ArrayFolder, index: int) -> int:
     if first and _too_many_failures(store, intent):
         print(f"{job}: more than {intent.retries['node_failure']} nodes failed under it")
         return NEVER
-    if first and folder.is_leased():
+    if first and _held_by_another(folder):
         print(f"{job}: {in_other_hands(folder)}")
         return ELSEWHERE
     _look_at_cores(job, intent)
@@ -95,6 +96,16 @@ def _lacking(store: Store, folder: RunFolder) -> str:
     """A parent without a result: an id that Slurm no longer knew counts as done for it."""
     needs = read_json(folder.step, "needs")["needs"]
     return next((need["folder"] for need in needs.values() if not store.folder(need["folder"]).done), "")
+
+
+def _held_by_another(folder: RunFolder) -> bool:
+    """Whether a process that lives works on it: a node that failed a moment ago left a lease that still looks fresh."""
+    before, end = folder.holder(), time.monotonic() + FRESH_SECONDS + 2 * BEAT_SECONDS
+    while folder.is_leased():
+        if folder.holder() != before or time.monotonic() > end:
+            return True
+        time.sleep(1.0)
+    return False
 
 
 def _too_many_failures(store: Store, intent: ledger.Intent) -> bool:
