@@ -14,4 +14,4 @@ install() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-upgrade --no-install-recommends \
         slurmctld slurmd slurm-client slurmdbd mariadb-server-core mariadb-client-core
 }
-install || { apt-get update -qq && install; }
+install || { apt-get update -qq && install; } || echo "Slurm could not be installed: the tests of tests/slurm are skipped" >&2
