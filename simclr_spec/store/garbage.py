@@ -27,7 +27,7 @@ class Waste:
 
 
 def waste_of(store: Store) -> list[Waste]:
-    """Run folders in no recorded plan, as its spec stands now, nor in a declared spec; attempts that did not win; old arrays."""
+    """Run folders that no recorded plan, as its spec stands now, and no declared spec needs; other attempts; old arrays."""
     needed = _needed(store)
     found = []
     asked_for: set[str] = set()
