@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm import cluster
+from tests.slurm.daemons import PROGRAMS, missing
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,15 +20,15 @@ def test_every_test_of_the_cluster_is_skipped_with_a_sentence(tmp_path: Path) ->
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert "passed" not in done.stdout
     assert done.returncode == 0, done.stdout
-    assert f"a cluster needs {', '.join(cluster.PROGRAMS)}; as root on a Debian, `make test-slurm` installs" in done.stdout
+    assert f"a cluster needs {', '.join(PROGRAMS)}; as root on a Debian, `make test-slurm` installs" in done.stdout
 
 
 def test_a_user_is_told_to_be_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert cluster.missing() == "a cluster is started by root only: run `make test-slurm` as root"
+    assert missing() == "a cluster is started by root only: run `make test-slurm` as root"
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert cluster.missing() == ""
+    assert missing() == ""
 
 
 @pytest.mark.parametrize(("user", "installs"), [(0, True), (1000, False)])

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.slurm.cluster import FOREIGN, Cluster, missing, throwaway
+from tests.slurm.cluster import Cluster, throwaway
+from tests.slurm.daemons import FOREIGN, missing
 
 
 @pytest.fixture(scope="session")

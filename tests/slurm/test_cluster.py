@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.cluster import ROOT, Cluster
+from tests.slurm.cluster import Cluster
+from tests.slurm.daemons import ROOT
 
 OWN = """
 from tests.slurm.cluster import throwaway
