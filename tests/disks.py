@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +47,8 @@ def as_others() -> list[str]:
     """What a command begins with so that permissions count, which they do not for root; skips the test where it cannot be."""
     if os.geteuid():
         return []
-    if shutil.which("setpriv") is None:
-        pytest.skip("needs setpriv to be no superuser")
-    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    done = _called(*command, "true")
+    if done is None or done.returncode:
+        pytest.skip(f"needs setpriv to be no superuser: {done.stderr.strip() if done else 'there is none'}")
+    return command

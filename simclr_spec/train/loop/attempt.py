@@ -98,7 +98,7 @@ class Record:
 
 @contextlib.contextmanager
 def recorded(attempt: Attempt) -> Iterator[Record]:
-    """Keeps record.json true, whatever happens inside short of SIGKILL."""
+    """Keeps record.json true, whatever happens inside short of SIGKILL and of a disk that takes no more."""
     record = Record(attempt)
     record.set()
     record.log(f"started, process {os.getpid()} on {socket.gethostname()}")
