@@ -40,6 +40,11 @@ class Cli(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         except OSError as error:
+            from simclr_spec.core.files import refusal
+
+            if refused := refusal(error):
+                click.echo(f"{refused}, and try again", err=True)
+                ctx.exit(1)
             what = "go on" if error.filename is None else f"use {os.fsdecode(error.filename)}"
             click.echo(f"cannot {what}: {error.strerror or error}", err=True)
             ctx.exit(2)

@@ -6,7 +6,7 @@ SimclrSpecError                   one or two sentences: what, where, what would 
 ├── DataError                     images or labels missing, or not the declared ones
 │   └── MissingDataError          they lie in no data root
 ├── WeightsError                  weights that do not fit, or do not load
-└── TrainingError                 a Step that cannot go on: NaN loss, out of memory
+└── TrainingError                 a Step that cannot go on: NaN loss, out of memory, a full disk
 """
 
 from __future__ import annotations

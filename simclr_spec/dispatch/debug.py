@@ -14,7 +14,7 @@ from simclr_spec.core.errors import Interrupted, SimclrSpecError
 from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
 from simclr_spec.dispatch.signals import heard_by
 from simclr_spec.dispatch.task import Task
-from simclr_spec.store.sentences import in_other_hands, last_error
+from simclr_spec.store.sentences import in_other_hands
 
 _EXECUTE = "simclr_spec.train.loop.execute"
 
@@ -72,7 +72,7 @@ def _executed(task: Task) -> Change:
     except SimclrSpecError as error:
         attempt = task.attempt()
         task.log = attempt.log if attempt else None
-        return Change(task, "failed", (attempt and last_error(attempt)) or str(error))
+        return Change(task, "failed", str(error).splitlines()[0])
     return Change(task, "done") if task.folder.done else Change(task, "elsewhere", in_other_hands(task.folder))
 
 

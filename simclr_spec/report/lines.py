@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from shlex import quote, split
 
 from simclr_spec.core.words import counted
 from simclr_spec.report.cells import Cell
@@ -87,6 +88,7 @@ def note_lines(note: Note, width: int) -> list[str]:
 
 
 def _command(text: str, width: int) -> list[str]:
-    """Broken as a shell lets it be."""
-    first, *rest = fold(text, width - 4)
+    """Broken between words, as a shell lets it be: one that is quoted stays whole."""
+    words = (quote(word).replace(" ", "\0") for word in split(text))
+    first, *rest = (line.replace("\0", " ") for line in fold(" ".join(words), width - 4))
     return [line + " \\" * (k < len(rest)) for k, line in enumerate([first, *(f"  {line}" for line in rest)])]

@@ -11,7 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -245,10 +245,12 @@ class _Memory:
         return (read_json(self.store.look_of(self.folder, labelled=self.labelled)) or {}).get("signature")
 
     def write(self, signature: str) -> None:
+        """Where the store cannot be written to, the next look looks again."""
         file = self.store.look_of(self.folder, labelled=self.labelled)
-        self.store.make()
-        file.parent.mkdir(exist_ok=True)
-        write_json(file, {"folder": shown(self.folder.absolute()), "signature": signature})
+        with suppress(OSError):
+            self.store.make()
+            file.parent.mkdir(exist_ok=True)
+            write_json(file, {"folder": shown(self.folder.absolute()), "signature": signature})
 
 
 def _list_faults(path: Path, files: Sequence[str], amount: str, wanted: float, tolerance: float) -> list[str]:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 from simclr_spec.core.errors import SimclrSpecError
-from simclr_spec.core.files import write_json
+from simclr_spec.core.files import append_line, write_json
 from simclr_spec.core.times import now
 from simclr_spec.data import roots as data_roots
 from simclr_spec.language.coordinates import Selector
@@ -80,10 +79,7 @@ def record_plan(
         data_roots=places,
         counts=counts or {},
     )
-    with store.all_plans.open("a+b") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
-        torn = file.read() not in (b"", b"\n")  # by a crash: it stays a line of its own
-        file.write(b"\n" * torn + json.dumps(asdict(plan)).encode() + b"\n")
+    append_line(store.all_plans, json.dumps(asdict(plan)))
     for spec in specs:
         write_json(_file(store, spec), asdict(plan))
 

@@ -117,15 +117,15 @@ def _beating(file: IO[bytes]) -> Iterator[None]:
 
 def _beat_until(file: IO[bytes], end: threading.Event) -> None:
     while not end.wait(BEAT_SECONDS):
-        with contextlib.suppress(OSError):  # a full disk, for instance: the lock still holds
-            _beat(file)
+        _beat(file)
 
 
 def _beat(file: IO[bytes]) -> None:
     """One write over the last one, and as long: who reads meanwhile sees the one or the other."""
     holder = Holder(host=os.uname().nodename, machine=_machine(), pid=os.getpid(), beat=time.time())
-    os.pwrite(file.fileno(), json.dumps(asdict(holder)).encode().ljust(500) + b"\n", 0)
-    os.fsync(file.fileno())  # other machines see it then
+    with contextlib.suppress(OSError):  # a full disk, for instance: the lock still holds
+        os.pwrite(file.fileno(), json.dumps(asdict(holder)).encode().ljust(500) + b"\n", 0)
+        os.fsync(file.fileno())  # other machines see it then
 
 
 def _machine() -> str:

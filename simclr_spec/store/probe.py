@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
-from simclr_spec.core.errors import UsageError
-from simclr_spec.core.files import write_atomic
+from simclr_spec.core.errors import SimclrSpecError, UsageError
+from simclr_spec.core.files import refusal, write_atomic
 from simclr_spec.store.commit import place_first
 from simclr_spec.store.layout import RunFolder, Store
 
 
 def probe(store: Path) -> None:
-    """In the store, or in the nearest folder above it; leaves nothing behind. Raises UsageError."""
+    """In the store, or in the nearest folder above it; leaves nothing behind.
+
+    Raises SimclrSpecError where the disk or its owner refuses, UsageError where it cannot hold a store."""
     store = store.absolute()
     above = nearest(store)
     trial = Store(above).trial()
     try:
-        _try(trial.path.mkdir, f"cannot use {store}: {{}}")
-        _try(lambda: write_atomic(trial.lease, b"1"), f"the store's file system ({above}) cannot write a file: {{}}")
-        _try(lambda: write_atomic(trial.lease, b"2"), f"the store's file system ({above}) cannot replace a file: {{}}")
-        _try(lambda: _lock(trial.lease), f"the store's file system ({above}) refuses locks (flock: {{}}), {_LOCKS}")
-        _try(lambda: _commit(trial), f"the store's file system ({above}) has no way to commit a result ({{}}), {_COMMITS}")
+        with _told(store, f"cannot use {store}: "):
+            trial.path.mkdir()
+        with _told(store, f"the store's file system ({above}) cannot write a file: "):
+            write_atomic(trial.lease, b"1")
+        with _told(store, f"the store's file system ({above}) cannot replace a file: "):
+            write_atomic(trial.lease, b"2")
+        with _told(store, f"the store's file system ({above}) refuses locks (flock: ", f"), {_LOCKS}"):
+            _lock(trial.lease)
+        with _told(store, f"the store's file system ({above}) has no way to commit a result (", f"), {_COMMITS}"):
+            _commit(trial)
     finally:
         shutil.rmtree(trial.path, ignore_errors=True)
 
@@ -43,11 +51,14 @@ _COMMITS = (
 )
 
 
-def _try(what: Callable[[], object], sentence: str) -> None:
+@contextlib.contextmanager
+def _told(store: Path, before: str, after: str = "") -> Iterator[None]:
     try:
-        what()
+        yield
     except OSError as error:
-        raise UsageError(f"{sentence.format(error.strerror or error)}. Nothing started") from None
+        if refused := refusal(error, store):
+            raise SimclrSpecError(f"{refused}, or name another store with --store. Nothing started") from None
+        raise UsageError(f"{before}{error.strerror or error}{after}. Nothing started") from None
 
 
 def _lock(path: Path) -> None:

@@ -69,6 +69,13 @@ def test_a_run_that_nobody_listens_to_goes_on(tmp_path: Path) -> None:
     assert [folder.state() for folder in Store(tmp_path / "runs").folders()] == ["done"]
 
 
+def test_a_run_whose_output_has_no_room_goes_on(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = runs.command(tmp_path, "stage=supervised")
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=runs.environment(), check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def _interrupted(folder: Path) -> None:
     (run_folder,) = [one for one in Store(folder / "runs").folders() if one.path.parent.name == "pretrain"]
     attempt = run_folder.attempts()[-1]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +19,8 @@ from simclr_spec.data.loaders.image_folder import LOADER
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.store.layout import Queued, Store
-from tests import tiny
+from simclr_spec.store.results import results
+from tests import runs, tiny
 from tests.finished import FEW, fail, finish, plant, prepare
 from tests.typed import columns, typed
 
@@ -85,3 +89,41 @@ def test_without_a_store_there_is_nothing_to_show(tmp_path: Path, monkeypatch: p
     assert typed("status") == (2, f"there is nothing at {tmp_path}/runs: no Step was run in that store\n")
     assert columns(typed("status", FEW)[1])["new"] == columns(typed("status", FEW)[1])["steps"]
     assert typed("plan", FEW, "--store", "new")[0] == 0
+
+
+ROWS = """
+title = "Mine"
+spec = "tiny.toml"
+metric = "top1"
+columns = [{ title = "top-1", where = { seed = 0 } }]
+rows = [{ title = "alone", where = { stage = "supervised" } }, { title = "tuned", where = { stage = "finetune" } }]
+"""
+
+
+@pytest.mark.parametrize("name", ["a b", "50%", "x'y", "%j {a}"])
+def test_a_store_of_any_name_works_and_what_comes_next_can_be_pasted(tmp_path: Path, name: str) -> None:
+    """With its spec in a folder that is called so, too."""
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "tiny.toml").write_text(runs.SPEC)
+    (folder / "report.toml").write_text(ROWS)
+    spec = (f"{name}/tiny.toml", *runs.SMALL, "--set", "train_steps=5", "--set", "supervised.learning_rate=1e30")
+    stored = ("--store", f"{name}/{name}")
+    done = tiny.call(tmp_path, "run", *spec, *stored)
+    assert (done.returncode, done.stdout.count("the loss became nan")) == (1, 2), done.stdout + done.stderr
+    for words in (("plan", *spec), ("status",), ("cancel", "state=done"), ("gc",), ("doctor",), ("logs",)):
+        done = tiny.call(tmp_path, *words, *stored)
+        assert (done.returncode, done.stderr) == (0, ""), words
+    assert len(results(folder / name)) == 4
+
+    below = tiny.call(tmp_path, "report", f"{name}/report.toml", *stored).stdout.partition("\nNext ")[2]
+    (tmp_path / "simclr-spec").write_text(f'#!/bin/sh\nexec {sys.executable} -m simclr_spec "$@"\n')
+    (tmp_path / "simclr-spec").chmod(0o755)
+    values = {**runs.environment(), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    pasted = subprocess.run(["sh", "-c", below], capture_output=True, text=True, cwd=tmp_path, env=values, check=False)
+    assert (pasted.returncode, pasted.stderr) == (1, ""), below
+    logged, _, ran = pasted.stdout.partition("begins")
+    assert "failed: the loss became nan" in logged
+    assert "5 Steps in " in ran
+    assert "4 done (4 before), 1 failed." in ran
+    assert tiny.call(tmp_path, "retry", *stored).returncode == 1

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import shlex
+import subprocess
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,6 +25,7 @@ from simclr_spec.report.formats.registry import render
 from simclr_spec.report.formats.table import render as plain
 from simclr_spec.report.layout import laid_out
 from simclr_spec.report.lines import note_lines
+from simclr_spec.report.notes import Note
 from simclr_spec.report.output import format_of
 from simclr_spec.report.table import make
 from simclr_spec.store.layout import Store
@@ -302,6 +305,17 @@ def test_lines_keep_within_the_terminal_and_cut_no_title_and_no_number(
             assert set(title.split()) <= set(words), title
         for command in next(note.items for note in table.notes if note.name == "Next"):
             assert " ".join(command.split()) in re.sub(r"[ \\\n]+", " ", shown)
+
+
+@pytest.mark.parametrize("store", ["my runs of 2026", "a  b", "x'y z", "50%"])
+def test_a_command_is_broken_between_its_words(store: str) -> None:
+    """So that a shell reads what it would have read."""
+    words = ["run", "my spec.toml", "--set", "epochs=2", "--store", store]
+    command = Note("Next", (shlex.join(["said", *words]),))
+    for width in range(20, 70):
+        lines = "\n".join(f"   {line}" for line in note_lines(command, width))
+        read = subprocess.check_output(["sh", "-c", f"said() {{ printf '%s\\n' \"$@\"; }}\n{lines}"], text=True)
+        assert read.splitlines() == words
 
 
 def test_columns_without_room_stand_below_under_titles_of_their_own() -> None:

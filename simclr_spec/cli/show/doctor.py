@@ -13,7 +13,7 @@ from typing import Any
 
 from simclr_spec import __version__
 from simclr_spec.core.cores import cores
-from simclr_spec.core.errors import DataError, UsageError
+from simclr_spec.core.errors import DataError, SimclrSpecError
 from simclr_spec.core.words import number, size
 from simclr_spec.data import digests
 from simclr_spec.data.loader import Loader
@@ -113,6 +113,6 @@ def _schedulers() -> Iterator[str]:
 def _store(path: Path) -> str:
     try:
         probe(path)
-    except UsageError as error:
+    except SimclrSpecError as error:
         return f"store       ✗ {path.absolute()}: {str(error).removesuffix('. Nothing started')}"
     return f"store       {path.absolute()}, {size(shutil.disk_usage(nearest(path)).free)} free"

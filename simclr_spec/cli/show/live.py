@@ -85,7 +85,7 @@ class Plain:
         done = len(board.in_state("done"))
         try:
             print(f"[{done}/{len(board.tasks)} {duration(self.last_line_at - board.began)}] {text}", file=self.out, flush=True)
-        except BrokenPipeError:  # nobody reads any more, as in `run ... | head`: the training goes on
+        except OSError:  # nobody reads any more, as in `run ... | head`, or its disk is full: the training goes on
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simclr_spec.cli.show.live import ending, watcher
 from simclr_spec.cli.show.plan_table import stale_warning
+from simclr_spec.core.files import refusal
 from simclr_spec.data import roots as data_roots
 from simclr_spec.data.digests import Tell
 from simclr_spec.data.registry import undeclared
@@ -42,7 +43,12 @@ def show_run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> in
             tell(f"the images of '{name}' are not at hand: whether they are those of these results was not looked at")
         roots = history.last_roots(store, forecast.plan.specs)  # what was not found there is not looked for there again
     plan, counts = forecast.plan, history.counts_of(forecast.plan.steps)
-    history.record_plan(store, plan.specs, plan.asked_scale, plan.sets, forecast.selector, roots, counts)
+    try:
+        history.record_plan(store, plan.specs, plan.asked_scale, plan.sets, forecast.selector, roots, counts)
+    except OSError as error:
+        if forecast.to_run:
+            raise
+        tell(f"this plan is not remembered as the one that ran last: {refusal(error) or error}")
     steps = [step for step in forecast.plan.steps if step.fingerprint in wanted]
     with watcher() as screen:
         outcome = dispatch.run(plan, steps, store, runner, screen, seconds=forecast.seconds, data_roots=images.roots)

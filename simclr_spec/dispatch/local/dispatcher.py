@@ -21,7 +21,7 @@ from simclr_spec.dispatch.task import Task
 from simclr_spec.language.runner import Local
 from simclr_spec.store.jobs import job_folder
 from simclr_spec.store.layout import Store
-from simclr_spec.store.sentences import in_other_hands, last_error
+from simclr_spec.store.sentences import in_other_hands
 
 GRACE_SECONDS = 10.0
 """For a Step to reach its next train step and write a checkpoint, once it was asked to stop."""
@@ -115,7 +115,7 @@ class Slots:
         if event.what == "idle":
             self.failed_starts = 0
             if task is not None:
-                self._ended(worker, task)
+                self._ended(worker, task, event.word)
         elif task is not None:
             self._died(worker, task)
         elif not worker.started and self.hung_up is None:
@@ -130,27 +130,24 @@ class Slots:
             last_line = (submitit_jobs.stderr(worker.job).splitlines() or [DIED])[-1]
             raise SimclrSpecError(f"the workers do not start: {last_line} (see {worker.job.paths.stderr})")
 
-    def _ended(self, worker: Worker, task: Task) -> None:
-        """The worker says that it has ended the task; how, the store knows."""
+    def _ended(self, worker: Worker, task: Task, word: str) -> None:
+        """The worker says that it has ended the task, and what went wrong; how it ended, the store knows."""
         if task.folder.done:
             self._change(task, "done")
             return
         attempt = task.attempt()
         record = read_json(attempt.record) if attempt else None
-        last_words = worker.last_words()
         if attempt and record and record.get("pid") == worker.pid:
             task.log = attempt.log
             if task in self.late:
                 self._close(task, self._too_long())
                 self._change(task, "failed", self._too_long())
-            elif record.get("state") == "interrupted":
-                self._change(task, "interrupted")
             else:
-                self._change(task, "failed", last_error(attempt))
+                self._change(task, "failed" if word else "interrupted", word)
         elif not task.folder.step.exists():  # else it would be given again and again
             self._change(task, "failed", f"its run folder is gone: somebody deleted {task.folder.path}")
-        elif attempt is None and last_words:
-            self._change(task, "failed", last_words.splitlines()[-1])
+        elif word:
+            self._change(task, "failed", word)
         else:
             self._change(task, "elsewhere", in_other_hands(task.folder))
 
@@ -174,9 +171,9 @@ class Slots:
             self._change(task, "failed", why)
 
     def _close(self, task: Task, why: str) -> None:
-        """Write the end of an attempt whose process could not."""
+        """Write the end of an attempt whose process could not; on a full disk the attempt counts as interrupted."""
         attempt = task.attempt()
-        with task.folder.leased() as mine:
+        with contextlib.suppress(OSError), task.folder.leased() as mine:
             if mine and attempt is not None and not task.folder.done:
                 attempt.close("failed", why)
 

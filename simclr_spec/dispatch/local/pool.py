@@ -62,6 +62,8 @@ class Event:
 
     worker: Worker
     what: Literal["idle", "gone"]
+    word: str = ""
+    """what went wrong with the task that it ended, in a line"""
 
 
 @dataclass
@@ -148,7 +150,7 @@ class Pool:
         if caller.worker is None:
             return []
         caller.worker.started |= bool(lines)
-        return [Event(caller.worker, "idle") for _ in lines]
+        return [Event(caller.worker, "idle", line.decode().partition(" ")[2]) for line in lines]
 
     def _gone(self, worker: Worker) -> Event:
         self.workers.remove(worker)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from simclr_spec.core.environment import environment
+from simclr_spec.core.files import naming
 from simclr_spec.dispatch.local.slots import Slot
 from simclr_spec.dispatch.local.worker import work
 
@@ -30,7 +31,7 @@ NEVER = 60 * 24 * 3650
 
 def start(folder: Path, slot: Slot, variables: Mapping[str, str], address: str, number: int) -> Any:
     """Worker `number` in its slot, as a submitit job with its files in `folder`; it calls the socket at `address`."""
-    with _shielded(), environment(variables):  # submitit hands its own environment on to its jobs
+    with _shielded(), environment(variables), naming(folder):  # submitit hands its own environment on to its jobs
         return _executor(folder, slot).submit(work, address, number)
 
 

@@ -12,10 +12,9 @@ import os
 import queue
 import signal
 import socket
-import sys
 import threading
 import time
-import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
@@ -41,15 +40,20 @@ def _serve(channel: socket.socket, address: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # while a Step runs, the training wing has a handler of its own
     channel.sendall(b"idle\n")
     while (folder := folders.get()) is not None and not stop.is_set():
-        try:
-            execute(Path(folder))
-        except Interrupted:
-            pass  # by the runner, and then `stop` is set; or this one Step was cancelled
-        except SimclrSpecError as error:
-            print(error, file=sys.stderr)
-        except Exception:
-            traceback.print_exc()
-        channel.sendall(b"idle\n")
+        channel.sendall(f"idle {_word_of(execute, Path(folder))}\n".encode())
+
+
+def _word_of(execute: Callable[[Path], None], folder: Path) -> str:
+    """What went wrong, in a line: here and not in a file, since a full disk is told so, too. Empty where nothing did."""
+    try:
+        execute(folder)
+    except Interrupted:  # by the runner, which hangs up then; or this one Step was cancelled
+        return ""
+    except SimclrSpecError as error:
+        return str(error).splitlines()[0]
+    except Exception as error:
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return ""
 
 
 def _listen(channel: socket.socket, address: str, folders: queue.SimpleQueue[str | None], stop: threading.Event) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from simclr_spec.core.environment import JOB
 from simclr_spec.core.errors import Interrupted, SimclrSpecError, TrainingError
-from simclr_spec.core.files import write_json
+from simclr_spec.core.files import append_line, refusal, write_json
 from simclr_spec.core.times import now
 from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
@@ -86,39 +86,47 @@ class Record:
 
     def log(self, text: str) -> None:
         if self.writes:
-            with self.attempt.log.open("a") as file:
-                file.write(f"{now()} {text.rstrip()}\n")
+            append_line(self.attempt.log, f"{now()} {text.rstrip()}")
+
+    def end(self, text: str, state: Literal["done", "failed", "interrupted"], error: str | None = None) -> None:
+        """The last line of the log, and how it ended. On a full disk neither: that hides no cause, nor undoes what is done."""
+        with contextlib.suppress(OSError):
+            self.log(text)
+        with contextlib.suppress(OSError):
+            self.close(state, error)
 
 
 @contextlib.contextmanager
 def recorded(attempt: Attempt) -> Iterator[Record]:
-    """Keeps record.json true, whatever happens inside short of SIGKILL."""
+    """Keeps record.json true, whatever happens inside short of SIGKILL and of a disk that takes no more."""
     record = Record(attempt)
     record.set()
     record.log(f"started, process {os.getpid()} on {socket.gethostname()}")
     try:
-        yield record
+        with for_users():
+            yield record
     except (Interrupted, KeyboardInterrupt):
-        record.log("interrupted")
-        record.close("interrupted")
+        record.end("interrupted", "interrupted")
         raise
     except Exception as error:
-        shown = _for_users(error)
-        sentence = str(shown) if isinstance(shown, SimclrSpecError) else f"{type(shown).__name__}: {shown}"
-        ours = shown is error and isinstance(error, SimclrSpecError)
-        record.log(f"failed: {sentence}" + ("" if ours else f"\n{traceback.format_exc()}"))  # what we say ourselves says it all
-        record.close("failed", sentence.splitlines()[0])
-        if shown is error:
-            raise
-        raise shown from error
-    record.log("done")
-    record.close("done")
+        sentence = str(error) if isinstance(error, SimclrSpecError) else f"{type(error).__name__}: {error}"
+        ours = isinstance(error, SimclrSpecError) and error.__cause__ is None
+        text = f"failed: {sentence}" + ("" if ours else f"\n{traceback.format_exc()}")  # what we say ourselves says it all
+        record.end(text, "failed", sentence.splitlines()[0])
+        raise
+    record.end("done", "done")
 
 
-def _for_users(error: Exception) -> Exception:
-    """The error as the user should hear it."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return TrainingError(
+@contextlib.contextmanager
+def for_users() -> Iterator[None]:
+    """Raises TrainingError, with what helps, for a memory that is full and for a disk that refuses."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
             "the device ran out of memory: use more devices, or set micro_batch (BN then sees only a micro-batch)"
-        )
-    return error
+        ) from error
+    except OSError as error:
+        if refused := refusal(error):
+            raise TrainingError(f"{refused}, and run again: the Step goes on from its last checkpoint") from None
+        raise

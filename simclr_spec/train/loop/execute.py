@@ -14,7 +14,7 @@ from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import delete_checkpoints, write_tensors
-from simclr_spec.train.loop.attempt import recorded, stopping
+from simclr_spec.train.loop.attempt import for_users, recorded, stopping
 from simclr_spec.train.loop.environment import environment
 from simclr_spec.train.loop.job import Executor, Job, Outcome, imported
 
@@ -32,7 +32,7 @@ def execute(path: Path) -> None:
         raise UsageError(f"its {folder.step.name} is of kind '{step['kind']}', which this version does not know")
     code_version()
     device = distributed.start()
-    with _leased(folder) as mine, stopping(folder) as stop:
+    with for_users(), _leased(folder) as mine, stopping(folder) as stop:
         if mine:
             folder.settle()
         if not distributed.broadcast(mine and not folder.done):

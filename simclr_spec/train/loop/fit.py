@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from simclr_spec.core.environment import CHECKPOINT_SECONDS, CHECKPOINT_STEPS
 from simclr_spec.core.errors import DataError, Interrupted
-from simclr_spec.core.files import read_json
+from simclr_spec.core.files import append_line, read_json
 from simclr_spec.core.words import fixed, number
 from simclr_spec.language.runner import Common
 from simclr_spec.stages.common import DatasetConfig, TrainingConfig
@@ -162,8 +162,7 @@ class Curve:
         line |= {"learning_rate": trainer.rate(), "images_per_second": round(images / self.clock.lap(), 2), "time": time.time()}
         self.written = trainer.done
         if distributed.rank() == 0:
-            with self.path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            append_line(self.path, json.dumps(line))
 
 
 class Landmarks:

@@ -79,7 +79,7 @@ def test_a_signal_that_comes_too_late_for_its_step_leaves_the_worker_there(tmp_p
             events: list[Event] = []
             runs.wait_for(lambda: events.extend(pool.wait(1.0)) or events)  # type: ignore[func-returns-value]
             assert [event.what for event in events] == ["idle"]
-            assert "is not a run folder" in worker.last_words()
+            assert "is not a run folder" in events[0].word
         finally:
             pool.close()
 
