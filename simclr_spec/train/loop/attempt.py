@@ -16,13 +16,17 @@ import torch
 
 from simclr_spec.core.environment import JOB
 from simclr_spec.core.errors import Interrupted, SimclrSpecError, TrainingError
-from simclr_spec.core.files import append_line, refusal, write_json
+from simclr_spec.core.files import append_line, refusal
 from simclr_spec.core.times import now
-from simclr_spec.store.layout import Attempt, RunFolder
+from simclr_spec.store.layout import Attempt, Failure, RunFolder
 from simclr_spec.train import distributed
 
 LOOK_SECONDS = 0.5
 """Between looks at the mark that `simclr-spec cancel` leaves in the run folder."""
+
+
+class LostRankError(SimclrSpecError):
+    """Another process of the Step died, which this one cannot go on without."""
 
 
 class Stop:
@@ -59,7 +63,7 @@ def stopping(folder: RunFolder) -> Iterator[Stop]:
 
 
 class Record:
-    """The attempt's record.json and log; only rank 0 writes."""
+    """The attempt's record.json and log. Rank 0 writes, and a rank that fails how it did."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
@@ -78,22 +82,34 @@ class Record:
     def set(self, **values: Any) -> None:
         self.values |= values
         if self.writes:
-            write_json(self.attempt.record, self.values)
+            self.attempt.update(**self.values)
 
-    def close(self, state: Literal["done", "failed", "interrupted"], error: str | None = None) -> None:
+    def close(self, state: Literal["done", "interrupted"]) -> None:
+        """On a full disk neither line nor state: that hides no cause, nor undoes what is done."""
+        with contextlib.suppress(OSError):
+            self.log(state)
         if self.writes:
-            self.attempt.close(state, error)
+            with contextlib.suppress(OSError):
+                self.attempt.close(state)
+
+    def fail(self, error: Exception) -> None:
+        """Of several ranks the first says it: the others fail because it has left. What we say ourselves needs no traceback."""
+        ours, first = isinstance(error, SimclrSpecError), True
+        sentence = str(error) if ours else f"{type(error).__name__}: {error}"
+        if not ours and distributed.world_size() > 1:
+            sentence = f"rank {distributed.rank()}: {sentence}"
+        with contextlib.suppress(OSError):
+            first = self.attempt.close("failed", sentence.splitlines()[0], _failure(error))
+        if first:
+            with contextlib.suppress(OSError):
+                self._write(f"failed: {sentence}" + ("" if ours and not error.__cause__ else f"\n{traceback.format_exc()}"))
 
     def log(self, text: str) -> None:
         if self.writes:
-            append_line(self.attempt.log, f"{now()} {text.rstrip()}")
+            self._write(text)
 
-    def end(self, text: str, state: Literal["done", "failed", "interrupted"], error: str | None = None) -> None:
-        """The last line of the log, and how it ended. On a full disk neither: that hides no cause, nor undoes what is done."""
-        with contextlib.suppress(OSError):
-            self.log(text)
-        with contextlib.suppress(OSError):
-            self.close(state, error)
+    def _write(self, text: str) -> None:
+        append_line(self.attempt.log, f"{now()} {text.rstrip()}")
 
 
 @contextlib.contextmanager
@@ -101,20 +117,18 @@ def recorded(attempt: Attempt) -> Iterator[Record]:
     """Keeps record.json true, whatever happens inside short of SIGKILL and of a disk that takes no more."""
     record = Record(attempt)
     record.set()
+    distributed.barrier()  # before another rank may say how it failed
     record.log(f"started, process {os.getpid()} on {socket.gethostname()}")
     try:
         with for_users():
             yield record
     except (Interrupted, KeyboardInterrupt):
-        record.end("interrupted", "interrupted")
+        record.close("interrupted")
         raise
     except Exception as error:
-        sentence = str(error) if isinstance(error, SimclrSpecError) else f"{type(error).__name__}: {error}"
-        ours = isinstance(error, SimclrSpecError) and error.__cause__ is None
-        text = f"failed: {sentence}" + ("" if ours else f"\n{traceback.format_exc()}")  # what we say ourselves says it all
-        record.end(text, "failed", sentence.splitlines()[0])
+        record.fail(error)
         raise
-    record.end("done", "done")
+    record.close("done")
 
 
 @contextlib.contextmanager
@@ -130,3 +144,12 @@ def for_users() -> Iterator[None]:
         if refused := refusal(error):
             raise TrainingError(f"{refused}, and run again: the Step goes on from its last checkpoint") from None
         raise
+    except RuntimeError as error:
+        if distributed.lost_another(error):
+            raise LostRankError("another process of this Step died") from error
+        raise
+
+
+def _failure(error: Exception) -> Failure | None:
+    """Which kind of retry may help."""
+    return "killed" if isinstance(error, LostRankError) else None if isinstance(error, SimclrSpecError) else "error"
