@@ -166,7 +166,12 @@ def ending(outcome: Ending, command: str) -> str:
         return f"{counted(total, 'Step')}, all done before: nothing to run."
     counts = [f"{done} done" + (f" ({already} before)" if already else "")]
     interrupted = len(board.in_state("interrupted"))
-    others = {"queued": len(outcome.queued), "failed": len(outcome.failed), "interrupted": interrupted}
+    others = {
+        "running": len(outcome.running),
+        "queued": len(outcome.queued),
+        "failed": len(outcome.failed),
+        "interrupted": interrupted,
+    }
     others["not run"] = len(outcome.not_run) - interrupted
     counts += [f"{count} {what}" for what, count in others.items() if count]
     lines = [f"{counted(total, 'Step')} in {duration(time.monotonic() - board.began)}: {', '.join(counts)}."]

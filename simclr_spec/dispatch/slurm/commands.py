@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from simclr_spec.core.environment import SLURM_SECONDS
 from simclr_spec.core.errors import SimclrSpecError
 
-TIMEOUT_SECONDS = 60
-"""For a command to answer; slurmctld's own patience is 10 s."""
+PATIENCE_SECONDS = 60
+"""For a command to answer, unless the environment says otherwise; slurmctld's own patience is 10 s."""
 
 LIVE = frozenset(
     {
@@ -39,6 +41,10 @@ _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 class NoAnswer(SimclrSpecError):  # noqa: N818 - it is Slurm's answer that is missing
     """Slurm cannot be asked, or refused to answer."""
+
+
+class Full(NoAnswer):
+    """No more jobs may be queued now: a limit of the user, the account, the QOS or the whole cluster."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,11 @@ def there() -> bool:
     return shutil.which("sbatch") is not None
 
 
+def patience() -> str:
+    """Seconds for a command to answer."""
+    return os.environ.get(SLURM_SECONDS, str(PATIENCE_SECONDS))
+
+
 def environment() -> dict[str, str]:
     """The caller's, without what would change a submission unseen: options of sbatch, a surrounding job, a launcher's ranks."""
     kept = ("SLURM_CONF", "SLURM_JWT")
@@ -95,12 +106,12 @@ def call(*words: str) -> str:
     """What the command prints. Raises NoAnswer with its last line where it fails, is not there, or hangs."""
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS, check=False, env=environment()
+            words, capture_output=True, text=True, errors="replace", timeout=float(patience()), check=False, env=environment()
         )
     except FileNotFoundError:
         raise NoAnswer(f"this machine has no {words[0]}: is it a login node of the cluster?") from None
     except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{words[0]} did not answer within {TIMEOUT_SECONDS} s") from None
+        raise NoAnswer(f"{words[0]} did not answer within {patience()} s") from None
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
         raise NoAnswer(f"{words[0]}: {lines[-1].removeprefix(f'{words[0]}: ').removeprefix('error: ')}")
@@ -117,6 +128,11 @@ def queue(names: Sequence[str]) -> list[Job]:
 
 def _job(name: str, array: str, index: str, state: str, reason: str, nodes: str) -> Job:
     return Job(name, array, int(index) if index.isdigit() else 0, state, reason, nodes=nodes)
+
+
+def mine() -> int:
+    """How many jobs of this user wait or run, each element of an array counted. Raises NoAnswer."""
+    return len(call("squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%i").split())
 
 
 def history(arrays: Sequence[str]) -> list[Job]:
@@ -137,8 +153,15 @@ def _past(text: str) -> Iterator[Job]:
             yield Job(name, array, int(index), word.strip(), by=by.strip(), nodes=nodes)
 
 
-def release(job: str) -> None:
-    call("scontrol", "release", job)
+def release(*jobs: str) -> None:
+    """Held jobs may begin. Raises NoAnswer."""
+    if jobs:
+        call("scontrol", "release", ",".join(jobs))
+
+
+def requeue(job: str) -> None:
+    """It ends, and begins again after a while: two minutes, unless the site says otherwise. Raises NoAnswer."""
+    call("scontrol", "requeue", job)
 
 
 def cancel(jobs: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ import contextlib
 import io
 import re
 import shlex
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from simclr_spec.language.runner import Request, Slurm
 
 ARGUMENTS = ("--parsable", "--hold", "--export=ALL")
 """Of sbatch, besides the folder."""
+_FULL = ("violates accounting/QOS policy", "temporarily unable", "temporarily unavailable")
+"""What sbatch says where it names no limit, or is still trying when it is given up."""
 MODULE = "simclr_spec.dispatch.slurm.element"
 
 
@@ -43,29 +46,29 @@ class Submission:
     """`afterok:1234_5`"""
     exclude: Sequence[str] = ()
     """bad nodes"""
-    python: str
-    """what starts Python: shell"""
+    command: str
+    """lines of shell"""
 
     def text(self) -> str:
         """The batch script."""
         from submitit.slurm.slurm import _make_sbatch_string
 
-        return str(_make_sbatch_string(_command(self), self.folder, **_parameters(self)))
+        return str(_make_sbatch_string(self.command, self.folder, **_parameters(self)))
 
     def arguments(self) -> list[str]:
         """Of sbatch, with which nothing in the user's environment can disagree."""
         return [*ARGUMENTS, f"--chdir={self.folder.absolute()}"]
 
     def submit(self) -> str:
-        """The job's id. Raises NoAnswer; the job may be there nevertheless."""
+        """The job's id. Raises Full, and NoAnswer; the job may be there nevertheless."""
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         # submitit prints what sbatch printed, which is in its error, too
         with tempfile.TemporaryDirectory() as scratch, commands.clean(), contextlib.redirect_stderr(io.StringIO()):
             try:
-                return str(_executor(self, scratch)._submit_command(_command(self)).job_id)
+                return str(_executor(self, scratch)._submit_command(self.command).job_id)
             except (FailedJobError, FailedSubmissionError) as error:
-                raise commands.NoAnswer(_refusal(str(error))) from None
+                raise refusal(str(error)) from None
 
 
 def _parameters(submission: Submission) -> dict[str, Any]:
@@ -112,16 +115,12 @@ def _parameters(submission: Submission) -> dict[str, Any]:
     }
 
 
-def _command(submission: Submission) -> str:
-    """Lines of shell: the ranks, then what comes after them."""
-    element = f"{submission.python} -u -m {MODULE}"
-    folder = shlex.quote(str(submission.folder.absolute()))
-    srun = [
-        "srun",
-        "--kill-on-bad-exit=1",
-        f"--cpus-per-task={submission.request.cpus_per_process or submission.runner.threads}",
-    ]
-    if submission.request.nodes * submission.request.processes > 1:
+def training(request: Request, runner: Slurm, array: Path) -> str:
+    """Lines of shell of an array whose elements train: the ranks, then what comes after them."""
+    element = f"{runner.python or shlex.quote(sys.executable)} -u -m {MODULE}"
+    folder = shlex.quote(str(array.absolute()))
+    srun = ["srun", "--kill-on-bad-exit=1", f"--cpus-per-task={request.cpus_per_process or runner.threads}"]
+    if request.nodes * request.processes > 1:
         srun.append("--label")
     return "\n".join(
         (
@@ -129,7 +128,7 @@ def _command(submission: Submission) -> str:
             'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
             'export SIMCLR_SPEC_PAST="$([ "${SLURM_RESTART_COUNT:-0}" = 0 ] ||'
             ' sacct --noheader --parsable2 --allocations --duplicates --jobs="$job" --format=State,NodeList 2>/dev/null)"',
-            f"{shlex.join([*srun, *submission.runner.srun])} {element} work {folder}",
+            f"{shlex.join([*srun, *runner.srun])} {element} work {folder}",
             "code=$?",
             f'if {element} again {folder} "$code"; then scontrol requeue "$job" && sleep 3600; fi',
             'exit "$code"',
@@ -145,8 +144,8 @@ def _executor(submission: Submission, scratch: str) -> Any:
             return str(_make_sbatch_string(command, submission.folder, **self.parameters))
 
         def _make_submission_command(self, submission_file_path: Path) -> list[str]:
-            limit = str(commands.TIMEOUT_SECONDS)
-            return ["timeout", "--kill-after=5", limit, "sbatch", *submission.arguments(), str(submission_file_path)]
+            limited = ["timeout", "--kill-after=5", commands.patience()]
+            return [*limited, "sbatch", *submission.arguments(), str(submission_file_path)]
 
         @staticmethod
         def _get_job_id_from_submission_command(string: str | bytes) -> str:
@@ -165,9 +164,11 @@ def job_id(answer: str) -> str:
     raise commands.NoAnswer(f"sbatch answered without a job's id: {answer.strip()[-200:]!r}")
 
 
-def _refusal(text: str) -> str:
-    """Slurm's own sentence of what submitit tells."""
+def refusal(text: str) -> commands.NoAnswer:
+    """Slurm's own sentences, of what submitit tells."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if "error:" in line]
-    said = (errors or lines or ["no word"])[-1]
-    return "sbatch: " + said.split("error:")[-1].strip()
+    errors = [line.split("error:")[-1].strip() for line in lines if "error:" in line]
+    said = [*dict.fromkeys(errors)] or lines[-1:] or ["no word"]
+    limits = [words for words in said if re.fullmatch(r"\w+Limit", words)]
+    full = any("Submit" in limit for limit in limits) if limits else any(words in text for words in _FULL)
+    return commands.Full(said[0]) if full else commands.NoAnswer("sbatch: " + ": ".join(said))
