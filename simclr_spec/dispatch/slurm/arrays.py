@@ -94,8 +94,8 @@ def arrays(wanted: Sequence[Wanted], largest: int, submitted: Mapping[str, Place
     for generation in _generations(wanted):
         groups: dict[Any, list[Wanted]] = {}
         for step in generation:
-            above = tuple(dict.fromkeys(places[parent].array for parent in step.parents))
-            groups.setdefault((step.kind, step.request, step.live, tuple(map(id, above))), []).append(step)
+            above = tuple(id(places[parent].array) for parent in step.parents)
+            groups.setdefault((step.kind, step.request, step.live, above), []).append(step)
         for steps in groups.values():
             for array in _group(steps, places, largest):
                 found.append(array)
