@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from simclr_spec.core.environment import SLURM_SECONDS
 from simclr_spec.core.errors import SimclrSpecError
 
-PATIENCE_SECONDS = 60
-"""For a command to answer, unless the environment says otherwise; slurmctld's own patience is 10 s."""
+TIMEOUT_SECONDS = int(os.environ.get(SLURM_SECONDS, "60"))
+"""For a command to answer; slurmctld's own patience is 10 s."""
 
 LIVE = frozenset(
     {
@@ -76,11 +76,6 @@ def there() -> bool:
     return shutil.which("sbatch") is not None
 
 
-def patience() -> str:
-    """Seconds for a command to answer."""
-    return os.environ.get(SLURM_SECONDS, str(PATIENCE_SECONDS))
-
-
 def environment() -> dict[str, str]:
     """The caller's, without what would change a submission unseen: options of sbatch, a surrounding job, a launcher's ranks."""
     kept = ("SLURM_CONF", "SLURM_JWT")
@@ -106,12 +101,12 @@ def call(*words: str) -> str:
     """What the command prints. Raises NoAnswer with its last line where it fails, is not there, or hangs."""
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=float(patience()), check=False, env=environment()
+            words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS, check=False, env=environment()
         )
     except FileNotFoundError:
         raise NoAnswer(f"this machine has no {words[0]}: is it a login node of the cluster?") from None
     except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{words[0]} did not answer within {patience()} s") from None
+        raise NoAnswer(f"{words[0]} did not answer within {TIMEOUT_SECONDS} s") from None
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
         raise NoAnswer(f"{words[0]}: {lines[-1].removeprefix(f'{words[0]}: ').removeprefix('error: ')}")

@@ -31,7 +31,7 @@ class Intent:
     """What an array is to be."""
 
     elements: Mapping[int, str]
-    """index -> Step, as the run folder in the store; none of a job that submits the rest"""
+    """index -> Step, as the run folder in the store; nothing for a job that submits the rest"""
     retries: Mapping[str, int]
     variables: Mapping[str, str]
     """environment of its processes"""

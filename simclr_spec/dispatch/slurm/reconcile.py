@@ -65,9 +65,9 @@ def reconcile(store: Store) -> Seen:
     seen = Seen()
     for array in arrays:
         live = _take(store, array, rows[array.name], past.get(array.name, {}))
-        seen.live |= {job.id: job for job in live}
         if (command := ledger.read_intent(array).command) and live and live[0].state == "PENDING":
             seen.rest[command] = live[0]
+        seen.live |= {job.id: job for job in live}
     return seen
 
 
@@ -94,16 +94,22 @@ def _take(store: Store, array: ArrayFolder, rows: Mapping[int, Job], past: Mappi
         ledger.sign(array, next(iter(rows.values())).array)
     if not array.released.exists() and rows:
         rows = _release(store, array, rows)
-    live = [row for row in rows.values() if row.live]
-    open_ = bool(live)
+    if ledger.read_intent(array).command:
+        live = [row for row in rows.values() if row.live]
+        if not live:
+            array.closed.touch()
+        return live
+    live, open_ = [], False
     for index, step in ledger.read_intent(array).elements.items():
         folder, row = store.folder(step), rows.get(index)
         queued = folder.queued_as()
         mine = queued is not None and queued.array == array.name
         if row is not None and row.live:
+            live.append(row)
+            open_ = True
             if not mine:  # who submitted it was killed before
                 ledger.queue(folder, array, row.array, index)
-            elif queued and not folder.is_leased() and queued.after_attempt != folder.last_attempt():
+            if mine and queued and not folder.is_leased() and queued.after_attempt != folder.last_attempt():
                 folder.queue(replace(queued, after_attempt=folder.last_attempt()))  # Slurm itself began it again
         elif mine and queued:
             open_ |= not _ended(folder, queued, row or past.get(index), array)

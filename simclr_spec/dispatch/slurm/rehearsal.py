@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 
 from simclr_spec.core.words import counted
 from simclr_spec.dispatch.slurm.arrays import Array, Wanted, arrays
 from simclr_spec.dispatch.slurm.dispatcher import sentence
-from simclr_spec.dispatch.slurm.submission import ARGUMENTS, Submission, training
+from simclr_spec.dispatch.slurm.submission import ARGUMENTS, Submission
 from simclr_spec.language.runner import Slurm
 from simclr_spec.plan import Step
 from simclr_spec.store.layout import Store
@@ -52,5 +53,5 @@ def _script(array: Array, name: str, after: Sequence[str], store: Store, runner:
         request=array.request,
         runner=runner,
         after=after,
-        command=training(array.request, runner, folder),
+        python=runner.python or shlex.quote(sys.executable),
     ).text()

@@ -65,7 +65,8 @@ def prepared(store: Store, runner: Slurm, command: Sequence[str], after: Sequenc
         ),
         runner=runner,
         after=after,
-        command=_lines(store, command, asked),
+        python="",
+        lines=_lines(store, command, asked),
     )
     ArrayFolder(submission.folder).script.write_text(submission.text(), encoding="utf-8")
     return submission

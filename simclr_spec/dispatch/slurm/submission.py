@@ -15,7 +15,6 @@ import contextlib
 import io
 import re
 import shlex
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,14 +45,16 @@ class Submission:
     """`afterok:1234_5`"""
     exclude: Sequence[str] = ()
     """bad nodes"""
-    command: str
-    """lines of shell"""
+    python: str
+    """what starts Python: shell"""
+    lines: str | None = None
+    """lines of shell instead of those that bring Steps to their ends"""
 
     def text(self) -> str:
         """The batch script."""
         from submitit.slurm.slurm import _make_sbatch_string
 
-        return str(_make_sbatch_string(self.command, self.folder, **_parameters(self)))
+        return str(_make_sbatch_string(_command(self), self.folder, **_parameters(self)))
 
     def arguments(self) -> list[str]:
         """Of sbatch, with which nothing in the user's environment can disagree."""
@@ -66,7 +67,7 @@ class Submission:
         # submitit prints what sbatch printed, which is in its error, too
         with tempfile.TemporaryDirectory() as scratch, commands.clean(), contextlib.redirect_stderr(io.StringIO()):
             try:
-                return str(_executor(self, scratch)._submit_command(self.command).job_id)
+                return str(_executor(self, scratch)._submit_command(_command(self)).job_id)
             except (FailedJobError, FailedSubmissionError) as error:
                 raise refusal(str(error)) from None
 
@@ -115,20 +116,27 @@ def _parameters(submission: Submission) -> dict[str, Any]:
     }
 
 
-def training(request: Request, runner: Slurm, array: Path) -> str:
-    """Lines of shell of an array whose elements train: the ranks, then what comes after them."""
-    element = f"{runner.python or shlex.quote(sys.executable)} -u -m {MODULE}"
-    folder = shlex.quote(str(array.absolute()))
-    srun = ["srun", "--kill-on-bad-exit=1", f"--cpus-per-task={request.cpus_per_process or runner.threads}"]
-    if request.nodes * request.processes > 1:
+def _command(submission: Submission) -> str:
+    """Lines of shell: the ranks, then what comes after them."""
+    if submission.lines:
+        return submission.lines
+    element = f"{submission.python} -u -m {MODULE}"
+    folder = shlex.quote(str(submission.folder.absolute()))
+    srun = [
+        "srun",
+        "--kill-on-bad-exit=1",
+        f"--cpus-per-task={submission.request.cpus_per_process or submission.runner.threads}",
+    ]
+    if submission.request.nodes * submission.request.processes > 1:
         srun.append("--label")
     return "\n".join(
         (
             'job="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"',
+            'export SIMCLR_SPEC_BEGAN="$(date +%s)"',
             'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
             'export SIMCLR_SPEC_PAST="$([ "${SLURM_RESTART_COUNT:-0}" = 0 ] ||'
             ' sacct --noheader --parsable2 --allocations --duplicates --jobs="$job" --format=State,NodeList 2>/dev/null)"',
-            f"{shlex.join([*srun, *runner.srun])} {element} work {folder}",
+            f"{shlex.join([*srun, *submission.runner.srun])} {element} work {folder}",
             "code=$?",
             f'if {element} again {folder} "$code"; then scontrol requeue "$job" && sleep 3600; fi',
             'exit "$code"',
@@ -144,8 +152,8 @@ def _executor(submission: Submission, scratch: str) -> Any:
             return str(_make_sbatch_string(command, submission.folder, **self.parameters))
 
         def _make_submission_command(self, submission_file_path: Path) -> list[str]:
-            limited = ["timeout", "--kill-after=5", commands.patience()]
-            return [*limited, "sbatch", *submission.arguments(), str(submission_file_path)]
+            limit = str(commands.TIMEOUT_SECONDS)
+            return ["timeout", "--kill-after=5", limit, "sbatch", *submission.arguments(), str(submission_file_path)]
 
         @staticmethod
         def _get_job_id_from_submission_command(string: str | bytes) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +14,7 @@ from simclr_spec.core.words import counted
 from simclr_spec.dispatch.slurm import commands, ledger, rest
 from simclr_spec.dispatch.slurm.arrays import Array, Place, Wanted, arrays
 from simclr_spec.dispatch.slurm.commands import Full, NoAnswer
-from simclr_spec.dispatch.slurm.submission import Submission, training
+from simclr_spec.dispatch.slurm.submission import Submission
 from simclr_spec.dispatch.task import Task
 from simclr_spec.language.runner import Slurm
 from simclr_spec.store.layout import ArrayFolder, Store
@@ -65,7 +67,7 @@ class Submitter:
             runner=self.runner,
             after=self.after(array),
             exclude=ledger.bad_nodes(self.store, self.runner),
-            command=training(request, self.runner, folder.path),
+            python=self.runner.python or shlex.quote(sys.executable),
         )
         if job := self._job(submission, folder):
             for index, task in tasks.items():
