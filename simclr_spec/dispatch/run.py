@@ -43,7 +43,12 @@ class Ending:
     @property
     def queued(self) -> list[Task]:
         """In the hands of a scheduler, which this run does not wait for."""
-        return self.board.in_state("queued") if self.left_alone else []
+        return [task for task in self.board.in_state("queued") if not task.why] if self.left_alone else []
+
+    @property
+    def later(self) -> list[Task]:
+        """Which a job submits when there is room; `why` is its id."""
+        return [task for task in self.board.in_state("queued") if task.why] if self.left_alone else []
 
     @property
     def running(self) -> list[Task]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from simclr_spec.core.words import counted
+from simclr_spec.core.words import counted, duration
 from simclr_spec.dispatch.dispatcher import Change
 from simclr_spec.dispatch.slurm import commands, ledger, reconcile, rest
 from simclr_spec.dispatch.slurm.arrays import Array, Wanted, chains
@@ -160,9 +160,14 @@ class Cluster:
 
 
 def sentence(array: Array, job: str, after: Sequence[str]) -> str:
-    """`job 1234: 13 of pretrain, each 4 x 8 GPUs for at most 24 h; after 1233`."""
+    """`job 1234: 13 of finetune, each on 4 x 8 GPUs for at most 24 h, after its own of job 1233`."""
     request = array.request
     what = "GPU" if request.gpus_per_node else "process"
     size = f"{request.nodes} x {counted(request.processes, what)}" if request.nodes > 1 else counted(request.processes, what)
-    waits = f", {' '.join(after)}" if after else ""
-    return f"job {job}: {len(array.elements)} of {array.kind}, each {size} for {request.minutes} minutes{waits}"
+    waits = "".join(
+        ", after " + dependency.replace("aftercorr:", "its own of job ").replace("afterok:", "job ") for dependency in after
+    )
+    each = "each " if len(array.elements) > 1 else ""
+    return (
+        f"job {job}: {len(array.elements)} of {array.kind}, {each}on {size} for at most {duration(60 * request.minutes)}{waits}"
+    )
