@@ -98,14 +98,11 @@ def _rehearse(forecast: Forecast, runner: Runner) -> NoReturn:
 
 
 def _start(forecast: Forecast, runner: Runner) -> NoReturn:
-    import shlex
-
     from simclr_spec.cli.show.run import show_run
     from simclr_spec.store.memory import refuse_what_does_not_fit
 
     refuse_what_does_not_fit(forecast)
-    command = shlex.join(["simclr-spec", *sys.argv[1:]])
-    raise click.exceptions.Exit(show_run(forecast, runner, command, note))
+    raise click.exceptions.Exit(show_run(forecast, runner, sys.argv[1:], note))
 
 
 @click.command()

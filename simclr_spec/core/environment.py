@@ -21,6 +21,11 @@ PAST = "SIMCLR_SPEC_PAST"
 BEGAN = "SIMCLR_SPEC_BEGAN"
 """Of a job: when this start of it began, in seconds."""
 
+SLURM_SECONDS = "SIMCLR_SPEC_SLURM_SECONDS"
+"""How long a command of Slurm may take to answer."""
+SINCE = "SIMCLR_SPEC_SINCE"
+"""Of a job that submits what could not be queued before: when a person asked for it, in seconds."""
+
 
 @contextlib.contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from simclr_spec.core.environment import SINCE
 from simclr_spec.core.states import OPEN, TaskState
 from simclr_spec.dispatch.task import Task
 from simclr_spec.plan import Step
@@ -33,7 +35,8 @@ class Board:
     parallelism: int = 1
     """Steps that are worked on at a time"""
     began: float = field(default_factory=time.monotonic)
-    began_at: float = field(default_factory=time.time)
+    began_at: float = field(default_factory=lambda: float(os.environ.get(SINCE, time.time())))
+    """when a person asked for it"""
     already: int = 0
     """Steps that were done before"""
 

@@ -45,12 +45,13 @@ class Driver:
     def run(self) -> None:
         """Until every Step is done, failed, blocked or stopped. Raises what the dispatcher raises."""
         self.board.parallelism = self.dispatcher.parallelism
-        for task in self.board.in_state("elsewhere"):
-            self.watcher.changed(self.board, task)
         if not self.dispatcher.resident:
-            self.dispatcher.submit([task for task in self.board.in_state("waiting") if not self._is_cancelled(task)])
+            left = self.board.in_state("waiting", "elsewhere")  # which may be in a job of its own
+            self.dispatcher.submit([task for task in left if not self._is_cancelled(task)])
             self._turn()
             return
+        for task in self.board.in_state("elsewhere"):
+            self.watcher.changed(self.board, task)
         while self.board.in_state(*OPEN) and not self.stopped.signals:
             self._follow()
             self._cancel()

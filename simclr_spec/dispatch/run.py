@@ -43,13 +43,23 @@ class Ending:
     @property
     def queued(self) -> list[Task]:
         """In the hands of a scheduler, which this run does not wait for."""
-        return self.board.in_state("queued") if self.left_alone else []
+        return [task for task in self.board.in_state("queued") if not task.why] if self.left_alone else []
+
+    @property
+    def later(self) -> list[Task]:
+        """Which a job submits when there is room; `why` is its id."""
+        return [task for task in self.board.in_state("queued") if task.why] if self.left_alone else []
+
+    @property
+    def running(self) -> list[Task]:
+        """By jobs of a scheduler, which this run does not wait for."""
+        return self.board.in_state("running") if self.left_alone else []
 
     @property
     def not_run(self) -> list[Task]:
         """Blocked, interrupted, or not begun."""
         left = self.board.in_state(*OPEN, "blocked", "interrupted")
-        return [task for task in left if task.state != "queued"] if self.left_alone else left
+        return [task for task in left if not (self.left_alone and task.state in ("queued", "running"))]
 
 
 def run(
@@ -61,11 +71,12 @@ def run(
     *,
     seconds: Mapping[str, float],
     data_roots: Sequence[str] = (),
+    command: Sequence[str] = (),
 ) -> Ending:
     """Bring `steps` of the plan to their ends. What is done is left alone, but gets back a lost step.json.
 
-    Signals stop it in order. A Step's parents are among them, or done. `seconds` are estimates by fingerprint. Raises
-    SimclrSpecError where no worker can start.
+    Signals stop it in order. A Step's parents are among them, or done. `seconds` are estimates by fingerprint; `command`,
+    after `simclr-spec`, does the same again. Raises SimclrSpecError where no worker can start.
     """
     board = Board.of(steps, store, seconds)
     for task in board.tasks.values():
@@ -73,7 +84,7 @@ def run(
             _prepare(plan, store, task.step)
     if not board.in_state("waiting", "elsewhere"):
         return Ending(board)
-    with stopping() as stopped, _dispatcher(runner, store, _variables(runner, data_roots)) as dispatcher:
+    with stopping() as stopped, _dispatcher(runner, store, _variables(runner, data_roots), command) as dispatcher:
         Driver(board=board, dispatcher=dispatcher, watcher=watcher, stopped=stopped).run()
     return Ending(board, stopped=bool(stopped.signals), told=dispatcher.told, left_alone=not dispatcher.resident)
 
@@ -88,7 +99,7 @@ def rehearse(steps: Iterable[Step], store: Store, runner: Runner) -> list[str]:
 
 
 @contextlib.contextmanager
-def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str]) -> Iterator[Dispatcher]:
+def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str], command: Sequence[str]) -> Iterator[Dispatcher]:
     """The only place that tells kinds of runners apart."""
     if isinstance(runner, Debug):
         with environment(variables):
@@ -96,7 +107,7 @@ def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str]) -> I
     elif isinstance(runner, Slurm):
         from simclr_spec.dispatch.slurm.dispatcher import Cluster
 
-        with Cluster.opened(runner, store, variables) as cluster:
+        with Cluster.opened(runner, store, variables, command) as cluster:
             yield cluster
     else:
         with Slots.opened(runner, store, variables) as slots:

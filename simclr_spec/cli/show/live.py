@@ -164,19 +164,35 @@ def ending(outcome: Ending, command: str) -> str:
     total, already, done = len(board.tasks), board.already, len(outcome.done)
     if already == total:
         return f"{counted(total, 'Step')}, all done before: nothing to run."
-    counts = [f"{done} done" + (f" ({already} before)" if already else "")]
+    counts = [f"{done} done" + (f" ({already} before)" if already else "")] if done or not outcome.left_alone else []
     interrupted = len(board.in_state("interrupted"))
-    others = {"queued": len(outcome.queued), "failed": len(outcome.failed), "interrupted": interrupted}
+    others = {
+        "running": len(outcome.running),
+        "queued": len(outcome.queued),
+        "to be submitted": len(outcome.later),
+        "failed": len(outcome.failed),
+        "interrupted": interrupted,
+    }
     others["not run"] = len(outcome.not_run) - interrupted
     counts += [f"{count} {what}" for what, count in others.items() if count]
-    lines = [f"{counted(total, 'Step')} in {duration(time.monotonic() - board.began)}: {', '.join(counts)}."]
-    lines += [f"- {told}" for told in outcome.told]
+    took = "" if outcome.left_alone else f" in {duration(time.monotonic() - board.began)}"
+    lines = [f"{counted(total, 'Step')}{took}: {', '.join(counts)}."]
+    lines += _left_alone(outcome) if outcome.left_alone else []
     for task in outcome.failed:
         lines += [f"✗ {task.name}: {task.why}", f"    {task.log or task.folder.path}"]
     lines += _not_run(outcome)
     if outcome.stopped or any(task.state == "interrupted" for task in outcome.not_run):
         lines.append(f"Stopped. `{command}` continues from the checkpoints.")
     return "\n".join(lines)
+
+
+def _left_alone(outcome: Ending) -> list[str]:
+    """What was submitted, and where to see what becomes of it."""
+    lines = [f"- {told}" for told in outcome.told] or ["Nothing new was submitted."]
+    if outcome.queued or outcome.running:
+        store = next(iter(outcome.board.tasks.values())).folder.store
+        lines.append(f"`simclr-spec status --watch{store.option}` shows how they go on.")
+    return lines
 
 
 def _not_run(outcome: Ending) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+
 from simclr_spec.cli.show.live import ending, watcher
 from simclr_spec.cli.show.plan_table import stale_warning
 from simclr_spec.core.files import refusal
@@ -28,8 +31,8 @@ def last_looks(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
         images.verify((step.params["dataset"] for step in forecast.to_run), declared=not keep)
 
 
-def show_run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> int:
-    """Run the Steps that a forecast says will run; the exit code. `command` is what goes on where this run stops.
+def show_run(forecast: Forecast, runner: Runner, typed: Sequence[str], tell: Tell) -> int:
+    """Run the Steps that a forecast says will run; the exit code. What was `typed` goes on where this run stops.
 
     Raises DataError, UsageError before anything starts."""
     images, store = forecast.images, forecast.images.store
@@ -51,9 +54,11 @@ def show_run(forecast: Forecast, runner: Runner, command: str, tell: Tell) -> in
         tell(f"this plan is not remembered as the one that ran last: {refusal(error) or error}")
     steps = [step for step in forecast.plan.steps if step.fingerprint in wanted]
     with watcher() as screen:
-        outcome = dispatch.run(plan, steps, store, runner, screen, seconds=forecast.seconds, data_roots=images.roots)
+        outcome = dispatch.run(
+            plan, steps, store, runner, screen, seconds=forecast.seconds, data_roots=images.roots, command=typed
+        )
     if steps:
-        print(ending(outcome, command), flush=True)
+        print(ending(outcome, shlex.join(["simclr-spec", *typed])), flush=True)
     found = forecast.looked_at_again()
     for line in stale_warning(found):
         print(line, flush=True)

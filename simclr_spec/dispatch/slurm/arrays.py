@@ -56,6 +56,11 @@ class Array:
     elements: dict[int, Any] = field(default_factory=dict)
 
     @property
+    def places(self) -> dict[str, Place]:
+        """By fingerprint."""
+        return {step.fingerprint: Place(self, index) for index, step in self.elements.items()}
+
+    @property
     def indices(self) -> str:
         """`0-4,7`: as sbatch reads them."""
         runs: list[list[int]] = []
@@ -79,27 +84,46 @@ class Wanted:
     item: Any = None
 
 
-def arrays(wanted: Sequence[Wanted], largest: int) -> list[Array]:
-    """In an order to submit them in. `wanted` is in topological order; `largest` is one more than the highest index."""
-    places: dict[str, Place] = {}
+def arrays(wanted: Sequence[Wanted], largest: int, submitted: Mapping[str, Place] | None = None) -> list[Array]:
+    """In an order to submit them in. `wanted` is in topological order; `largest` is one more than the highest index.
+
+    `submitted` says where parents lie that are not among them.
+    """
+    places = dict(submitted or {})
     found: list[Array] = []
     for generation in _generations(wanted):
         groups: dict[Any, list[Wanted]] = {}
         for step in generation:
-            above = tuple(dict.fromkeys(places[parent].array for parent in step.parents))
-            groups.setdefault((step.kind, step.request, step.live, tuple(map(id, above))), []).append(step)
+            above = tuple(id(places[parent].array) for parent in step.parents)
+            groups.setdefault((step.kind, step.request, step.live, above), []).append(step)
         for steps in groups.values():
             for array in _group(steps, places, largest):
                 found.append(array)
-                places |= {step.fingerprint: Place(array, index) for index, step in array.elements.items()}
+                places |= array.places
     return found
+
+
+def chains(wanted: Sequence[Wanted]) -> list[Wanted]:
+    """In another topological order: each Step is followed by what then has all its parents, so that a part is whole chains."""
+    children: dict[str, list[Wanted]] = {}
+    for step in wanted:
+        for parent in step.parents:
+            children.setdefault(parent, []).append(step)
+    found: dict[str, Wanted] = {}
+    stack = [step for step in reversed(wanted) if not step.parents]
+    while stack:
+        step = stack.pop()
+        found[step.fingerprint] = step
+        below = children.get(step.fingerprint, [])
+        stack += [child for child in reversed(below) if child.fingerprint not in found and found.keys() >= {*child.parents}]
+    return list(found.values())
 
 
 def _generations(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
     """By the length of the longest way down to a Step."""
     depth: dict[str, int] = {}
     for step in wanted:
-        depth[step.fingerprint] = max((depth[parent] + 1 for parent in step.parents), default=0)
+        depth[step.fingerprint] = max((depth[parent] + 1 for parent in step.parents if parent in depth), default=0)
     return [
         [step for step in wanted if depth[step.fingerprint] == level] for level in range(max(depth.values(), default=-1) + 1)
     ]

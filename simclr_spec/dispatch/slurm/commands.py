@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from simclr_spec.core.environment import SLURM_SECONDS
 from simclr_spec.core.errors import SimclrSpecError
 
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = int(os.environ.get(SLURM_SECONDS, "60"))
 """For a command to answer; slurmctld's own patience is 10 s."""
 
 LIVE = frozenset(
@@ -39,6 +41,10 @@ _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 class NoAnswer(SimclrSpecError):  # noqa: N818 - it is Slurm's answer that is missing
     """Slurm cannot be asked, or refused to answer."""
+
+
+class Full(NoAnswer):
+    """No more jobs may be queued now: a limit of the user, the account, the QOS or the whole cluster."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,11 @@ def _job(name: str, array: str, index: str, state: str, reason: str, nodes: str)
     return Job(name, array, int(index) if index.isdigit() else 0, state, reason, nodes=nodes)
 
 
+def mine() -> int:
+    """How many jobs of this user wait or run, each element of an array counted. Raises NoAnswer."""
+    return len(call("squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%i").split())
+
+
 def history(arrays: Sequence[str]) -> list[Job]:
     """What accounting says of these arrays' elements, the last start of each. Raises NoAnswer, also without accounting."""
     if not arrays:
@@ -137,8 +148,15 @@ def _past(text: str) -> Iterator[Job]:
             yield Job(name, array, int(index), word.strip(), by=by.strip(), nodes=nodes)
 
 
-def release(job: str) -> None:
-    call("scontrol", "release", job)
+def release(*jobs: str) -> None:
+    """Held jobs may begin. Raises NoAnswer."""
+    if jobs:
+        call("scontrol", "release", ",".join(jobs))
+
+
+def requeue(job: str) -> None:
+    """It ends, and begins again after a while: two minutes, unless the site says otherwise. Raises NoAnswer."""
+    call("scontrol", "requeue", job)
 
 
 def cancel(jobs: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """What is written of arrays before, while and after they are submitted, so that none is lost and none is there twice.
 
-In this order: the intent, with a name that no other array has; the array, held; its receipt; in each Step's folder which
-element it is; its release. Killed anywhere between, the next call finds a job by its name, and goes on from there.
+In this order: the intent, with a name that no other array has; the array, held; in each Step's folder which element it is; the
+receipt; the release. Killed anywhere between, the next call finds a job by its name, and goes on from there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Intent:
     """What an array is to be."""
 
     elements: Mapping[int, str]
-    """index -> Step, as the run folder in the store"""
+    """index -> Step, as the run folder in the store; nothing for a job that submits the rest"""
     retries: Mapping[str, int]
     variables: Mapping[str, str]
     """environment of its processes"""
@@ -44,6 +44,8 @@ class Intent:
     """version that submitted it"""
     by: str
     at: str
+    command: str = ""
+    """which submits the rest"""
 
 
 def write_intent(store: Store, kind: str, elements: Mapping[int, str], runner: Slurm, **more: Any) -> ArrayFolder:
@@ -73,21 +75,23 @@ def job_of(folder: ArrayFolder) -> str | None:
     return receipt and str(receipt["job"])
 
 
-def adopt(store: Store, folder: ArrayFolder, job: str, *, vanished: Mapping[str, int] | None = None) -> None:
-    """A job that was submitted: receipt, and in its Steps' folders which element each is."""
-    if not folder.receipt.exists():
-        write_json(folder.receipt, {"job": job, "at": now()})
-    for index, step in read_intent(folder).elements.items():
-        run_folder = store.folder(step)
-        run_folder.queue(
-            Queued(
-                job=f"{job}_{index}",
-                array=folder.name,
-                index=index,
-                after_attempt=run_folder.last_attempt(),
-                vanished=(vanished or {}).get(step, 0),
-            )
+def sign(folder: ArrayFolder, job: str) -> None:
+    """The receipt."""
+    write_json(folder.receipt, {"job": job, "at": now()})
+
+
+def queue(run_folder: RunFolder, array: ArrayFolder, job: str, index: int) -> None:
+    """A Step is that element of the array with that id."""
+    before = run_folder.queued_as()
+    run_folder.queue(
+        Queued(
+            job=f"{job}_{index}",
+            array=array.name,
+            index=index,
+            after_attempt=run_folder.last_attempt(),
+            vanished=before.vanished + (before.ended == "unknown") if before else 0,
         )
+    )
 
 
 def add_end(folder: ArrayFolder, index: int, **end: Any) -> None:

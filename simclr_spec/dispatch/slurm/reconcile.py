@@ -29,6 +29,8 @@ class Seen:
 
     live: dict[str, Job] = field(default_factory=dict)
     """by `1234_5`"""
+    rest: dict[str, Job] = field(default_factory=dict)
+    """jobs that wait to submit what could not be queued before, by what they call"""
     silent: str = ""
     """why it said nothing"""
 
@@ -63,6 +65,8 @@ def reconcile(store: Store) -> Seen:
     seen = Seen()
     for array in arrays:
         live = _take(store, array, rows[array.name], past.get(array.name, {}))
+        if (command := ledger.read_intent(array).command) and live and live[0].state == "PENDING":
+            seen.rest[command] = live[0]
         seen.live |= {job.id: job for job in live}
     return seen
 
@@ -87,9 +91,14 @@ def _take(store: Store, array: ArrayFolder, rows: Mapping[int, Job], past: Mappi
         if not rows:
             _forget(array)
             return []
-        ledger.adopt(store, array, next(iter(rows.values())).array)
+        ledger.sign(array, next(iter(rows.values())).array)
     if not array.released.exists() and rows:
-        _release(store, array, rows)
+        rows = _release(store, array, rows)
+    if ledger.read_intent(array).command:
+        live = [row for row in rows.values() if row.live]
+        if not live:
+            array.closed.touch()
+        return live
     live, open_ = [], False
     for index, step in ledger.read_intent(array).elements.items():
         folder, row = store.folder(step), rows.get(index)
@@ -98,6 +107,8 @@ def _take(store: Store, array: ArrayFolder, rows: Mapping[int, Job], past: Mappi
         if row is not None and row.live:
             live.append(row)
             open_ = True
+            if not mine:  # who submitted it was killed before
+                ledger.queue(folder, array, row.array, index)
             if mine and queued and not folder.is_leased() and queued.after_attempt != folder.last_attempt():
                 folder.queue(replace(queued, after_attempt=folder.last_attempt()))  # Slurm itself began it again
         elif mine and queued:
@@ -113,21 +124,23 @@ def _forget(array: ArrayFolder) -> None:
         array.closed.touch()
 
 
-def _release(store: Store, array: ArrayFolder, rows: Mapping[int, Job]) -> None:
+def _release(store: Store, array: ArrayFolder, rows: Mapping[int, Job]) -> dict[int, Job]:
     """Who submitted it was killed before. What has been submitted again meanwhile is taken back: held, it never ran."""
-    twice = []
-    for index, step in ledger.read_intent(array).elements.items():
-        queued = store.folder(step).queued_as()
-        if (
-            index in rows
-            and queued is not None
-            and queued.array != array.name
-            and not store.array(queued.array).closed.exists()
-        ):
-            twice.append(rows[index].id)
-    commands.cancel(twice)
-    commands.release(next(iter(rows.values())).array)
+    elements = ledger.read_intent(array).elements
+    twice = {index for index, step in elements.items() if index in rows and _is_taken(store.folder(step), array)}
+    commands.cancel([rows[index].id for index in sorted(twice)])
+    left = {index: row for index, row in rows.items() if index not in twice}
+    if any(row.live for row in left.values()):
+        commands.release(next(iter(rows.values())).array)
     array.released.touch()
+    return left
+
+
+def _is_taken(folder: RunFolder, array: ArrayFolder) -> bool:
+    """Whether a Step has a result, or another array's job."""
+    queued = folder.queued_as()
+    taken = queued is not None and queued.array != array.name and not folder.store.array(queued.array).closed.exists()
+    return folder.done or taken
 
 
 def _ended(folder: RunFolder, queued: Queued, end: Job | None, array: ArrayFolder) -> bool:

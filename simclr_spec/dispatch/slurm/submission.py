@@ -26,6 +26,8 @@ from simclr_spec.language.runner import Request, Slurm
 
 ARGUMENTS = ("--parsable", "--hold", "--export=ALL")
 """Of sbatch, besides the folder."""
+_FULL = ("violates accounting/QOS policy", "temporarily unable", "temporarily unavailable")
+"""What sbatch says where it names no limit, or is still trying when it is given up."""
 MODULE = "simclr_spec.dispatch.slurm.element"
 
 
@@ -45,6 +47,8 @@ class Submission:
     """bad nodes"""
     python: str
     """what starts Python: shell"""
+    lines: str | None = None
+    """lines of shell instead of those that bring Steps to their ends"""
 
     def text(self) -> str:
         """The batch script."""
@@ -57,7 +61,7 @@ class Submission:
         return [*ARGUMENTS, f"--chdir={self.folder.absolute()}"]
 
     def submit(self) -> str:
-        """The job's id. Raises NoAnswer; the job may be there nevertheless."""
+        """The job's id. Raises Full, and NoAnswer; the job may be there nevertheless."""
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         # submitit prints what sbatch printed, which is in its error, too
@@ -65,7 +69,7 @@ class Submission:
             try:
                 return str(_executor(self, scratch)._submit_command(_command(self)).job_id)
             except (FailedJobError, FailedSubmissionError) as error:
-                raise commands.NoAnswer(_refusal(str(error))) from None
+                raise refusal(str(error)) from None
 
 
 def _parameters(submission: Submission) -> dict[str, Any]:
@@ -114,6 +118,8 @@ def _parameters(submission: Submission) -> dict[str, Any]:
 
 def _command(submission: Submission) -> str:
     """Lines of shell: the ranks, then what comes after them."""
+    if submission.lines:
+        return submission.lines
     element = f"{submission.python} -u -m {MODULE}"
     folder = shlex.quote(str(submission.folder.absolute()))
     srun = [
@@ -126,6 +132,7 @@ def _command(submission: Submission) -> str:
     return "\n".join(
         (
             'job="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"',
+            'export SIMCLR_SPEC_BEGAN="$(date +%s)"',
             'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
             'export SIMCLR_SPEC_PAST="$([ "${SLURM_RESTART_COUNT:-0}" = 0 ] ||'
             ' sacct --noheader --parsable2 --allocations --duplicates --jobs="$job" --format=State,NodeList 2>/dev/null)"',
@@ -165,9 +172,11 @@ def job_id(answer: str) -> str:
     raise commands.NoAnswer(f"sbatch answered without a job's id: {answer.strip()[-200:]!r}")
 
 
-def _refusal(text: str) -> str:
-    """Slurm's own sentence of what submitit tells."""
+def refusal(text: str) -> commands.NoAnswer:
+    """Slurm's own sentences, of what submitit tells."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if "error:" in line]
-    said = (errors or lines or ["no word"])[-1]
-    return "sbatch: " + said.split("error:")[-1].strip()
+    errors = [line.split("error:")[-1].strip() for line in lines if "error:" in line]
+    said = [*dict.fromkeys(errors)] or lines[-1:] or ["no word"]
+    limits = [words for words in said if re.fullmatch(r"\w+Limit", words)]
+    full = any("Submit" in limit for limit in limits) if limits else any(words in text for words in _FULL)
+    return commands.Full(said[0]) if full else commands.NoAnswer("sbatch: " + ": ".join(said))
