@@ -56,7 +56,7 @@ class Cluster:
         """All of them, parents first, but for those whose parents run where Slurm cannot wait for them."""
         wanted: dict[str, Wanted] = {}
         for task in ready:
-            if task.folder.state() == "queued":
+            if task.folder.state() == "queued" or self._comes_back(task):
                 self.changes.append(Change(task, "queued"))
             elif (step := self._wanted(task, wanted)) is not None:
                 wanted[task.step.fingerprint] = step
@@ -75,6 +75,11 @@ class Cluster:
     def detach(self, *, at_once: bool) -> bool:  # noqa: ARG002
         """Jobs stay where they are."""
         return True
+
+    def _comes_back(self, task: Task) -> bool:
+        """Its job has left the Step for a moment: Slurm starts it again, or it is about to."""
+        queued = task.folder.queued_as()
+        return queued is not None and queued.job in self.seen.live
 
     def _wanted(self, task: Task, wanted: Mapping[str, Wanted]) -> Wanted | None:
         """None where a parent is neither done, nor among the wanted, nor a job that Slurm knows."""

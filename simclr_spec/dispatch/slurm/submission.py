@@ -126,6 +126,7 @@ def _command(submission: Submission) -> str:
     return "\n".join(
         (
             'job="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"',
+            'export SIMCLR_SPEC_BEGAN="$(date +%s)"',
             'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
             'export SIMCLR_SPEC_PAST="$([ "${SLURM_RESTART_COUNT:-0}" = 0 ] ||'
             ' sacct --noheader --parsable2 --allocations --duplicates --jobs="$job" --format=State,NodeList 2>/dev/null)"',
