@@ -89,6 +89,8 @@ def submit(folder: Path, *options: str, name: str = "run", code: int = 0) -> str
 
 
 def status(folder: Path) -> str:
+    """What it says, though Slurm was asked a moment ago."""
+    Store(folder / "runs").asked.unlink(missing_ok=True)
     done = runs.run(folder, name="status")
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,11 @@ from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import RunFolder
 from tests import runs
 from tests.slurm import jobs
-from tests.slurm.cluster import Cluster, throwaway
+from tests.slurm.cluster import Cluster
 
 SEEDS = [0, 1, 2, 3]
-ALONE = jobs.SUPERVISED.format(seeds=SEEDS, train_steps=200)
-CHAIN = jobs.CHAIN.format(train_steps=200)
+ALONE = jobs.SUPERVISED.format(seeds=SEEDS, train_steps=120)
+CHAIN = jobs.CHAIN.format(train_steps=120)
 
 
 @pytest.fixture(scope="session")
@@ -92,3 +91,110 @@ def test_killed_told_to_stop_and_with_damaged_checkpoints_jobs_begin_again(
     assert not resumed[3], "another bit"
     assert "its bytes are not those that were written" in flipped.attempts()[-1].log.read_text()
     assert (cluster.state(jobs.job(killed)), len(ends(killed))) == ("COMPLETED", 1)
+
+
+def test_cancelled_by_hand_and_failed_parents_go_on_with_run_and_retry(
+    cluster: Cluster, tmp_path: Path, chain: dict[str, str]
+) -> None:
+    jobs.profile(jobs.spec(tmp_path, CHAIN), retries="killed = 0")
+    jobs.submit(tmp_path)
+    pretrain, finetune = jobs.folders(tmp_path)
+    jobs.training(cluster, pretrain)
+    both = [jobs.job(pretrain), jobs.job(finetune)]
+    cluster.cancel(both[0])
+    jobs.ended(cluster, *both)
+    assert f"‖ pretrain r18-1x-digits-s0: job {both[0]} was cancelled by root\n" in jobs.status(tmp_path)
+    assert jobs.states(tmp_path) == ["interrupted", "new"], "nobody cancelled the child"
+
+    jobs.submit(tmp_path)
+    both = [jobs.job(pretrain), jobs.job(finetune)]
+    cluster.cancel(both[0])
+    jobs.ended(cluster, *both)
+    told = jobs.status(tmp_path)
+    assert f"job {both[0]} was cancelled by root\n" in told, "before its first line"
+    assert jobs.states(tmp_path) == ["interrupted", "new"]
+
+    jobs.submit(tmp_path)
+    os.kill(jobs.training(cluster, pretrain), signal.SIGKILL)
+    jobs.ended(cluster, jobs.job(pretrain), jobs.job(finetune))
+    told = jobs.status(tmp_path)
+    assert "✗ pretrain r18-1x-digits-s0: a process was killed without a word (code 137)\n" in told
+    assert jobs.states(tmp_path) == ["failed", "new"]
+    assert len(pretrain.attempts()) == 2
+
+    assert jobs.submit(tmp_path, name="retry").count("- job") == 2
+    jobs.ended(cluster, jobs.job(pretrain), jobs.job(finetune))
+    all_done(tmp_path, chain)
+    assert read_json(pretrain.attempts()[-1].record)["resumed_from"]["attempt"] == 2
+
+
+def test_preempted_and_on_a_failed_node_jobs_begin_again_elsewhere(
+    cluster: Cluster, tmp_path: Path, alone: dict[str, str]
+) -> None:
+    jobs.profile(jobs.spec(tmp_path, ALONE), partition="low")
+    jobs.submit(tmp_path, "seed=0,1")
+    first, second, *others = jobs.folders(tmp_path)
+    jobs.training(cluster, first)
+    jobs.training(cluster, second)
+    (node,) = {row["nodes"] for row in cluster.squeue()}
+    high = cluster.preempt(node)
+    began_again(cluster, first, since=1)
+    failing = {row["id"]: row["nodes"] for row in cluster.squeue()}[jobs.job(first)]
+    assert failing != node
+    assert ends(first) == ["preemption"], "counted once, though Slurm meant to requeue it, too"
+    cluster.cancel(high)
+    cluster.fail_node(failing)
+    began_again(cluster, first, since=2)
+    told = jobs.submit(tmp_path, "seed=2,3")
+    assert told.count("- job") == 1
+    script = first.store.array(jobs.folders(tmp_path)[2].queued_as().array).script.read_text()  # type: ignore[union-attr]
+    assert f"#SBATCH --exclude={failing}\n" in script
+    jobs.ended(cluster, *map(jobs.job, jobs.folders(tmp_path)))
+    all_done(tmp_path, alone)
+    assert failing not in {row["NodeList"] for row in cluster.sacct(f"--jobs={','.join(map(jobs.job, others))}")}
+
+
+def test_a_job_that_vanishes_is_unknown_and_submitted_again_once(
+    another_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
+    """Slurm without accounting forgets at once what it cancelled."""
+    own = another_cluster(extra="MinJobAge=2")
+    own.drain_node("node1")
+    jobs.profile(jobs.spec(tmp_path, CHAIN))
+    pretrain, _ = jobs.folders(tmp_path)
+    jobs.submit(tmp_path, "stage=pretrain")
+    for state in ("unknown", "failed"):
+        own.cancel(jobs.job(pretrain).partition("_")[0])
+        own.wait_until(lambda: not own.squeue("--states=all"))
+        told = jobs.status(tmp_path)
+        assert jobs.states(tmp_path) == [state, "new"], told
+        if state == "unknown":
+            assert f"? pretrain r18-1x-digits-s0: job {jobs.job(pretrain)} is gone, and Slurm does not say how it ended" in told
+            assert jobs.submit(tmp_path, "stage=pretrain").count("- job") == 1
+    assert "✗ pretrain r18-1x-digits-s0: its job vanished twice before it began, and Slurm does not say why" in told
+
+
+def test_without_an_answer_nothing_is_concluded(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """squeue and scontrol fail as they do while the controller is away, but at once."""
+    for node in cluster.names:
+        cluster.drain_node(node)
+    jobs.profile(jobs.spec(tmp_path, CHAIN))
+    jobs.submit(tmp_path)
+    for program in ("squeue", "scontrol", "scancel"):
+        (tmp_path / program).write_text(
+            "#!/bin/sh\necho slurm_load_jobs error: Unable to contact slurm controller >&2; exit 1\n"
+        )
+        (tmp_path / program).chmod(0o755)
+    before = [jobs.job(of) for of in jobs.folders(tmp_path)]
+    with monkeypatch.context() as away:
+        away.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        told = jobs.status(tmp_path)
+        assert "Unable to contact slurm controller: queued Steps are shown as they were last seen\n" in told
+        assert jobs.states(tmp_path) == ["queued", "queued"]
+        assert "Unable to contact slurm controller" in jobs.submit(tmp_path, code=1)
+        refused = runs.run(tmp_path, name="cancel")
+        assert refused.returncode == 1
+        assert "Unable to contact slurm controller" in refused.stderr
+    jobs.status(tmp_path)
+    assert [jobs.job(of) for of in jobs.folders(tmp_path)] == before
+    assert jobs.states(tmp_path) == ["queued", "queued"]

@@ -46,6 +46,10 @@ class NoAnswer(SimclrSpecError):  # noqa: N818 - it is Slurm's answer that is mi
     """Slurm cannot be asked, or refused to answer."""
 
 
+class NoAccounting(NoAnswer):
+    """The cluster keeps no accounts: it will never say more."""
+
+
 @dataclass(frozen=True)
 class Job:
     """An element of an array, as Slurm sees it in its queue."""
@@ -138,9 +142,7 @@ def _queued(line: str) -> Iterator[Job]:
 
 
 def history(arrays: Sequence[str]) -> list[Job]:
-    """What accounting says of these arrays' elements, the last start of each; nothing where a cluster has none.
-
-    Raises NoAnswer where it has, and cannot be asked now."""
+    """What accounting says of these arrays' elements, the last start of each. Raises NoAccounting, or NoAnswer now."""
     fields = "--format=JobName,JobID,State,NodeList"
     found: list[Job] = []
     try:
@@ -148,8 +150,9 @@ def history(arrays: Sequence[str]) -> list[Job]:
             text = call("sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={','.join(some)}", fields)
             found += [job for line in text.splitlines() for job in _past(line)]
     except NoAnswer as error:
-        if "accounting storage is disabled" not in str(error) and "has no sacct" not in str(error):
-            raise
+        if "accounting storage is disabled" in str(error) or "has no sacct" in str(error):
+            raise NoAccounting(str(error)) from None
+        raise
     return found
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import pwd
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from simclr_spec.core.files import read_json
 from simclr_spec.dispatch.slurm import commands, ledger
-from simclr_spec.dispatch.slurm.commands import Job, NoAnswer
+from simclr_spec.dispatch.slurm.commands import Job, NoAccounting, NoAnswer
 from simclr_spec.store.layout import ArrayFolder, Ended, Queued, RunFolder, Store
 
 EVERY_SECONDS = 10.0
@@ -63,7 +63,7 @@ def reconcile(store: Store) -> Seen:
     except NoAnswer as error:
         return Seen(silent=str(error))
     rows = {array.name: _rows(array, queued) for array in arrays}
-    past = _past(arrays, rows)
+    past = _past(store, arrays, rows)
     seen = Seen()
     for array in arrays:
         live = _take(store, array, rows[array.name], None if past is None else past.get(array.name, {}))
@@ -78,39 +78,43 @@ def _rows(array: ArrayFolder, queued: Iterable[Job]) -> dict[int, Job]:
     return rows if rest is None else dict.fromkeys(_indices(array), rest) | rows
 
 
-def _past(arrays: Iterable[ArrayFolder], rows: Mapping[str, Mapping[int, Job]]) -> dict[str, dict[int, Job]] | None:
-    """What accounting says of elements that squeue no longer knows, or was told to cancel; None where it says nothing now.
+def _past(
+    store: Store, arrays: Sequence[ArrayFolder], rows: Mapping[str, Mapping[int, Job]]
+) -> dict[str, dict[int, Job]] | None:
+    """What accounting says of elements that squeue no longer knows, or was told to cancel; None where it does not answer now.
 
-    It lags by seconds: of what was cancelled just now it may first have to hear."""
-    asked = [
-        id_ for array in arrays if (id_ := ledger.job_of(array)) and (_lacking(array, rows) or _cancelled(rows[array.name]))
-    ]
+    It lags by seconds, so that of what was cancelled just now it may first have to hear."""
+    cancelled = [(array.name, index) for array in arrays for index in _cancelled(store, array, rows[array.name])]
+    names = {name for name, _ in cancelled}
+    asked = [array for array in arrays if array.name in names or _indices(array) - rows[array.name].keys()]
     end = time.monotonic() + ACCOUNTING_SECONDS
     while True:
         found: dict[str, dict[int, Job]] = {}
         try:
-            for job in commands.history(asked):
+            for job in commands.history([id_ for array in asked if (id_ := ledger.job_of(array))]):
                 found.setdefault(job.name, {})[job.index] = job
+        except NoAccounting:
+            return {}
         except NoAnswer:
             return None
-        behind = [
-            index
-            for array in arrays
-            for index in _cancelled(rows[array.name])
-            if (told := found.get(array.name, {}).get(index)) and told.live
-        ]
-        if not behind or time.monotonic() > end:
+        told = [found.get(name, {}).get(index) for name, index in cancelled]
+        if all(job and not job.live for job in told) or time.monotonic() > end:
             return found
         time.sleep(0.5)
 
 
-def _lacking(array: ArrayFolder, rows: Mapping[str, Mapping[int, Job]]) -> bool:
-    return bool(_indices(array) - rows[array.name].keys())
+def _cancelled(store: Store, array: ArrayFolder, rows: Mapping[int, Job]) -> list[int]:
+    """Elements that somebody cancelled, which is not written down yet; squeue does not say who."""
+    steps = ledger.read_intent(array).elements
+    found = [index for index, job in rows.items() if job.state == "CANCELLED" and job.reason != NEVER_SATISFIED]
+    return [index for index in found if not _is_told(store.folder(steps[index]), array)]
 
 
-def _cancelled(rows: Mapping[int, Job]) -> list[int]:
-    """Those that somebody cancelled; squeue does not say who."""
-    return [index for index, job in rows.items() if job.state == "CANCELLED" and job.reason != NEVER_SATISFIED]
+def _is_told(folder: RunFolder, array: ArrayFolder) -> bool:
+    queued, attempts = folder.queued_as(), folder.attempts()
+    if queued is None or queued.array != array.name or queued.ended:
+        return True
+    return folder.without_attempt() is None and bool((read_json(attempts[-1].record) or {}).get("error"))
 
 
 def _indices(array: ArrayFolder) -> set[int]:
