@@ -11,6 +11,8 @@ DETERMINISTIC = "SIMCLR_SPEC_DETERMINISTIC"
 CHECKPOINT_SECONDS = "SIMCLR_SPEC_CHECKPOINT_SECONDS"
 CHECKPOINT_STEPS = "SIMCLR_SPEC_CHECKPOINT_STEPS"
 """Train steps between checkpoints; for tests, which cannot wait for seconds to pass."""
+MEETING = "SIMCLR_SPEC_MEETING"
+"""The file over which the processes of a Step find each other on one machine: a port might be taken meanwhile."""
 JOB = "SIMCLR_SPEC_JOB"
 """What the record calls the place where an attempt runs."""
 

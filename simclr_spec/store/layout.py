@@ -34,6 +34,9 @@ from simclr_spec.store.commit import place_first
 from simclr_spec.store.lease import Holder, Lease
 
 Ended = Literal["failed", "interrupted", "unknown"]
+Failure = Literal["killed", "error"]
+"""Of a failed attempt that another may do better than: a process was killed without a word, or raised an error. Else there is
+none: what the images, the weights or the loss are at fault for comes again."""
 RESULT = "result.json"
 """In a run folder exactly when its Step is done; in an attempt's folder what that attempt would make it."""
 
@@ -50,7 +53,7 @@ class Attempt:
 
     @property
     def record(self) -> Path:
-        """Who, when, where; on the end `state` is done, failed or interrupted, with `error` when failed."""
+        """Who, when, where; on the end `state` is done, failed or interrupted, with `error` and `failure` when failed."""
         return self.path / "record.json"
 
     @property
@@ -74,9 +77,19 @@ class Attempt:
     def result(self) -> Path:
         return self.path / RESULT
 
-    def close(self, state: Literal["done", "failed", "interrupted"], error: str | None = None) -> None:
-        """Write into its record how it ended; with `error`, one line, when failed."""
-        write_json(self.record, {**(read_json(self.record) or {}), "state": state, "ended": now(), "error": error})
+    def update(self, **values: Any) -> bool:
+        """Write into its record; False once it says done or failed, which stays: of several ranks the first has its say."""
+        written = read_json(self.record) or {}
+        if written.get("state") in ("done", "failed"):
+            return False
+        write_json(self.record, written | values)
+        return True
+
+    def close(
+        self, state: Literal["done", "failed", "interrupted"], error: str | None = None, failure: Failure | None = None
+    ) -> bool:
+        """Write into its record how it ended, with `error`, one line, when failed; False where another was first."""
+        return self.update(state=state, ended=now(), error=error, failure=failure)
 
     def leftovers(self) -> Iterator[Path]:
         """Of atomic writes that were killed half-way; core/files.py names them so."""

@@ -2,6 +2,9 @@
 
 Exit code 0: all done (or in other hands) · 1: some failed · 2: no folder given · 75 (EX_TEMPFAIL): asked to stop, run the same
 command again.
+
+With several processes rank 0 says 75, and the others 0, so that no launcher takes them for failed while it still leaves; and
+once a Step has failed they leave, since their process group cannot be used again.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import traceback
 from pathlib import Path
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
+from simclr_spec.train import distributed
 from simclr_spec.train.loop.execute import execute
 
 
@@ -24,14 +28,19 @@ def main(folders: list[str]) -> int:
         try:
             execute(Path(folder))
         except Interrupted:
-            return os.EX_TEMPFAIL
-        except SimclrSpecError as error:
-            print(f"{folder}: {error}", file=sys.stderr)
+            return os.EX_TEMPFAIL if distributed.rank() == 0 else 0
+        except Exception as error:
+            print(f"{folder}: {error}" if isinstance(error, SimclrSpecError) else traceback.format_exc(), file=sys.stderr)
             failed = True
-        except Exception:
-            traceback.print_exc()
-            failed = True
+            _leave_with_others()
     return int(failed)
+
+
+def _leave_with_others() -> None:
+    """Of several ranks: at once, which the others notice. To end the process group in order would wait for them."""
+    if distributed.world_size() > 1:
+        sys.stderr.flush()
+        os._exit(1)
 
 
 if __name__ == "__main__":

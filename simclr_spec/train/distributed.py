@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from simclr_spec.core.environment import DETERMINISTIC, THREADS
+from simclr_spec.core.environment import DETERMINISTIC, MEETING, THREADS
 from simclr_spec.language.runner import Common
 
 T = TypeVar("T")
@@ -26,9 +26,18 @@ def start() -> torch.device:
     else:
         device = torch.device("cpu")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        _meet("nccl" if device.type == "cuda" else "gloo")
         atexit.register(dist.destroy_process_group)  # else gloo's threads now and then abort a process that has done its work
     return device
+
+
+def _meet(backend: str) -> None:
+    file = os.environ.get(MEETING)
+    if file is None:
+        dist.init_process_group(backend)
+    else:
+        world, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
+        dist.init_process_group(backend, f"file://{file}", world_size=world, rank=rank)
 
 
 def set_arithmetic(*, deterministic: bool) -> None:
@@ -51,6 +60,19 @@ def world_size() -> int:
 
 def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+def barrier() -> None:
+    """Wait until every rank is here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+def lost_another(error: Exception) -> bool:
+    """Whether a collective failed because another rank has left, as gloo, NCCL and torch say it."""
+    words = ("closed by peer", "reset by peer", "Broken pipe", "Socket closed", "NCCL")
+    told = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return world_size() > 1 and (told or isinstance(error, dist.DistError))
 
 
 def rank_slice(batch: int) -> slice:

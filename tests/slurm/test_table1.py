@@ -48,7 +48,7 @@ def test_table_1_on_a_cluster_with_a_dead_node_and_a_preemption(cluster: Cluster
     store = tmp_path / "runs"
     told = table1(store, "run", "--runner", str(tmp_path / "slurm.toml"))
     assert told.count("- job") == 6, told
-    folders = [folder for folder in Store(store).folders()]
+    folders = list(Store(store).folders())
     assert len(folders) == STEPS
 
     def done() -> int:

@@ -41,6 +41,18 @@ def test_a_step_is_queued_until_its_attempt_begins(tmp_path: Path) -> None:
 # Commits
 
 
+def test_the_first_end_of_an_attempt_stays(tmp_path: Path) -> None:
+    """Of several ranks, the one that failed first knows why; what was interrupted may yet be called a failure."""
+    attempt = Store(tmp_path).folder("a/b").new_attempt()
+    assert attempt.update(state="running", pid=1)
+    assert attempt.close("interrupted")
+    assert attempt.close("failed", "it took too long")
+    assert not attempt.close("failed", "another process died", "killed")
+    assert not attempt.update(state="running", pid=2)
+    record = read_json(attempt.record)
+    assert (record["pid"], record["state"], record["error"], record["failure"]) == (1, "failed", "it took too long", None)
+
+
 def test_attempts_that_begin_at_one_moment_have_numbers_of_their_own(tmp_path: Path) -> None:
     begun, at_once = [], threading.Barrier(16)
 

@@ -12,10 +12,12 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any, NoReturn
 
 from simclr_spec.core.environment import BEGAN, JOB, PAST
 from simclr_spec.core.errors import DataError, Interrupted, SimclrSpecError, TrainingError, UsageError
@@ -97,13 +99,17 @@ def _execute(folder: RunFolder, began: float) -> int:
         execute(folder.path)
     except Interrupted:
         return 0 if os.environ["RANK"] != "0" else CANCELLED if folder.cancelled_since(began) else SAVED
-    except (TrainingError, DataError, UsageError) as error:
-        print(error, file=sys.stderr)
-        return NEVER
-    except SimclrSpecError as error:
-        print(error, file=sys.stderr)
-        return 1
+    except Exception as error:
+        print(error if isinstance(error, SimclrSpecError) else traceback.format_exc(), file=sys.stderr)
+        code = NEVER if isinstance(error, (TrainingError, DataError, UsageError)) else 1
+        return code if os.environ["WORLD_SIZE"] == "1" else _leave_with_others(code)
     return 0 if folder.done or os.environ["RANK"] != "0" else ELSEWHERE
+
+
+def _leave_with_others(code: int) -> NoReturn:
+    """At once, which the others notice: to end their process group in order would wait for them."""
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -170,21 +176,23 @@ def again(array: ArrayFolder, index: int, code: int) -> bool:
 
 def _why(folder: RunFolder, intent: ledger.Intent, code: int) -> str:
     """The class of the end, as [retries] names it; empty where it does not begin again."""
-    if code in _FINAL:
+    queued = folder.queued_as()
+    if code in _FINAL or (queued and queued.ended):  # where one rank is refused, srun tells that it killed the others
         return ""
-    if code == SAVED or (code > 128 and _saved(folder)):
+    record = _record(folder)
+    stopped = record.get("state") == "interrupted" and not folder.cancelled_since(float(os.environ[BEGAN]))
+    if code == SAVED or (code > 128 and stopped):
         left = float(os.environ[BEGAN]) + 60 * intent.minutes
         return "timeout" if left - time.time() < intent.grace_seconds + WARNED_EARLY_SECONDS else "preemption"
+    if record.get("state") == "failed":
+        return record["failure"] or ""
     return "killed" if code > 128 else "error"
 
 
-def _saved(folder: RunFolder) -> bool:
-    """Of several ranks, the one that left first with its checkpoint had srun kill the others."""
-    attempts, queued = folder.attempts(), folder.queued_as()
-    if not attempts or (queued and queued.after_attempt == attempts[-1].number):
-        return False
-    stopped = (read_json(attempts[-1].record) or {}).get("state") == "interrupted"
-    return stopped and not folder.cancelled_since(float(os.environ[BEGAN]))
+def _record(folder: RunFolder) -> dict[str, Any]:
+    """Of the attempt of this start: what srun says of several ranks may be that it killed the others."""
+    attempts = folder.attempts()
+    return {} if not attempts or folder.without_attempt() else read_json(attempts[-1].record) or {}
 
 
 def _memory_ran_out(array: ArrayFolder, index: int) -> bool:

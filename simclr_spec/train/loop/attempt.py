@@ -16,9 +16,8 @@ import torch
 
 from simclr_spec.core.environment import JOB
 from simclr_spec.core.errors import Interrupted, SimclrSpecError, TrainingError
-from simclr_spec.core.files import write_json
 from simclr_spec.core.times import now
-from simclr_spec.store.layout import Attempt, RunFolder
+from simclr_spec.store.layout import Attempt, Failure, RunFolder
 from simclr_spec.train import distributed
 
 LOOK_SECONDS = 0.5
@@ -59,7 +58,7 @@ def stopping(folder: RunFolder) -> Iterator[Stop]:
 
 
 class Record:
-    """The attempt's record.json and log; only rank 0 writes."""
+    """The attempt's record.json and log. Rank 0 writes, and a rank that fails how it did."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
@@ -78,16 +77,29 @@ class Record:
     def set(self, **values: Any) -> None:
         self.values |= values
         if self.writes:
-            write_json(self.attempt.record, self.values)
+            self.attempt.update(**self.values)
 
-    def close(self, state: Literal["done", "failed", "interrupted"], error: str | None = None) -> None:
+    def close(self, state: Literal["done", "interrupted"]) -> None:
+        self.log(state)
         if self.writes:
-            self.attempt.close(state, error)
+            self.attempt.close(state)
+
+    def fail(self, error: Exception, shown: Exception) -> None:
+        """Of several ranks the first says it: the others fail because it has left. What we say ourselves needs no traceback."""
+        ours = isinstance(shown, SimclrSpecError)
+        sentence = str(shown) if ours else f"{type(shown).__name__}: {shown}"
+        if not ours and distributed.world_size() > 1:
+            sentence = f"rank {distributed.rank()}: {sentence}"
+        if self.attempt.close("failed", sentence.splitlines()[0], _failure(error)):
+            self._write(f"failed: {sentence}" + ("" if shown is error and ours else f"\n{traceback.format_exc()}"))
 
     def log(self, text: str) -> None:
         if self.writes:
-            with self.attempt.log.open("a") as file:
-                file.write(f"{now()} {text.rstrip()}\n")
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        with self.attempt.log.open("a") as file:
+            file.write(f"{now()} {text.rstrip()}\n")
 
 
 @contextlib.contextmanager
@@ -95,23 +107,19 @@ def recorded(attempt: Attempt) -> Iterator[Record]:
     """Keeps record.json true, whatever happens inside short of SIGKILL."""
     record = Record(attempt)
     record.set()
+    distributed.barrier()  # before another rank may say how it failed
     record.log(f"started, process {os.getpid()} on {socket.gethostname()}")
     try:
         yield record
     except (Interrupted, KeyboardInterrupt):
-        record.log("interrupted")
         record.close("interrupted")
         raise
     except Exception as error:
         shown = _for_users(error)
-        sentence = str(shown) if isinstance(shown, SimclrSpecError) else f"{type(shown).__name__}: {shown}"
-        ours = shown is error and isinstance(error, SimclrSpecError)
-        record.log(f"failed: {sentence}" + ("" if ours else f"\n{traceback.format_exc()}"))  # what we say ourselves says it all
-        record.close("failed", sentence.splitlines()[0])
+        record.fail(error, shown)
         if shown is error:
             raise
         raise shown from error
-    record.log("done")
     record.close("done")
 
 
@@ -121,4 +129,13 @@ def _for_users(error: Exception) -> Exception:
         return TrainingError(
             "the device ran out of memory: use more devices, or set micro_batch (BN then sees only a micro-batch)"
         )
+    if distributed.lost_another(error):
+        return SimclrSpecError("another process of this Step died")
     return error
+
+
+def _failure(error: Exception) -> Failure | None:
+    """Which kind of retry may help."""
+    if isinstance(error, (SimclrSpecError, torch.OutOfMemoryError)):
+        return None
+    return "killed" if distributed.lost_another(error) else "error"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from simclr_spec.core.code import code_version
 from simclr_spec.core.errors import Interrupted, UsageError
@@ -14,7 +17,7 @@ from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import delete_checkpoints, write_tensors
-from simclr_spec.train.loop.attempt import recorded, stopping
+from simclr_spec.train.loop.attempt import Stop, recorded, stopping
 from simclr_spec.train.loop.environment import environment
 from simclr_spec.train.loop.job import Executor, Job, Outcome, imported
 
@@ -22,7 +25,8 @@ from simclr_spec.train.loop.job import Executor, Job, Outcome, imported
 def execute(path: Path) -> None:
     """Train, evaluate and commit the Step; returns at once when it is done already or another process works on it.
 
-    Raises Interrupted, or the error that was recorded in the attempt's record.json and log.
+    Raises Interrupted, or the error that was recorded in the attempt's record.json and log. Of several ranks none returns, nor
+    raises Interrupted, before all that there is to write is written; after another error their process group is of no more use.
     """
     folder = RunFolder(path.resolve())
     step = read_json(folder.step, "fingerprint", "kind", "label", "params", "needs")
@@ -32,7 +36,18 @@ def execute(path: Path) -> None:
         raise UsageError(f"its {folder.step.name} is of kind '{step['kind']}', which this version does not know")
     code_version()
     device = distributed.start()
-    with _leased(folder) as mine, stopping(folder) as stop:
+    with stopping(folder) as stop:
+        try:
+            _attempt(folder, step, device, stop)
+        except Interrupted:
+            distributed.barrier()
+            raise
+        if distributed.any_across_ranks(stop.asked):
+            raise Interrupted
+
+
+def _attempt(folder: RunFolder, step: Mapping[str, Any], device: torch.device, stop: Stop) -> None:
+    with _leased(folder) as mine:
         if mine:
             folder.settle()
         if not distributed.broadcast(mine and not folder.done):
@@ -42,8 +57,6 @@ def execute(path: Path) -> None:
             job = Job(folder=folder, attempt=attempt, step=step, device=device, stop=stop, record=record)
             executor: Executor = imported(KINDS[job.kind].executor)
             _commit(job, executor(job))
-    if stop.asked:
-        raise Interrupted
 
 
 def _commit(job: Job, outcome: Outcome) -> None:

@@ -118,6 +118,7 @@ def fit(trainer: Trainer, job: Job) -> None:
         if _together(trainer) and distributed.any_across_ranks(job.stop.requested()):
             trainer.inspect()
             saver.write()
+            distributed.barrier()  # launchers kill the others once a rank has left: not before the checkpoint is there
             raise Interrupted
         trainer.advance()
         monitored, last = trainer.monitor(), trainer.done == trainer.schedule.train_steps
