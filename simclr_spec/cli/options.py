@@ -147,7 +147,7 @@ def words_argument_of(kind: FileKind) -> Callable[[Command], Command]:
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from simclr_spec.language import coordinates, declared
 
-        keys = [f"{key}=" for key in (*coordinates.KEYS, "state")]
+        keys = [f"{key}=" for key in (*coordinates.KEYS, "state", "fingerprint")]
         return _completions(incomplete, [*declared.names(kind), *keys, *(f"+{key}" for key in keys)])
 
     return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=complete)

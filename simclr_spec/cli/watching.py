@@ -44,19 +44,26 @@ def status(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
     import time
     from pathlib import Path
 
+    from simclr_spec.cli.show.status import orphans
     from simclr_spec.cli.show.status import status as status_table
     from simclr_spec.cli.show.width import fitted
+    from simclr_spec.store.garbage import unneeded
     from simclr_spec.store.jobs import under_way
     from simclr_spec.store.layout import Store
 
+    run_folders = Store(Path(store))
     while True:
-        tell_queue(Store(Path(store)))
+        tell_queue(run_folders)
         entries = entries_of(words, scale, sets, store, must_match=not watch)
         if watch:
             click.clear()
         click.echo(fitted(status_table(entries)))
-        goes_on = any(entry.state in ("running", "queued") for entry in entries)
-        if not watch or not (under_way(Store(Path(store))) or goes_on):
+        if not watch:
+            if line := orphans(unneeded(run_folders, entries)):
+                click.echo(line)
+            return
+        goes_on = any(entry.state in ("running", "queued") for entry in entries) or run_folders.open_arrays()
+        if not (under_way(run_folders) or goes_on):
             return
         time.sleep(2)
 

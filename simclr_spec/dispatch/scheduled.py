@@ -22,8 +22,10 @@ def refresh(store: Store) -> str:
 
 def cancel(folders: Iterable[RunFolder]) -> None:
     """Take queued Steps out of the queue. Raises SimclrSpecError where the scheduler cannot be asked."""
-    jobs = [queued.job for folder in folders if folder.state() == "queued" and (queued := folder.queued_as())]
-    if jobs:
+    stopped = {queued.job: folder for folder in folders if folder.state() == "queued" and (queued := folder.queued_as())}
+    if stopped:
         from simclr_spec.dispatch.slurm import commands
 
-        commands.cancel(jobs)
+        commands.cancel([*stopped])
+        for folder in stopped.values():
+            folder.store.asked.unlink(missing_ok=True)  # so that the next look sees it

@@ -98,9 +98,11 @@ def _value(key: str, text: str) -> Any:
         if text not in STATES:
             raise UsageError(f"no state is named {text!r}{did_you_mean(text, STATES)} (states are {', '.join(STATES)})")
         return text
+    if key == "fingerprint":
+        return text
     schema = KEYS.get(key) or (KEYS["seed"] if key.endswith("_seed") else None)
     if schema is None:
-        raise UsageError(f"no coordinate is named {key!r}{did_you_mean(key, [*KEYS, 'state'])}")
+        raise UsageError(f"no coordinate is named {key!r}{did_you_mean(key, [*KEYS, 'state', 'fingerprint'])}")
     try:
         if schema.get("type") == "integer":
             return int(text)

@@ -72,7 +72,9 @@ class Step:
         }
 
     def matches(self, selector: Mapping[str, Any]) -> bool:
-        return matches(self.coordinates, selector) or any(matches(other, selector) for other in self.also)
+        """Under any of its names; `fingerprint` is what ends its label in the store."""
+        names = [self.coordinates, *self.also]
+        return any(matches({**name, "fingerprint": self.fingerprint[:8]}, selector) for name in names)
 
 
 def label(params: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from simclr_spec.language import declared
 from simclr_spec.plan import compile
 from simclr_spec.store.history import all_plans, located
 from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.store.selection import Entry
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,39 @@ def _idle(folder: RunFolder) -> bool:
     return folder.is_free() and folder.state() != "queued"
 
 
+def unneeded(store: Store, entries: Sequence[Entry]) -> list[Entry]:
+    """Those at work or queued that no spec of `waste_of` needs as it stands now; none where one cannot be read."""
+    left = {entry.fingerprint: entry for entry in entries if entry.state in ("queued", "running")}
+    plans = _plans(store)
+    while left:
+        try:
+            needed = next(plans, None)
+        except UsageError:
+            return []
+        if needed is None:
+            break
+        left = {fingerprint: entry for fingerprint, entry in left.items() if fingerprint not in needed}
+    return list(left.values())
+
+
 def _needed(store: Store) -> set[str]:
     """Fingerprints of every recorded plan and every declared spec. Raises UsageError where one cannot be compiled any more."""
+    return set().union(*_plans(store))
+
+
+def _plans(store: Store) -> Iterator[set[str]]:
+    """The newest recorded first."""
     plans: list[tuple[tuple[str, ...], str | None, tuple[str, ...]]]
-    plans = [((name,), None, ()) for name in declared.names("spec")]
-    plans += [(plan.specs, plan.scale, plan.sets) for plan in all_plans(store)]
-    needed: set[str] = set()
+    plans = [(plan.specs, plan.scale, plan.sets) for plan in all_plans(store)]
+    plans += [((name,), None, ()) for name in declared.names("spec")]
     for specs, scale, sets in dict.fromkeys(plans):
         try:
             with located(store, specs):
-                needed |= set(compile(specs, scale=scale, sets=sets).by_fingerprint)
+                yield set(compile(specs, scale=scale, sets=sets).by_fingerprint)
         except (SpecError, UsageError) as error:
             what = f"{' '.join(specs)} was run in {store.path}, but cannot be read now"
             why = f"{str(error).splitlines()[0]}{_forgotten(store, (specs, scale, sets))}"
             raise UsageError(f"{what}, so nothing is deleted: {why}") from None
-    return needed
 
 
 def _forgotten(store: Store, arguments: tuple[Any, ...]) -> str:

@@ -39,6 +39,11 @@ class Entry:
         return f"{self.kind} {self.label}"
 
     @property
+    def itself(self) -> Mapping[str, str]:
+        """What a selector may name besides coordinates."""
+        return {"state": self.state, "fingerprint": self.fingerprint[:8]}
+
+    @property
     def stage(self) -> str:
         return str(self.coordinates[0]["stage"])
 
@@ -116,7 +121,7 @@ def _select(found: Sequence[Entry], selector: Selector) -> list[Entry]:
     chosen = {
         entry.fingerprint
         for entry in found
-        if any(matches({**coordinates, "state": entry.state}, selector.table) for coordinates in entry.coordinates)
+        if any(matches({**coordinates, **entry.itself}, selector.table) for coordinates in entry.coordinates)
     }
     parents = {entry.fingerprint: entry.needs for entry in found}
     children: dict[str, list[str]] = {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,21 +32,45 @@ class Checkpoint:
         return self.attempt.checkpoint
 
     def tensors(self) -> dict[str, Tensor]:
+        """Raises ValueError where a bit of the file is not as it was written."""
+        if not _is_whole(self.path.read_bytes()):
+            raise ValueError("its bytes are not those that were written")
         return load_file(self.path)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Atomic; whatever device, memory format or sharing of storage the tensors have."""
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_atomic(path, save(plain, metadata))
+    write_atomic(path, _packed(tensors, metadata))
+
+
+def _packed(tensors: Mapping[str, Tensor], metadata: dict[str, str] | None) -> bytes:
+    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, metadata)
 
 
 def write_checkpoint(
     attempt: Attempt, tensors: Mapping[str, Tensor], *, fingerprint: str, train_step: int, seconds: float
 ) -> None:
     """Replaces the attempt's previous checkpoint."""
-    metadata = {"fingerprint": fingerprint, "train_step": str(train_step), "seconds": repr(seconds)}
-    write_tensors(attempt.checkpoint, tensors, metadata)
+    metadata = {"fingerprint": fingerprint, "train_step": str(train_step), "seconds": repr(seconds), "crc32": _UNSEALED}
+    write_atomic(attempt.checkpoint, _sealed(_packed(tensors, metadata)))
+
+
+_UNSEALED = "0" * 8
+_SEAL = re.compile(rb'"crc32":"([0-9a-f]{8})"')
+
+
+def _sealed(data: bytes) -> bytes:
+    """With the checksum of all of the file, in which the checksum itself is zeros."""
+    return data.replace(f'"crc32":"{_UNSEALED}"'.encode(), f'"crc32":"{zlib.crc32(data):08x}"'.encode(), 1)
+
+
+def _is_whole(data: bytes) -> bool:
+    view, header = memoryview(data), int.from_bytes(data[:8], "little")
+    seal = _SEAL.search(data, 0, 8 + header)
+    if seal is None:
+        return False
+    before = zlib.crc32(_UNSEALED.encode(), zlib.crc32(view[: seal.start(1)]))
+    return int(seal[1], 16) == zlib.crc32(view[seal.end(1) :], before)
 
 
 def checkpoints(folder: RunFolder, fingerprint: str) -> list[Checkpoint]:

@@ -51,6 +51,19 @@ def test_an_unreadable_checkpoint_is_no_checkpoint(folder: RunFolder, damage: by
     assert [c.train_step for c in checkpoints(folder, "f")] == [3]
 
 
+def test_a_flipped_bit_anywhere_is_found(folder: RunFolder) -> None:
+    """safetensors itself looks at neither the numbers nor the train step."""
+    path = leave(folder, 9)
+    data = path.read_bytes()
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        for checkpoint in checkpoints(folder, "f"):
+            with pytest.raises(ValueError, match="its bytes are not those that were written"):
+                checkpoint.tensors()
+    path.write_bytes(data)
+    assert checkpoints(folder, "f")[0].tensors()
+
+
 def test_a_checkpoint_that_the_file_system_does_not_give_is_no_checkpoint(folder: RunFolder) -> None:
     leave(folder, 3)
     path = leave(folder, 9)

@@ -19,6 +19,8 @@ from simclr_spec.store.sentences import last_error, last_heard
 
 LOOK_SECONDS = 0.5
 """Between looks at logs that are followed."""
+AGAIN_SECONDS = 20.0
+"""In which a job decides whether its Step begins again."""
 QUIET_SECONDS = 30.0
 """Of a followed log, until a line of the curve stands in for it."""
 
@@ -35,7 +37,7 @@ def status(entries: Sequence[Entry]) -> str:
         rows.append([stage, *_counts(of_stage, shown)])
     if len(stages) > 1:
         rows.append(["total", *_counts(entries, shown)])
-    return "\n".join([*aligned(rows), *_running(entries), *_failures(entries), *_stale(entries)])
+    return "\n".join([*aligned(rows), *_running(entries), *_interrupted(entries), *_failures(entries), *_stale(entries)])
 
 
 def _counts(entries: Sequence[Entry], shown: Sequence[State]) -> list[str]:
@@ -57,6 +59,16 @@ def _running(entries: Sequence[Entry]) -> Iterator[str]:
             yield f"? {entry.name}: {queued.why if queued else last_heard(entry.folder)}"
 
 
+def _interrupted(entries: Sequence[Entry]) -> Iterator[str]:
+    """Those of which is known why."""
+    for entry in entries:
+        if entry.state == "interrupted":
+            queued, attempts = entry.folder.without_attempt(), entry.folder.attempts()
+            why = queued.why if queued else (read_json(attempts[-1].record) or {}).get("error")
+            if why:
+                yield f"‖ {entry.name}: {why}"
+
+
 def _failures(entries: Sequence[Entry]) -> Iterator[str]:
     for entry in entries:
         if entry.state != "failed":
@@ -76,12 +88,26 @@ def _stale(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"✗ stale: the images of {', '.join(names)} have changed since; put them back, or see simclr-spec pin --help"
 
 
+def orphans(found: Sequence[Entry]) -> str:
+    """A line on queued and running Steps that no spec needs any more; nothing where there are none."""
+    if not found:
+        return ""
+    which = ",".join(entry.fingerprint[:8] for entry in found)
+    needed = "is in no spec as it stands now" if len(found) == 1 else "are in no spec as it stands now"
+    option = found[0].folder.store.option
+    return (
+        f"{counted(len(found), 'Step')} queued or running {needed}; `simclr-spec cancel fingerprint={which}{option}` stops them"
+    )
+
+
 def logs(entries: Sequence[Entry], lines: int, sizes: Mapping[Path, int] = MappingProxyType({})) -> Iterator[str]:
-    """The end of the newest attempt's log of every Step that has one; `lines` = 0 means the whole. `sizes`: bytes to read."""
+    """The end of the newest attempt's log of every Step that has one, else of its job's; `lines` = 0 means the whole.
+
+    `sizes`: bytes to read."""
     for entry in entries:
-        for attempt in entry.folder.attempts()[-1:]:
-            yield f"{entry.name} ({entry.state}): {attempt.log}"
-            text = attempt.log.read_bytes()[: sizes.get(attempt.log)] if attempt.log.exists() else b"(no log)"
+        for log in [attempt.log for attempt in entry.folder.attempts()[-1:]] or _logs(entry):
+            yield f"{entry.name} ({entry.state}): {log}"
+            text = log.read_bytes()[: sizes.get(log)] if log.exists() else b"(no log)"
             yield from (f"  {line}" for line in text.decode(errors="replace").splitlines()[-lines:])
 
 
@@ -93,13 +119,16 @@ def follow(look: Callable[[], Sequence[Entry]], busy: Callable[[], bool], lines:
     known = {entry.fingerprint: _Followed(entry) for entry in look()}
     sizes = {followed.log: followed.bytes_read for followed in known.values() if followed.log}
     yield from logs([followed.entry for followed in known.values()], lines, sizes)
-    goes_on = True
+    goes_on, last = True, 0.0
     while goes_on:
         for entry in look():
             known.setdefault(entry.fingerprint, _Followed(entry, new=True))
         # Before reading, so that no last line is lost.
         states = {key: followed.entry.folder.state() for key, followed in known.items()}
-        goes_on = bool({"running", "queued"} & set(states.values())) or (busy() and set(states.values()) != {"done"})
+        at_work = bool({"running", "queued"} & set(states.values()))
+        last = time.monotonic() if at_work else last
+        pauses = time.monotonic() - last < AGAIN_SECONDS and any(followed.may_begin_again() for followed in known.values())
+        goes_on = at_work or pauses or (busy() and set(states.values()) != {"done"})
         for key, followed in known.items():
             yield from followed.news(states[key], f"{followed.entry.name}: " if len(known) > 1 else "  ")
         if goes_on:
@@ -110,29 +139,43 @@ class _Followed:
     """A Step whose newest log is read on; where that is silent, its curve speaks now and then."""
 
     def __init__(self, entry: Entry, new: bool = False) -> None:
-        self.entry, self.log = entry, None if new else _newest_log(entry)
+        seen = _logs(entry)[: -1 if new else None]
+        self.entry, self.log = entry, seen[-1] if seen else None
         self.bytes_read = self.log.stat().st_size if self.log else 0
         self.heard = time.monotonic()
 
+    def may_begin_again(self) -> bool:
+        """Its job has not left the queue, as far as is known."""
+        folder, queued = self.entry.folder, self.entry.folder.queued_as()
+        return queued is not None and not folder.done and not folder.store.array(queued.array).closed.exists()
+
     def news(self, state: State, prefix: str) -> Iterator[str]:
-        log = _newest_log(self.entry)
-        if log is None:
-            return
-        if log != self.log:
+        """The rest of the log that is being read, then each newer one."""
+        found = _logs(self.entry)
+        yield from self._rest(state, prefix)
+        for log in found[found.index(self.log) + 1 :] if self.log in found else found:
             self.log, self.bytes_read = log, 0
             yield f"{self.entry.name} ({state}): {log}"
-        text = _since(log, self.bytes_read)
+            yield from self._rest(state, prefix)
+
+    def _rest(self, state: State, prefix: str) -> Iterator[str]:
+        if self.log is None:
+            return
+        text = _since(self.log, self.bytes_read)
         self.bytes_read += len(text)
         new = text.decode(errors="replace").splitlines()
         if not new and state == "running" and time.monotonic() - self.heard >= QUIET_SECONDS:
-            new = [", ".join(filter(None, describe(Attempt(log.parent).last_metrics())))]
+            new = [", ".join(filter(None, describe(Attempt(self.log.parent).last_metrics())))]
         if new:
             self.heard = time.monotonic()
         yield from (prefix + line for line in new)
 
 
-def _newest_log(entry: Entry) -> Path | None:
-    return next((attempt.log for attempt in entry.folder.attempts()[-1:] if attempt.log.exists()), None)
+def _logs(entry: Entry) -> list[Path]:
+    """Of its attempts, oldest first; where none began, that of its job."""
+    attempts, queued = entry.folder.attempts(), entry.folder.queued_as()
+    jobs = [entry.folder.store.array(queued.array).log(queued.index)] if queued and not attempts else []
+    return [log for log in [*(attempt.log for attempt in attempts), *jobs] if log.exists()]
 
 
 def _since(log: Path, offset: int) -> bytes:

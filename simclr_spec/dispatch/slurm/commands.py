@@ -32,9 +32,14 @@ LIVE = frozenset(
         "SPECIAL_EXIT",
         "STAGE_OUT",
         "RESV_DEL_HOLD",
+        "PREEMPTED",
+        "NODE_FAIL",
     }
 )
-"""States of a job that is not at its end, or comes back."""
+"""States of a job in the queue that is not at its end, or comes back: ours are requeued after the last two."""
+ANY = -1
+NAMES_AT_ONCE = 500
+"""Of arrays in one question: a single argument may have 128 KiB."""
 _LEAKS = ("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SUBMITIT_", "CUDA_VISIBLE_DEVICES")
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -47,14 +52,19 @@ class Full(NoAnswer):
     """No more jobs may be queued now: a limit of the user, the account, the QOS or the whole cluster."""
 
 
+class NoAccounting(NoAnswer):
+    """The cluster keeps no accounts: it will never say more."""
+
+
 @dataclass(frozen=True)
 class Job:
-    """An element of an array, as Slurm sees it."""
+    """An element of an array, as Slurm sees it in its queue."""
 
     name: str
     array: str
     """the array's job id"""
     index: int
+    """ANY of a row that stands for those that were cancelled one by one before they began"""
     state: str
     """`CANCELLED`, `NODE_FAIL`, ...: the first word of what Slurm says"""
     reason: str = ""
@@ -69,6 +79,11 @@ class Job:
     @property
     def live(self) -> bool:
         return self.state in LIVE
+
+    @property
+    def waits(self) -> bool:
+        """For its start, or to be started again."""
+        return self.live and self.state not in ("RUNNING", "COMPLETING", "STOPPED", "SIGNALING", "SUSPENDED", "RESIZING")
 
 
 def there() -> bool:
@@ -99,9 +114,10 @@ def clean() -> Iterator[None]:
 
 def call(*words: str) -> str:
     """What the command prints. Raises NoAnswer with its last line where it fails, is not there, or hangs."""
+    asked = environment() | {"SLURM_BITSTR_LEN": "0"}  # else rows of many elements are cut short
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS, check=False, env=environment()
+            words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS, check=False, env=asked
         )
     except FileNotFoundError:
         raise NoAnswer(f"this machine has no {words[0]}: is it a login node of the cluster?") from None
@@ -115,14 +131,20 @@ def call(*words: str) -> str:
 
 def queue(names: Sequence[str]) -> list[Job]:
     """Elements of arrays of these names that Slurm still knows, ended ones of the last minutes among them. Raises NoAnswer."""
-    if not names:
-        return []
-    found = call("squeue", "--noheader", "--array", "--states=all", f"--name={','.join(names)}", "--format=%j|%F|%K|%T|%r|%N")
-    return [_job(*line.split("|")) for line in found.splitlines() if line.strip()]
+    found: list[Job] = []
+    for some in batched(names):
+        text = call("squeue", "--noheader", "--array", "--states=all", f"--name={','.join(some)}", "--format=%j|%F|%K|%T|%r|%N")
+        found += [job for line in text.splitlines() if line.strip() for job in _queued(line)]
+    return found
 
 
-def _job(name: str, array: str, index: str, state: str, reason: str, nodes: str) -> Job:
-    return Job(name, array, int(index) if index.isdigit() else 0, state, reason, nodes=nodes)
+def batched(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[start : start + NAMES_AT_ONCE] for start in range(0, len(names), NAMES_AT_ONCE))
+
+
+def _queued(line: str) -> Iterator[Job]:
+    name, array, index, state, reason, nodes = line.split("|")
+    return (Job(name, array, number, state, reason, nodes=nodes) for number in indices(index))
 
 
 def mine() -> int:
@@ -131,21 +153,35 @@ def mine() -> int:
 
 
 def history(arrays: Sequence[str]) -> list[Job]:
-    """What accounting says of these arrays' elements, the last start of each. Raises NoAnswer, also without accounting."""
-    if not arrays:
-        return []
-    found = call("sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={','.join(arrays)}",
-                 "--format=JobName,JobID,State,NodeList")  # fmt: skip
-    return list(_past(found))
+    """What accounting says of these arrays' elements, the last start of each. Raises NoAccounting, or NoAnswer now."""
+    fields = "--format=JobName,JobID,State,NodeList"
+    found: list[Job] = []
+    try:
+        for some in batched(arrays):
+            text = call("sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={','.join(some)}", fields)
+            found += [job for line in text.splitlines() for job in _past(line)]
+    except NoAnswer as error:
+        if "accounting storage is disabled" in str(error) or "has no sacct" in str(error):
+            raise NoAccounting(str(error)) from None
+        raise
+    return found
 
 
-def _past(text: str) -> Iterator[Job]:
-    for line in text.splitlines():
-        name, job, state, nodes = line.split("|")[:4]
-        array, _, index = job.partition("_")
-        if index.isdigit():
-            word, _, by = state.partition(" by ")
-            yield Job(name, array, int(index), word.strip(), by=by.strip(), nodes=nodes)
+def _past(line: str) -> Iterator[Job]:
+    name, job, state, nodes = line.split("|")[:4]
+    array, _, index = job.partition("_")
+    word, _, by = state.partition(" by ")
+    return (Job(name, array, number, word.strip(), by=by.strip(), nodes=nodes) for number in indices(index))
+
+
+def indices(text: str) -> Iterator[int]:
+    """Of `3`, of waiting elements in one row: `[0-2,7%4]`, or of no element: `N/A`."""
+    if text == "N/A":
+        yield ANY
+    for part in text.strip("[]").partition("%")[0].split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit():
+            yield from range(int(first), int(last or first) + 1)
 
 
 def release(*jobs: str) -> None:

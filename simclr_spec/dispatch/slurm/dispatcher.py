@@ -97,10 +97,12 @@ class Cluster:
     def _settled(self, task: Task) -> Change | None:
         """What has become of it meanwhile: since this run looked first, or since a person asked for it."""
         queued, state = task.folder.queued_as(), task.folder.state()
-        if state in ("done", "queued"):
-            return Change(task, state)
-        if state in ("running", "unknown") and queued and queued.job in self.seen.live:
-            return Change(task, "running")
+        if state == "done":
+            return Change(task, "done")
+        if queued and queued.job in self.seen.live:  # also while nobody can say whether it has begun, or begins again
+            return Change(task, "running" if state == "running" else "queued")
+        if state == "queued" and queued and not self.submitter.store.array(queued.array).closed.exists():
+            return Change(task, "queued")
         if state == "running":
             return Change(task, "elsewhere", in_other_hands(task.folder))
         if queued and task.folder.queued.stat().st_mtime > self.asked:

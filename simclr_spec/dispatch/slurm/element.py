@@ -12,25 +12,34 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any, NoReturn
 
 from simclr_spec.core.environment import BEGAN, JOB, PAST
 from simclr_spec.core.errors import DataError, Interrupted, SimclrSpecError, TrainingError, UsageError
 from simclr_spec.core.files import read_json
+from simclr_spec.core.words import counted
 from simclr_spec.dispatch.slurm import ledger
+from simclr_spec.dispatch.slurm.reconcile import OUT_OF_MEMORY
+from simclr_spec.store import lease
 from simclr_spec.store.layout import ArrayFolder, RunFolder, Store
-from simclr_spec.store.lease import BEAT_SECONDS, FRESH_SECONDS
 from simclr_spec.store.sentences import in_other_hands
 
 SAVED, NEVER, PARENT_LACKS, ELSEWHERE, CANCELLED = 75, 76, 77, 78, 79
 """Exit codes: asked to stop, with a checkpoint · an error that would come again · a parent is not done · another process works
 on it · a person cancelled it."""
 _FINAL = frozenset({0, NEVER, PARENT_LACKS, ELSEWHERE, CANCELLED, 126, 127})
-_MEMORY = ("oom-kill", "oom_kill", "Out Of Memory", "exceeded memory limit", "out of memory")
-"""What Slurm and the kernel write into a job's log."""
+_MEMORY = ("oom-kill", "oom_kill", "Out Of Memory", "exceeded memory limit", "out of memory", "can't allocate memory")
+"""What Slurm, the kernel and torch write into a job's log."""
+_SENTENCES = {
+    "timeout": "it reached its time limit",
+    "preemption": "others needed its nodes",
+    "killed": "a process was killed without a word (code {code})",
+}
 WARNED_EARLY_SECONDS = 90.0
 """Slurm may warn so much earlier than it was asked to."""
 
@@ -42,37 +51,65 @@ def work(array: ArrayFolder, index: int) -> int:
     folder = store.folder(intent.elements[index])
     job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}"
     os.environ |= {**intent.variables, **_ranks(intent.processes), JOB: f"{job} on {socket.gethostname()}"}
-    first = os.environ["RANK"] == "0"
+    signal.signal(signal.SIGUSR2, _leave)  # while torch is imported there is nothing to save
     if folder.done:
         return 0
-    if first and (lacking := _lacking(store, folder)):
-        print(f"{job}: {lacking} is not done, though it should be by now")
-        return PARENT_LACKS
-    if first and _too_many_failures(store, intent):
-        print(f"{job}: more than {intent.retries['node_failure']} nodes failed under it")
-        return NEVER
-    if first and _held_by_another(folder):
-        print(f"{job}: {in_other_hands(folder)}")
-        return ELSEWHERE
+    if os.environ["RANK"] == "0" and (code := _refused(store, folder, job, intent)):
+        return code
     _look_at_cores(job, intent)
     return _execute(folder, began=time.time())
 
 
+def _refused(store: Store, folder: RunFolder, job: str, intent: ledger.Intent) -> int:
+    """0 where the Step can begin."""
+    if lacking := _lacking(store, folder):
+        return _refuse(folder, job, f"{lacking} is not done, though it should be by now", PARENT_LACKS)
+    if _too_many_failures(store, intent):
+        return _refuse(folder, job, f"more than {counted(intent.retries['node_failure'], 'node')} failed under it", NEVER)
+    if not _comes_free(folder):
+        print(f"{job}: {in_other_hands(folder)}")
+        return ELSEWHERE
+    if (queued := folder.queued_as()) and queued.job == job:
+        folder.queue(replace(queued, after_attempt=folder.last_attempt()))  # Slurm itself may have begun it again
+    return 0
+
+
+def _refuse(folder: RunFolder, job: str, why: str, code: int) -> int:
+    """The Step fails before an attempt begins."""
+    print(f"{job}: {why}")
+    if (queued := folder.queued_as()) and queued.job == job:
+        folder.queue(replace(queued, after_attempt=folder.last_attempt(), ended="failed", why=f"job {job}: {why}"))
+    return code
+
+
+def _comes_free(folder: RunFolder) -> bool:
+    """Whether nobody works on it; after a while in which one that was killed elsewhere still passes for alive."""
+    before, end = folder.holder(), time.monotonic() + 1.5 * lease.FRESH_SECONDS
+    while folder.is_leased():
+        if folder.holder() != before or time.monotonic() > end:  # it beats, or its clock is far ahead
+            return False
+        time.sleep(min(1.0, lease.FRESH_SECONDS / 10))
+    return True
+
+
 def _execute(folder: RunFolder, began: float) -> int:
-    signal.signal(signal.SIGUSR2, _leave)  # while torch is imported there is nothing to save
     from simclr_spec.train.loop.execute import execute
 
     try:
         execute(folder.path)
     except Interrupted:
         return 0 if os.environ["RANK"] != "0" else CANCELLED if folder.cancelled_since(began) else SAVED
-    except (TrainingError, DataError, UsageError) as error:
-        print(error, file=sys.stderr)
-        return NEVER
-    except SimclrSpecError as error:
-        print(error, file=sys.stderr)
-        return 1
+    except Exception as error:
+        print(error if isinstance(error, SimclrSpecError) else traceback.format_exc(), file=sys.stderr)
+        code = NEVER if isinstance(error, (TrainingError, DataError, UsageError)) else 1
+        return code if os.environ["WORLD_SIZE"] == "1" else _leave_with_others(code)
     return 0 if folder.done or os.environ["RANK"] != "0" else ELSEWHERE
+
+
+def _leave_with_others(code: int) -> NoReturn:
+    """At once, which the others notice: to end their process group in order would wait for them."""
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -98,16 +135,6 @@ def _lacking(store: Store, folder: RunFolder) -> str:
     return next((need["folder"] for need in needs.values() if not store.folder(need["folder"]).done), "")
 
 
-def _held_by_another(folder: RunFolder) -> bool:
-    """Whether a process that lives works on it: a node that failed a moment ago left a lease that still looks fresh."""
-    before, end = folder.holder(), time.monotonic() + FRESH_SECONDS + 2 * BEAT_SECONDS
-    while folder.is_leased():
-        if folder.holder() != before or time.monotonic() > end:
-            return True
-        time.sleep(1.0)
-    return False
-
-
 def _too_many_failures(store: Store, intent: ledger.Intent) -> bool:
     """Whether Slurm has begun it again too often after a node failed; such nodes are remembered."""
     past = [line.split("|") for line in os.environ.get(PAST, "").splitlines()]
@@ -126,31 +153,46 @@ def _look_at_cores(job: str, intent: ledger.Intent) -> None:
 
 
 def again(array: ArrayFolder, index: int, code: int) -> bool:
-    """Whether the element is to begin again, by the runner's [retries]; writes down that it does."""
+    """Whether the element is to begin again, by the runner's [retries]; writes down that it does, or why it does not."""
     intent = ledger.read_intent(array)
     folder = Store(array.path.parent.parent).folder(intent.elements[index])
-    _settle(folder, array, index, code)
-    why = _why(array, index, intent, code)
+    out_of_memory = _memory_ran_out(array, index)
+    why = "" if out_of_memory else _why(folder, intent, code)
     so_far = [end["why"] for end in ledger.ends(array, index)].count(why)
-    if not why or so_far >= intent.retries[why]:
+    allowed = intent.retries.get(why, 0)
+    if out_of_memory and code:
+        _settle(folder, OUT_OF_MEMORY.format(job=f"job {os.environ['SLURM_ARRAY_JOB_ID']}_{index}"))
+    elif why in _SENTENCES:
+        times = f", {counted(so_far + 1, 'time')}: [retries] {why} = {allowed} allows no more" if so_far >= allowed > 0 else ""
+        _settle(folder, f"{_SENTENCES[why].format(code=code)}{times}", interrupted=so_far >= allowed)
+    if not why or so_far >= allowed:
         return False
     ledger.add_end(array, index, why=why, code=code, node=os.environ.get("SLURMD_NODENAME", socket.gethostname()))
     if queued := folder.queued_as():
         folder.queue(replace(queued, after_attempt=folder.last_attempt()))
-    print(f"begins again: {why} ({so_far + 1} of {intent.retries[why]})")
+    print(f"begins again: {why} ({so_far + 1} of {allowed})")
     return True
 
 
-def _why(array: ArrayFolder, index: int, intent: ledger.Intent, code: int) -> str:
+def _why(folder: RunFolder, intent: ledger.Intent, code: int) -> str:
     """The class of the end, as [retries] names it; empty where it does not begin again."""
-    if code in _FINAL:
+    queued = folder.queued_as()
+    if code in _FINAL or (queued and queued.ended):  # where one rank is refused, srun tells that it killed the others
         return ""
-    if code == SAVED:
+    record = _record(folder)
+    stopped = record.get("state") == "interrupted" and not folder.cancelled_since(float(os.environ[BEGAN]))
+    if code == SAVED or (code > 128 and stopped):
         left = float(os.environ[BEGAN]) + 60 * intent.minutes
         return "timeout" if left - time.time() < intent.grace_seconds + WARNED_EARLY_SECONDS else "preemption"
-    if code > 128:
-        return "" if _memory_ran_out(array, index) else "killed"
-    return "error"
+    if record.get("state") == "failed":
+        return record["failure"] or ""
+    return "killed" if code > 128 else "error"
+
+
+def _record(folder: RunFolder) -> dict[str, Any]:
+    """Of the attempt of this start: what srun says of several ranks may be that it killed the others."""
+    attempts = folder.attempts()
+    return {} if not attempts or folder.without_attempt() else read_json(attempts[-1].record) or {}
 
 
 def _memory_ran_out(array: ArrayFolder, index: int) -> bool:
@@ -161,16 +203,14 @@ def _memory_ran_out(array: ArrayFolder, index: int) -> bool:
     return any(words in text for words in _MEMORY)
 
 
-def _settle(folder: RunFolder, array: ArrayFolder, index: int, code: int) -> None:
-    """Close the record of an attempt whose process was killed."""
+def _settle(folder: RunFolder, why: str, *, interrupted: bool = False) -> None:
+    """Close as failed the record of an attempt whose process was killed; or of one that saved, too."""
     attempts = folder.attempts()
-    if code > 128 and attempts and (read_json(attempts[-1].record) or {}).get("state") == "running":
-        with folder.leased() as mine:
-            if mine and not folder.done:
-                why = (
-                    "memory ran out" if _memory_ran_out(array, index) else f"a process was killed without a word (code {code})"
-                )
-                attempts[-1].close("failed", why)
+    if not attempts or (read_json(attempts[-1].record) or {}).get("state") not in ("running", interrupted and "interrupted"):
+        return
+    with folder.leased() as mine:
+        if mine and not folder.done:
+            attempts[-1].close("failed", why)
 
 
 def main(words: Sequence[str]) -> int:

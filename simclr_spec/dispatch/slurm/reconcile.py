@@ -7,19 +7,23 @@ does, our own records say how far a Step came, and what never began is `unknown`
 from __future__ import annotations
 
 import contextlib
+import pwd
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from simclr_spec.core.files import read_json
 from simclr_spec.dispatch.slurm import commands, ledger
-from simclr_spec.dispatch.slurm.commands import Job, NoAnswer
+from simclr_spec.dispatch.slurm.commands import Job, NoAccounting, NoAnswer
 from simclr_spec.store.layout import ArrayFolder, Ended, Queued, RunFolder, Store
 
 EVERY_SECONDS = 10.0
 """At most so often somebody who only watches asks Slurm."""
 FORGOTTEN_SECONDS = 600.0
 """After which an intent whose job never appeared is given up."""
+ACCOUNTING_SECONDS = 4.0
+"""That accounting is given to hear of what the queue already knows."""
+NEVER_SATISFIED = "DependencyNeverSatisfied"
 UNKNOWN_TWICE = "its job vanished twice before it began, and Slurm does not say why"
 
 
@@ -60,33 +64,69 @@ def reconcile(store: Store) -> Seen:
         queued = commands.queue([array.name for array in arrays])
     except NoAnswer as error:
         return Seen(silent=str(error))
-    rows = {array.name: {job.index: job for job in queued if job.name == array.name} for array in arrays}
-    past = _past(arrays, rows)
+    rows = {array.name: _rows(array, queued) for array in arrays}
+    past = _past(store, arrays, rows)
     seen = Seen()
     for array in arrays:
-        live = _take(store, array, rows[array.name], past.get(array.name, {}))
+        live = _take(store, array, rows[array.name], None if past is None else past.get(array.name, {}))
         if (command := ledger.read_intent(array).command) and live and live[0].state == "PENDING":
             seen.rest[command] = live[0]
         seen.live |= {job.id: job for job in live}
     return seen
 
 
-def _past(arrays: Iterable[ArrayFolder], rows: Mapping[str, Mapping[int, Job]]) -> dict[str, dict[int, Job]]:
-    """What accounting says of elements that squeue no longer knows."""
-    forgotten = [id_ for array in arrays if (id_ := ledger.job_of(array)) and rows[array.name].keys() < _indices(array)]
-    found: dict[str, dict[int, Job]] = {}
-    with contextlib.suppress(NoAnswer):
-        for job in commands.history(forgotten):
-            found.setdefault(job.name, {})[job.index] = job
-    return found
+def _rows(array: ArrayFolder, queued: Iterable[Job]) -> dict[int, Job]:
+    """By index."""
+    rows = {job.index: job for job in queued if job.name == array.name}
+    rest = rows.pop(commands.ANY, None)
+    return rows if rest is None else dict.fromkeys(_indices(array), rest) | rows
+
+
+def _past(
+    store: Store, arrays: Sequence[ArrayFolder], rows: Mapping[str, Mapping[int, Job]]
+) -> dict[str, dict[int, Job]] | None:
+    """What accounting says of elements that squeue no longer knows, or was told to cancel; None where it does not answer now.
+
+    It lags by seconds, so that of what was cancelled just now it may first have to hear."""
+    cancelled = [(array.name, index) for array in arrays for index in _cancelled(store, array, rows[array.name])]
+    names = {name for name, _ in cancelled}
+    asked = [array for array in arrays if array.name in names or _indices(array) - rows[array.name].keys()]
+    end = time.monotonic() + ACCOUNTING_SECONDS
+    while True:
+        found: dict[str, dict[int, Job]] = {}
+        try:
+            for job in commands.history([id_ for array in asked if (id_ := ledger.job_of(array))]):
+                found.setdefault(job.name, {})[job.index] = job
+        except NoAccounting:
+            return {}
+        except NoAnswer:
+            return None
+        told = [found.get(name, {}).get(index) for name, index in cancelled]
+        if all(job and not job.live for job in told) or time.monotonic() > end:
+            return found
+        time.sleep(0.5)
+
+
+def _cancelled(store: Store, array: ArrayFolder, rows: Mapping[int, Job]) -> list[int]:
+    """Elements that somebody cancelled, which is not written down yet; squeue does not say who."""
+    steps = ledger.read_intent(array).elements
+    found = [index for index, job in rows.items() if job.state == "CANCELLED" and job.reason != NEVER_SATISFIED]
+    return [index for index in found if not _is_told(store.folder(steps[index]), array)]
+
+
+def _is_told(folder: RunFolder, array: ArrayFolder) -> bool:
+    queued, attempts = folder.queued_as(), folder.attempts()
+    if queued is None or queued.array != array.name or queued.ended:
+        return True
+    return folder.without_attempt() is None and bool((read_json(attempts[-1].record) or {}).get("error"))
 
 
 def _indices(array: ArrayFolder) -> set[int]:
     return set(ledger.read_intent(array).elements)
 
 
-def _take(store: Store, array: ArrayFolder, rows: Mapping[int, Job], past: Mapping[int, Job]) -> list[Job]:
-    """One array; its live elements."""
+def _take(store: Store, array: ArrayFolder, rows: Mapping[int, Job], past: Mapping[int, Job] | None) -> list[Job]:
+    """One array; its live elements. What neither queue nor accounting speaks of now stays as it was."""
     if not array.receipt.exists():
         if not rows:
             _forget(array)
@@ -109,10 +149,12 @@ def _take(store: Store, array: ArrayFolder, rows: Mapping[int, Job], past: Mappi
             open_ = True
             if not mine:  # who submitted it was killed before
                 ledger.queue(folder, array, row.array, index)
-            if mine and queued and not folder.is_leased() and queued.after_attempt != folder.last_attempt():
-                folder.queue(replace(queued, after_attempt=folder.last_attempt()))  # Slurm itself began it again
+            if mine and queued and row.waits and not folder.is_leased() and queued.after_attempt != folder.last_attempt():
+                folder.queue(replace(queued, after_attempt=folder.last_attempt()))  # Slurm itself begins it again
+        elif mine and queued and row is None and past is None:
+            open_ |= not folder.done
         elif mine and queued:
-            open_ |= not _ended(folder, queued, row or past.get(index), array)
+            open_ |= not _ended(folder, queued, _joined(row, (past or {}).get(index)), array)
     if not open_:
         array.closed.touch()
     return live
@@ -143,37 +185,51 @@ def _is_taken(folder: RunFolder, array: ArrayFolder) -> bool:
     return folder.done or taken
 
 
+def _joined(row: Job | None, past: Job | None) -> Job | None:
+    """The queue says how an element ended, accounting by whom."""
+    return replace(row, by=past.by) if row and past else row or past
+
+
 def _ended(folder: RunFolder, queued: Queued, end: Job | None, array: ArrayFolder) -> bool:
     """Write how the element came to its end; False while some process works on it."""
     if folder.done:
         return True
     if folder.is_leased():
         return False
+    state, why = how(end, array, queued)
     attempts = folder.attempts()
     if attempts and attempts[-1].number > queued.after_attempt:
-        record = read_json(attempts[-1].record)
-        if record is None or record.get("state") == "running":
-            state, why = how(end, array, queued)
+        record = read_json(attempts[-1].record) or {"state": "running"}
+        if record["state"] == "running":
             attempts[-1].close("failed" if state == "failed" else "interrupted", why)
-        return True
-    if queued.ended is None:
-        if end is not None and end.reason == "DependencyNeverSatisfied":
-            folder.queued.unlink(missing_ok=True)  # as if it had never been submitted: its parent is what failed
-            return True
-        state, why = how(end, array, queued)
-        if state == "unknown" and queued.vanished:
+        elif record["state"] == "interrupted" == state and not record["error"]:
+            attempts[-1].close("interrupted", why)
+    elif queued.ended is None and end is not None and _was_never_to_begin(folder, end):
+        folder.queued.unlink(missing_ok=True)  # as if it had never been submitted: its parent is what failed
+    elif queued.ended is None:
+        if state == "unknown" and folder.cancelled_since(array.intent.stat().st_mtime):
+            state, why = "interrupted", f"job {queued.job} was cancelled"  # an element that waits vanishes without a trace
+        elif state == "unknown" and queued.vanished:
             state, why = "failed", UNKNOWN_TWICE
         folder.queue(replace(queued, ended=state, why=why))
     return True
 
 
+def _was_never_to_begin(folder: RunFolder, end: Job) -> bool:
+    """Slurm itself cancelled it, since a parent did not end well; accounting does not say why, only that nobody did."""
+    if end.reason == NEVER_SATISFIED:
+        return True
+    needs = read_json(folder.step, "needs")["needs"].values()
+    return end.state == "CANCELLED" and not end.by and not all(folder.store.folder(need["folder"]).done for need in needs)
+
+
 def how(end: Job | None, array: ArrayFolder, queued: Queued) -> tuple[Ended, str]:
     """State and sentence of a job's end."""
     job = f"job {queued.job}"
-    if end is None or end.live:
+    if end is None or (end.live and end.state not in _LAST):
         return "unknown", f"{job} is gone, and Slurm does not say how it ended"
     if end.state == "CANCELLED":
-        return "interrupted", f"{job} was cancelled" + (f" by user {end.by}" if end.by else "")
+        return "interrupted", f"{job} was cancelled" + (f" by {_user(end.by)}" if end.by else "")
     if end.state == "PREEMPTED":
         return "interrupted", f"{job} was preempted"
     if end.state in ("NODE_FAIL", "BOOT_FAIL"):
@@ -183,6 +239,16 @@ def how(end: Job | None, array: ArrayFolder, queued: Queued) -> tuple[Ended, str
     if end.state == "OUT_OF_MEMORY":
         return "failed", OUT_OF_MEMORY.format(job=job)
     return "failed", f"{job} ended without a word of the training{_last_line(array, queued.index)}"
+
+
+_LAST = ("PREEMPTED", "NODE_FAIL")
+"""What accounting alone says of a job is its end; in the queue it comes back."""
+
+
+def _user(uid: str) -> str:
+    with contextlib.suppress(KeyError, ValueError):
+        return pwd.getpwuid(int(uid)).pw_name
+    return f"user {uid}"
 
 
 OUT_OF_MEMORY = "memory ran out under {job}: ask for more memory_gib, or spread the Step over more nodes"
