@@ -143,9 +143,9 @@ def cancel(words: Sequence[str], scale: str | None, sets: Sequence[str], store: 
     run_folders = Store(Path(store))
     tell_queue(run_folders)
     entries = entries_of(words, scale, sets, store)
-    scheduled.cancel(entry.folder for entry in entries)
     for line in selection.cancel(entries, under_way(run_folders)):
         click.echo(line)
+    scheduled.cancel(entry.folder for entry in entries)
 
 
 @click.command()

@@ -20,8 +20,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
@@ -127,6 +128,11 @@ class Queued:
     vanished: int = 0
     """how often before the scheduler lost such a job without a word"""
 
+    def __post_init__(self) -> None:
+        """Others may write in the store, and these reach commands and paths. Raises ValueError."""
+        if not re.fullmatch(r"\d+_\d+", self.job) or not re.fullmatch(r"\w[\w.-]*", self.array):
+            raise ValueError(self)
+
 
 @dataclass(frozen=True)
 class ArrayFolder:
@@ -162,6 +168,15 @@ class ArrayFolder:
     @property
     def script(self) -> Path:
         return self.path / "batch.sh"
+
+    def end_of_log(self, index: int, size: int = 20_000) -> str:
+        """The last so many bytes of it."""
+        try:
+            with self.log(index).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+                return file.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def log(self, index: int) -> Path:
         """What an element's job printed, over all its starts."""
@@ -286,8 +301,11 @@ class RunFolder:
 
     def queued_as(self) -> Queued | None:
         """The scheduler's job that was last to make an attempt."""
-        written = read_json(self.queued, "job", "array", "index", "after_attempt")
-        return None if written is None else Queued(**written)
+        try:
+            written = json.loads(self.queued.read_bytes())
+            return Queued(**{field.name: written[field.name] for field in fields(Queued) if field.name in written})
+        except (OSError, ValueError, TypeError):  # a crash may take it, and its array knows the same
+            return None
 
     def without_attempt(self) -> Queued | None:
         """The job that was to make the next attempt: it has not, or ended before."""

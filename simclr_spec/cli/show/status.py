@@ -50,9 +50,8 @@ def _running(entries: Sequence[Entry]) -> Iterator[str]:
         attempts = entry.folder.attempts() if entry.state == "running" else []
         if attempts:
             record = read_json(attempts[-1].record) or {}
-            queued = entry.folder.queued_as()
-            who = f"job {queued.job}" if queued else f"process {record.get('pid')}"
-            place = f"{who} on {record.get('host')}"
+            job = record.get("job") or ""
+            place = f"job {job}" if " on " in job else f"process {record.get('pid')} on {record.get('host')}"
             yield "  ".join(filter(None, ["▸ " + entry.name, *describe(attempts[-1].last_metrics()), place]))
         if entry.state == "unknown":
             queued = entry.folder.without_attempt()
@@ -60,11 +59,11 @@ def _running(entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def _interrupted(entries: Sequence[Entry]) -> Iterator[str]:
-    """Those of which is known why."""
+    """And what waits for more than its turn: those of which is known why."""
     for entry in entries:
-        if entry.state == "interrupted":
+        if entry.state in ("interrupted", "queued"):
             queued, attempts = entry.folder.without_attempt(), entry.folder.attempts()
-            why = queued.why if queued else (read_json(attempts[-1].record) or {}).get("error")
+            why = queued.why if queued else attempts and (read_json(attempts[-1].record) or {}).get("error")
             if why:
                 yield f"‖ {entry.name}: {why}"
 

@@ -16,31 +16,15 @@ from simclr_spec.core.errors import SimclrSpecError
 TIMEOUT_SECONDS = int(os.environ.get(SLURM_SECONDS, "60"))
 """For a command to answer; slurmctld's own patience is 10 s."""
 
-LIVE = frozenset(
-    {
-        "PENDING",
-        "RUNNING",
-        "SUSPENDED",
-        "REQUEUED",
-        "REQUEUE_HOLD",
-        "REQUEUE_FED",
-        "CONFIGURING",
-        "COMPLETING",
-        "RESIZING",
-        "STOPPED",
-        "SIGNALING",
-        "SPECIAL_EXIT",
-        "STAGE_OUT",
-        "RESV_DEL_HOLD",
-        "PREEMPTED",
-        "NODE_FAIL",
-    }
-)
-"""States of a job in the queue that is not at its end, or comes back: ours are requeued after the last two."""
+ENDED = frozenset({"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT"})
+"""States of a job in the queue that is at its end. Others are none, known or new: after PREEMPTED and NODE_FAIL ours come back."""
 ANY = -1
 NAMES_AT_ONCE = 500
 """Of arrays in one question: a single argument may have 128 KiB."""
-_LEAKS = ("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SUBMITIT_", "CUDA_VISIBLE_DEVICES")
+_LEAKS = (
+    *("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_"),
+    *("SUBMITIT_", "CUDA_VISIBLE_DEVICES"),
+)
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -78,7 +62,7 @@ class Job:
 
     @property
     def live(self) -> bool:
-        return self.state in LIVE
+        return self.state not in ENDED
 
     @property
     def waits(self) -> bool:
@@ -133,7 +117,8 @@ def queue(names: Sequence[str]) -> list[Job]:
     """Elements of arrays of these names that Slurm still knows, ended ones of the last minutes among them. Raises NoAnswer."""
     found: list[Job] = []
     for some in batched(names):
-        text = call("squeue", "--noheader", "--array", "--states=all", f"--name={','.join(some)}", "--format=%j|%F|%K|%T|%r|%N")
+        which = ("--all", "--local", "--array", "--states=all", f"--name={','.join(some)}")
+        text = call("squeue", "--noheader", *which, "--format=%j|%F|%K|%T|%N|%r")
         found += [job for line in text.splitlines() if line.strip() for job in _queued(line)]
     return found
 
@@ -143,7 +128,10 @@ def batched(names: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _queued(line: str) -> Iterator[Job]:
-    name, array, index, state, reason, nodes = line.split("|")
+    fields = line.split("|", 5)
+    if len(fields) < 6:
+        return iter(())  # a site's notice
+    name, array, index, state, nodes, reason = fields
     return (Job(name, array, number, state, reason, nodes=nodes) for number in indices(index))
 
 
@@ -168,7 +156,10 @@ def history(arrays: Sequence[str]) -> list[Job]:
 
 
 def _past(line: str) -> Iterator[Job]:
-    name, job, state, nodes = line.split("|")[:4]
+    fields = line.split("|")
+    if len(fields) < 4:
+        return iter(())
+    name, job, state, nodes = fields[:4]
     array, _, index = job.partition("_")
     word, _, by = state.partition(" by ")
     return (Job(name, array, number, word.strip(), by=by.strip(), nodes=nodes) for number in indices(index))

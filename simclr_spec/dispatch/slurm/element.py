@@ -1,8 +1,8 @@
 """What runs in a job: one element of an array, on each of its ranks, and afterwards the decision whether it begins again.
 
 `python -m simclr_spec.dispatch.slurm.element work FOLDER` trains the Step of SLURM_ARRAY_TASK_ID; its exit code says how it
-ended. `... again FOLDER CODE` runs in the batch script after all ranks have left: 0 means that the job is to be requeued, which
-the script does, since a container has no `scontrol`.
+ended. `... again FOLDER CODE` runs in the batch script after all ranks have left, and says whether the job is to be requeued,
+which the script does, since a container has no `scontrol`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from simclr_spec.core.files import read_json
 from simclr_spec.core.words import counted
 from simclr_spec.dispatch.slurm import ledger
 from simclr_spec.dispatch.slurm.reconcile import OUT_OF_MEMORY
+from simclr_spec.dispatch.slurm.submission import AGAIN, DONE
 from simclr_spec.store import lease
 from simclr_spec.store.layout import ArrayFolder, RunFolder, Store
 from simclr_spec.store.sentences import in_other_hands
@@ -51,20 +52,19 @@ def work(array: ArrayFolder, index: int) -> int:
     folder = store.folder(intent.elements[index])
     job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}"
     os.environ |= {**intent.variables, **_ranks(intent.processes), JOB: f"{job} on {socket.gethostname()}"}
-    signal.signal(signal.SIGUSR2, _leave)  # while torch is imported there is nothing to save
     if folder.done:
         return 0
-    if os.environ["RANK"] == "0" and (code := _refused(store, folder, job, intent)):
+    if os.environ["RANK"] == "0" and (code := _refused(store, folder, job, array, index, intent)):
         return code
     _look_at_cores(job, intent)
     return _execute(folder, began=time.time())
 
 
-def _refused(store: Store, folder: RunFolder, job: str, intent: ledger.Intent) -> int:
+def _refused(store: Store, folder: RunFolder, job: str, array: ArrayFolder, index: int, intent: ledger.Intent) -> int:
     """0 where the Step can begin."""
     if lacking := _lacking(store, folder):
         return _refuse(folder, job, f"{lacking} is not done, though it should be by now", PARENT_LACKS)
-    if _too_many_failures(store, intent):
+    if _too_many_failures(store, array, index, intent):
         return _refuse(folder, job, f"more than {counted(intent.retries['node_failure'], 'node')} failed under it", NEVER)
     if not _comes_free(folder):
         print(f"{job}: {in_other_hands(folder)}")
@@ -135,14 +135,16 @@ def _lacking(store: Store, folder: RunFolder) -> str:
     return next((need["folder"] for need in needs.values() if not store.folder(need["folder"]).done), "")
 
 
-def _too_many_failures(store: Store, intent: ledger.Intent) -> bool:
-    """Whether Slurm has begun it again too often after a node failed; such nodes are remembered."""
-    past = [line.split("|") for line in os.environ.get(PAST, "").splitlines()]
-    failed = [nodes for state, nodes in past if state == "NODE_FAIL"]
-    for node in failed:
-        if node.replace("-", "").replace(".", "").isalnum():  # of several nodes nobody says which one failed
-            ledger.remember_bad(store, node)
-    return len(failed) > intent.retries["node_failure"]
+def _too_many_failures(store: Store, array: ArrayFolder, index: int, intent: ledger.Intent) -> bool:
+    """Whether Slurm has begun it again too often after a node failed; such nodes are remembered.
+
+    Without accounting nobody says why Slurm did: then as often as after preemptions."""
+    past = [words for line in os.environ.get(PAST, "").splitlines() if len(words := line.split("|")) == 3]
+    failed = [nodes for name, state, nodes in past if name == array.name and state == "NODE_FAIL"]
+    for node in filter(ledger.is_node, failed):  # of several nodes nobody says which one failed
+        ledger.remember_bad(store, node)
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0")) - len(ledger.ends(array, index))
+    return len(failed) > intent.retries["node_failure"] or restarts > intent.retries["preemption"]
 
 
 def _look_at_cores(job: str, intent: ledger.Intent) -> None:
@@ -150,6 +152,13 @@ def _look_at_cores(job: str, intent: ledger.Intent) -> None:
     cores = len(os.sched_getaffinity(0))
     if cores < intent.cpus:
         print(f"{job}: this process may use {cores} of the {intent.cpus} cores that it asked for", file=sys.stderr)
+
+
+def afterwards(array: ArrayFolder, index: int, code: int) -> int:
+    """What the batch script is to do."""
+    if code and Store(array.path.parent.parent).folder(ledger.read_intent(array).elements[index]).done:
+        return DONE
+    return AGAIN if again(array, index, code) else 0
 
 
 def again(array: ArrayFolder, index: int, code: int) -> bool:
@@ -168,7 +177,7 @@ def again(array: ArrayFolder, index: int, code: int) -> bool:
     if not why or so_far >= allowed:
         return False
     ledger.add_end(array, index, why=why, code=code, node=os.environ.get("SLURMD_NODENAME", socket.gethostname()))
-    if queued := folder.queued_as():
+    if (queued := folder.queued_as()) and queued.array == array.name:
         folder.queue(replace(queued, after_attempt=folder.last_attempt()))
     print(f"begins again: {why} ({so_far + 1} of {allowed})")
     return True
@@ -177,11 +186,13 @@ def again(array: ArrayFolder, index: int, code: int) -> bool:
 def _why(folder: RunFolder, intent: ledger.Intent, code: int) -> str:
     """The class of the end, as [retries] names it; empty where it does not begin again."""
     queued = folder.queued_as()
-    if code in _FINAL or (queued and queued.ended):  # where one rank is refused, srun tells that it killed the others
+    cancelled = folder.cancelled_since(float(os.environ[BEGAN]))
+    if (
+        code in _FINAL or cancelled or (queued and queued.ended)
+    ):  # where one rank is refused, srun tells that it killed the others
         return ""
     record = _record(folder)
-    stopped = record.get("state") == "interrupted" and not folder.cancelled_since(float(os.environ[BEGAN]))
-    if code == SAVED or (code > 128 and stopped):
+    if code == SAVED or (code > 128 and record.get("state") == "interrupted"):
         left = float(os.environ[BEGAN]) + 60 * intent.minutes
         return "timeout" if left - time.time() < intent.grace_seconds + WARNED_EARLY_SECONDS else "preemption"
     if record.get("state") == "failed":
@@ -196,10 +207,7 @@ def _record(folder: RunFolder) -> dict[str, Any]:
 
 
 def _memory_ran_out(array: ArrayFolder, index: int) -> bool:
-    try:
-        text = array.log(index).read_text(errors="replace")[-20_000:]
-    except FileNotFoundError:
-        return False
+    text = array.end_of_log(index)
     return any(words in text for words in _MEMORY)
 
 
@@ -217,8 +225,10 @@ def main(words: Sequence[str]) -> int:
     what, folder, *code = words
     array, index = ArrayFolder(Path(folder)), int(os.environ["SLURM_ARRAY_TASK_ID"])
     if what == "work":
+        for number in (signal.SIGUSR2, signal.SIGTERM):
+            signal.signal(number, _leave)  # while torch is imported there is nothing to save
         return work(array, index)
-    return 0 if again(array, index, int(code[0])) else 1
+    return afterwards(array, index, int(code[0]))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ import contextlib
 import getpass
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
-from simclr_spec.core.errors import UsageError
+from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import read_json, write_json
 from simclr_spec.core.times import now
 from simclr_spec.language.runner import Slurm
@@ -43,6 +44,7 @@ class Intent:
     code: str
     """version that submitted it"""
     by: str
+    uid: int
     at: str
     command: str = ""
     """which submits the rest"""
@@ -51,12 +53,13 @@ class Intent:
 def write_intent(store: Store, kind: str, elements: Mapping[int, str], runner: Slurm, **more: Any) -> ArrayFolder:
     """A new array's folder, named like no other."""
     folder = store.array(f"{kind}-{time.strftime('%m%d-%H%M%S')}-{os.urandom(3).hex()}")
-    folder.path.mkdir(parents=True, mode=0o777)
+    folder.path.mkdir(parents=True)
     intent = Intent(
         elements=elements,
         retries=asdict(runner.retries),
         grace_seconds=runner.grace_seconds,
         by=f"{getpass.getuser()} on {socket.gethostname()}",
+        uid=os.getuid(),
         at=now(),
         **more,
     )
@@ -65,14 +68,19 @@ def write_intent(store: Store, kind: str, elements: Mapping[int, str], runner: S
 
 
 def read_intent(folder: ArrayFolder) -> Intent:
-    written = read_json(folder.intent, "elements", "retries", "variables")
-    return Intent(**{**written, "elements": {int(index): step for index, step in written["elements"].items()}})
+    """Raises SimclrSpecError where it is damaged, or names what is no Step's folder: others may write here, too."""
+    written = read_json(folder.intent, *(field.name for field in fields(Intent) if field.default is MISSING))
+    elements = {int(index): str(step) for index, step in written["elements"].items()}
+    if odd := [step for step in elements.values() if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", step)]:
+        raise SimclrSpecError(f"{folder.intent} is damaged: {odd[0]!r} is no Step's folder")
+    known = {field.name: written[field.name] for field in fields(Intent) if field.name in written}
+    return Intent(**{**known, "elements": elements})
 
 
 def job_of(folder: ArrayFolder) -> str | None:
     """The array's job id, once it is known."""
     receipt = read_json(folder.receipt, "job")
-    return receipt and str(receipt["job"])
+    return str(receipt["job"]) if receipt and str(receipt["job"]).isdigit() else None
 
 
 def sign(folder: ArrayFolder, job: str) -> None:
@@ -127,8 +135,13 @@ def submitting(store: Store) -> Iterator[None]:
 def bad_nodes(store: Store, runner: Slurm) -> Sequence[str]:
     """Nodes that failed a short while ago, the last first."""
     since = time.time() - 3600 * runner.bad_node_hours
-    times = {file.name: file.stat().st_mtime for file in store.bad_node("x").parent.glob("*")}
+    times = {file.name: file.stat().st_mtime for file in store.bad_node("x").parent.glob("*") if is_node(file.name)}
     return sorted((name for name, at in times.items() if at > since), key=lambda name: -times[name])[: runner.most_bad_nodes]
+
+
+def is_node(name: str) -> bool:
+    """Whether it is the name of one node: it reaches sbatch's script."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name) is not None
 
 
 def remember_bad(store: Store, node: str) -> None:

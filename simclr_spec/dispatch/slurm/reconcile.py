@@ -7,6 +7,7 @@ does, our own records say how far a Step came, and what never began is `unknown`
 from __future__ import annotations
 
 import contextlib
+import os
 import pwd
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,8 @@ EVERY_SECONDS = 10.0
 """At most so often somebody who only watches asks Slurm."""
 FORGOTTEN_SECONDS = 600.0
 """After which an intent whose job never appeared is given up."""
+PRIVATE_SECONDS = 24 * 3600.0
+"""For another user's jobs that nobody here can see to be looked at by himself."""
 ACCOUNTING_SECONDS = 4.0
 """That accounting is given to hear of what the queue already knows."""
 NEVER_SATISFIED = "DependencyNeverSatisfied"
@@ -49,8 +52,9 @@ def watched(store: Store) -> Seen | None:
         asked = 0.0
     if time.time() - asked < EVERY_SECONDS:
         return None
-    with contextlib.suppress(OSError):  # a store that may only be read
-        return reconcile(store)
+    with contextlib.suppress(OSError), RunFolder(store.arrays).leased() as mine:  # a store that may only be read
+        if mine:  # who submits looks by himself, and is not to be met half-way
+            return reconcile(store)
     return None
 
 
@@ -68,7 +72,11 @@ def reconcile(store: Store) -> Seen:
     past = _past(store, arrays, rows)
     seen = Seen()
     for array in arrays:
-        live = _take(store, array, rows[array.name], None if past is None else past.get(array.name, {}))
+        try:
+            live = _take(store, array, rows[array.name], None if past is None else past.get(array.name, {}))
+        except NoAnswer as error:
+            seen.silent = str(error)
+            continue
         if (command := ledger.read_intent(array).command) and live and live[0].state == "PENDING":
             seen.rest[command] = live[0]
         seen.live |= {job.id: job for job in live}
@@ -132,7 +140,7 @@ def _take(store: Store, array: ArrayFolder, rows: Mapping[int, Job], past: Mappi
             _forget(array)
             return []
         ledger.sign(array, next(iter(rows.values())).array)
-    if not array.released.exists() and rows:
+    if not array.released.exists() and rows and _is_ours(array):
         rows = _release(store, array, rows)
     if ledger.read_intent(array).command:
         live = [row for row in rows.values() if row.live]
@@ -144,20 +152,42 @@ def _take(store: Store, array: ArrayFolder, rows: Mapping[int, Job], past: Mappi
         folder, row = store.folder(step), rows.get(index)
         queued = folder.queued_as()
         mine = queued is not None and queued.array == array.name
+        if row is not None and row.live and row.reason == NEVER_SATISFIED:
+            commands.cancel([row.id])  # Slurm was told to do that itself, but not every site lets it
+            row = replace(row, state="CANCELLED")
         if row is not None and row.live:
             live.append(row)
             open_ = True
+            if mine and queued and queued.why != (why := _held(row)):
+                folder.queue(replace(queued, why=why))
+                queued = folder.queued_as()
             if not mine:  # who submitted it was killed before
                 ledger.queue(folder, array, row.array, index)
             if mine and queued and row.waits and not folder.is_leased() and queued.after_attempt != folder.last_attempt():
                 folder.queue(replace(queued, after_attempt=folder.last_attempt()))  # Slurm itself begins it again
-        elif mine and queued and row is None and past is None:
+        elif mine and queued and row is None and (past is None or (index not in past and _is_private(array, folder))):
             open_ |= not folder.done
         elif mine and queued:
             open_ |= not _ended(folder, queued, _joined(row, (past or {}).get(index)), array)
     if not open_:
         array.closed.touch()
     return live
+
+
+def _is_private(array: ArrayFolder, folder: RunFolder) -> bool:
+    """Slurm may not show us another user's jobs: for a day nothing is concluded from their absence."""
+    return not _is_ours(array) and time.time() - folder.queued.stat().st_mtime < PRIVATE_SECONDS
+
+
+def _is_ours(array: ArrayFolder) -> bool:
+    """Another user's jobs are his to release, and perhaps not ours to see."""
+    return os.getuid() in (0, ledger.read_intent(array).uid)
+
+
+def _held(row: Job) -> str:
+    """Why it will not begin by itself."""
+    held = "held" in row.reason.lower() and row.reason != "JobHeldUser"
+    return f"job {row.id} waits for somebody to release it: {row.reason} (scontrol release {row.id})" if held else ""
 
 
 def _forget(array: ArrayFolder) -> None:
@@ -172,8 +202,8 @@ def _release(store: Store, array: ArrayFolder, rows: Mapping[int, Job]) -> dict[
     twice = {index for index, step in elements.items() if index in rows and _is_taken(store.folder(step), array)}
     commands.cancel([rows[index].id for index in sorted(twice)])
     left = {index: row for index, row in rows.items() if index not in twice}
-    if any(row.live for row in left.values()):
-        commands.release(next(iter(rows.values())).array)
+    held = {row.array for row in left.values() if row.state == "PENDING" and row.reason == "JobHeldUser"}
+    commands.release(*held)
     array.released.touch()
     return left
 
@@ -201,7 +231,10 @@ def _ended(folder: RunFolder, queued: Queued, end: Job | None, array: ArrayFolde
     if attempts and attempts[-1].number > queued.after_attempt:
         record = read_json(attempts[-1].record) or {"state": "running"}
         if record["state"] == "running":
-            attempts[-1].close("failed" if state == "failed" else "interrupted", why)
+            with folder.leased() as mine:  # which also empties the lease of a process that is dead, Slurm says
+                if not mine:
+                    return False
+                attempts[-1].close("failed" if state == "failed" else "interrupted", why)
         elif record["state"] == "interrupted" == state and not record["error"]:
             attempts[-1].close("interrupted", why)
     elif queued.ended is None and end is not None and _was_never_to_begin(folder, end):
@@ -256,8 +289,5 @@ OUT_OF_MEMORY = "memory ran out under {job}: ask for more memory_gib, or spread 
 
 def _last_line(array: ArrayFolder, index: int) -> str:
     """Of its log, where the shell or srun say what went wrong."""
-    try:
-        lines = array.log(index).read_text(errors="replace").strip().splitlines()
-    except FileNotFoundError:
-        return ""
+    lines = array.end_of_log(index).strip().splitlines()
     return f": {lines[-1]}" if lines else ""

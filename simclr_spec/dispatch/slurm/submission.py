@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simclr_spec.core.environment import BEGAN, PAST
 from simclr_spec.dispatch.slurm import commands
 from simclr_spec.language.runner import Request, Slurm
 
@@ -28,6 +29,8 @@ ARGUMENTS = ("--parsable", "--hold", "--export=ALL")
 """Of sbatch, besides the folder."""
 _FULL = ("violates accounting/QOS policy", "temporarily unable", "temporarily unavailable")
 """What sbatch says where it names no limit, or is still trying when it is given up."""
+AGAIN, DONE = 40, 41
+"""What an element says after its ranks have left: the job is to be requeued; or the Step is done, whatever they said."""
 MODULE = "simclr_spec.dispatch.slurm.element"
 
 
@@ -129,16 +132,27 @@ def _command(submission: Submission) -> str:
     ]
     if submission.request.nodes * submission.request.processes > 1:
         srun.append("--label")
+    more = submission.runner.srun
+    once = shlex.join(["srun", "--nodes=1", "--ntasks=1", *more]) + " " if more else ""  # the container may be there only
     return "\n".join(
         (
+            "export PYTHONSAFEPATH=1",  # else whoever may write in this folder has a say in what is imported
             'job="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"',
-            'export SIMCLR_SPEC_BEGAN="$(date +%s)"',
+            f'export {BEGAN}="$(date +%s)"',
             'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
-            'export SIMCLR_SPEC_PAST="$([ "${SLURM_RESTART_COUNT:-0}" = 0 ] ||'
-            ' sacct --noheader --parsable2 --allocations --duplicates --jobs="$job" --format=State,NodeList 2>/dev/null)"',
-            f"{shlex.join([*srun, *submission.runner.srun])} {element} work {folder}",
+            f'export {PAST}="$([ "${{SLURM_RESTART_COUNT:-0}}" = 0 ] || timeout 30 sacct --noheader --parsable2 --allocations'
+            ' --duplicates --jobs="$job" --format=JobName,State,NodeList 2>/dev/null)"',
+            f"{shlex.join([*srun, *more])} {element} work {folder}",
             "code=$?",
-            f'if {element} again {folder} "$code"; then scontrol requeue "$job" && sleep 3600; fi',
+            f'{once}{element} again {folder} "$code"',
+            "next=$?",
+            f'if [ "$next" = {AGAIN} ]; then',
+            "  for try in 1 2 3 4 5 6; do",  # the controller may be starting
+            '    scontrol requeue "$job" && sleep 3600',
+            "    sleep 20",
+            "  done",
+            "fi",
+            f'[ "$next" = {DONE} ] && exit 0',
             'exit "$code"',
         )
     )

@@ -12,16 +12,21 @@ from simclr_spec.language.document import Document, Path
 from simclr_spec.language.runner.common import Common, Retries, Rule, ruled, rules
 
 _WORD: Schema = {
-    "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.,:+@/=-]*$",
+    "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.,:+@/=-]*(?![\s\S])",  # `$` would let a last line end pass
     "maxLength": 200,
     "means": "a word of letters, digits and _ . , : + @ / = -",
 }
 _FEATURES: Schema = {
-    "pattern": r"^[A-Za-z0-9_(\[][A-Za-z0-9_.,:+@/=&|()\[\]*-]*$",
+    "pattern": r"^[A-Za-z0-9_(\[][A-Za-z0-9_.,:+@/=&|()\[\]*-]*(?![\s\S])",
     "maxLength": 200,
     "means": "features joined by & | ( ) [ ] *, without white space",
 }
-_LINE: Schema = {"type": "string", "pattern": r"^[^\x00-\x08\x0a-\x1f]*$", "maxLength": 2000, "means": "one line of shell"}
+_LINE: Schema = {
+    "type": "string",
+    "pattern": r"^[^\x00-\x08\x0a-\x1f]*(?![\s\S])",
+    "maxLength": 2000,
+    "means": "one line of shell",
+}
 _LINES: Schema = {"items": _LINE, "maxItems": 100}
 
 OURS = frozenset(
@@ -30,6 +35,13 @@ OURS = frozenset(
         "array",
         "begin",
         "chdir",
+        "clusters",
+        "cluster-constraint",
+        "uid",
+        "gid",
+        "version",
+        "help",
+        "usage",
         "comment",
         "constraint",
         "cpus-per-task",
