@@ -14,7 +14,7 @@
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=8
 #SBATCH --open-mode=append
-#SBATCH --output=%a.log
+#SBATCH --output='/store/a b/.arrays/pretrain-1/%a.log'
 #SBATCH --partition=gpu
 #SBATCH --qos=long
 #SBATCH --requeue

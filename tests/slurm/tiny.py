@@ -40,8 +40,8 @@ def submit(folder: Path, *more: str, **variables: str) -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True, env=values, timeout=300, check=False)
 
 
-def write(folder: Path, *, seeds: Iterable[int] = (0,), without: Iterable[str] = (), **steps: int) -> None:
-    """The spec, with other seeds, without some stages, or of other numbers of train steps."""
+def write(folder: Path, *, seeds: Iterable[int] = (0,), without: Iterable[str] = ()) -> None:
+    """The spec, with other seeds, or without some stages."""
     first, *stages = runs.SPEC.replace("seeds = [0]", f"seeds = {list(seeds)}").split("\n[stages.")
     kept = [stage for stage in stages if stage.partition("]")[0] not in without]
     (folder / "tiny.toml").write_text("\n[stages.".join([first, *kept]))

@@ -82,7 +82,7 @@ def _parameters(submission: Submission) -> dict[str, Any]:
     more = {
         **runner.sbatch,
         "array": submission.indices + limit,
-        "output": "%a.log",
+        "output": str(submission.folder.absolute()).replace("%", "%%") + "/%a.log",
         "open-mode": "append",
         "requeue": True,
         "kill-on-invalid-dep": "yes",
