@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = int(os.environ.get(SLURM_SECONDS, "60"))
 """For a command to answer; slurmctld's own patience is 10 s."""
 
 ENDED = frozenset({"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT"})
-"""States of a job in the queue that is at its end. Others are none, known or new: after PREEMPTED and NODE_FAIL ours come back."""
+"""States of a job in the queue that is at its end. Others are none: after PREEMPTED and NODE_FAIL ours come back."""
 ANY = -1
 NAMES_AT_ONCE = 500
 """Of arrays in one question: a single argument may have 128 KiB."""
