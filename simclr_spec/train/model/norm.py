@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from simclr_spec.stages.common import EncoderConfig
 from simclr_spec.train import distributed
+from simclr_spec.train.recompute import once, second_pass
 
 
 class GlobalBatchNorm(nn.Module):
@@ -41,8 +42,10 @@ class GlobalBatchNorm(nn.Module):
         if not self.training:
             return self._native(x, self.running_mean, self.running_var, training=False)
         if distributed.world_size() > 1:
-            y: Tensor = _Synchronised.apply(x, self.weight, self.bias, *self._over_processes(x), self.epsilon)
+            y: Tensor = _Synchronised.apply(x, self.weight, self.bias, *once(lambda: self._over_processes(x)), self.epsilon)
             return y
+        if second_pass():
+            return self._native(x, self.running_mean.clone(), self.running_var.clone(), training=True)
         if not self.biased:
             return self._native(x, self.running_mean, self.running_var, training=True)
         # torch adds step * var * n / (n - 1): scaled by that factor before and unscaled after, the sum is what it should be.
