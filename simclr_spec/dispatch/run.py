@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from simclr_spec.core.environment import CHECKPOINT_SECONDS, DETERMINISTIC, THREADS, environment
+from simclr_spec.core.environment import CHECKPOINT_SECONDS, DETERMINISTIC, RECOMPUTE, THREADS, environment
 from simclr_spec.core.states import OPEN
 from simclr_spec.data.roots import absolute, as_environment
 from simclr_spec.dispatch.board import Board, Watcher
@@ -125,6 +125,7 @@ def _variables(runner: Runner, data_roots: Sequence[str]) -> dict[str, str]:
     return {
         THREADS: threads,
         DETERMINISTIC: str(int(runner.deterministic)),
+        RECOMPUTE: str(int(runner.recompute)),
         CHECKPOINT_SECONDS: str(runner.checkpoint_seconds),
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
         **as_environment(list(map(absolute, data_roots))),  # a job begins in a folder of its own
