@@ -28,11 +28,20 @@ ulimit -l unlimited
 
 # command
 export SUBMITIT_EXECUTOR=slurm
+export PYTHONSAFEPATH=1
 job="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
 export SIMCLR_SPEC_BEGAN="$(date +%s)"
 export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"
-export SIMCLR_SPEC_PAST="$([ "${SLURM_RESTART_COUNT:-0}" = 0 ] || sacct --noheader --parsable2 --allocations --duplicates --jobs="$job" --format=State,NodeList 2>/dev/null)"
+export SIMCLR_SPEC_PAST="$([ "${SLURM_RESTART_COUNT:-0}" = 0 ] || timeout 30 sacct --noheader --parsable2 --allocations --duplicates --jobs="$job" --format=JobName,State,NodeList 2>/dev/null)"
 srun --kill-on-bad-exit=1 --cpus-per-task=8 --label --mpi=none apptainer exec --nv image.sif python -u -m simclr_spec.dispatch.slurm.element work '/store/a b/.arrays/pretrain-1'
 code=$?
-if apptainer exec --nv image.sif python -u -m simclr_spec.dispatch.slurm.element again '/store/a b/.arrays/pretrain-1' "$code"; then scontrol requeue "$job" && sleep 3600; fi
+srun --nodes=1 --ntasks=1 --mpi=none apptainer exec --nv image.sif python -u -m simclr_spec.dispatch.slurm.element again '/store/a b/.arrays/pretrain-1' "$code"
+next=$?
+if [ "$next" = 40 ]; then
+  for try in 1 2 3 4 5 6; do
+    scontrol requeue "$job" && sleep 3600
+    sleep 20
+  done
+fi
+[ "$next" = 41 ] && exit 0
 exit "$code"

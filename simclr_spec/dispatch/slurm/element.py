@@ -54,14 +54,16 @@ def work(array: ArrayFolder, index: int) -> int:
     os.environ |= {**intent.variables, **_ranks(intent.processes), JOB: f"{job} on {socket.gethostname()}"}
     if folder.done:
         return 0
-    if os.environ["RANK"] == "0" and (code := _refused(store, folder, job, array, index, intent)):
+    if os.environ["RANK"] == "0" and (code := _refused(array, index, job)):
         return code
     _look_at_cores(job, intent)
     return _execute(folder, began=time.time())
 
 
-def _refused(store: Store, folder: RunFolder, job: str, array: ArrayFolder, index: int, intent: ledger.Intent) -> int:
+def _refused(array: ArrayFolder, index: int, job: str) -> int:
     """0 where the Step can begin."""
+    intent, store = ledger.read_intent(array), Store(array.path.parent.parent)
+    folder = store.folder(intent.elements[index])
     if lacking := _lacking(store, folder):
         return _refuse(folder, job, f"{lacking} is not done, though it should be by now", PARENT_LACKS)
     if _too_many_failures(store, array, index, intent):

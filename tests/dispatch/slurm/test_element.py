@@ -10,6 +10,7 @@ import pytest
 
 from simclr_spec.core.files import write_json
 from simclr_spec.dispatch.slurm import element, ledger
+from simclr_spec.dispatch.slurm.submission import DONE
 from simclr_spec.language.runner import Slurm
 from simclr_spec.language.runner.slurm import ClusterRetries
 from simclr_spec.store import lease
@@ -29,7 +30,8 @@ def array(store: Store, monkeypatch: pytest.MonkeyPatch) -> ArrayFolder:
     folder = ledger.write_intent(
         store, "supervised", {0: STEP}, runner, variables={}, processes=1, cpus=1, minutes=10, code="x"
     )
-    ledger.adopt(store, folder, "7")
+    ledger.queue(store.folder(STEP), folder, "7", 0)
+    ledger.sign(folder, "7")
     return folder
 
 
@@ -138,7 +140,7 @@ def test_a_step_of_one_that_was_killed_elsewhere_just_now_is_waited_for(
     monkeypatch.setattr(lease, "FRESH_SECONDS", 1.0)
     another_machine(step)
     began = time.monotonic()
-    assert element._refused(store, step, "7_0", ledger.read_intent(array)) == 0
+    assert element._refused(array, 0, "7_0") == 0
     assert time.monotonic() - began > 0.5
 
 
@@ -148,14 +150,14 @@ def test_a_step_that_another_machine_works_on_is_left_to_it(
     monkeypatch.setattr(lease, "FRESH_SECONDS", 0.5)
     monkeypatch.setattr(lease.Holder, "is_fresh", lambda _: True)
     another_machine(step)
-    assert element._refused(store, step, "7_0", ledger.read_intent(array)) == element.ELSEWHERE
+    assert element._refused(array, 0, "7_0") == element.ELSEWHERE
     assert capsys.readouterr().out == "7_0: another process works on it\n"
 
 
 def test_a_child_whose_parent_is_not_done_fails_before_it_begins(array: ArrayFolder, step: RunFolder, store: Store) -> None:
     """Slurm starts a child whose parent's id it no longer knows."""
     write_json(step.step, {"needs": {"encoder": {"fingerprint": "f", "folder": "pretrain/r18"}}})
-    assert element._refused(store, step, "7_0", ledger.read_intent(array)) == element.PARENT_LACKS
+    assert element._refused(array, 0, "7_0") == element.PARENT_LACKS
     assert step.state() == "failed"
     queued = step.queued_as()
     assert queued
@@ -166,12 +168,12 @@ def test_a_child_whose_parent_is_not_done_fails_before_it_begins(array: ArrayFol
 def test_nodes_that_failed_are_remembered_and_too_many_end_the_step(
     array: ArrayFolder, step: RunFolder, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    intent = ledger.read_intent(array)
-    monkeypatch.setenv("SIMCLR_SPEC_PAST", "NODE_FAIL|n-3\nPREEMPTED|n4\nNODE_FAIL|n[5-6]\nRUNNING|n7")
-    assert element._refused(store, step, "7_0", intent) == 0
+    past = ("NODE_FAIL|n-3", "PREEMPTED|n4", "NODE_FAIL|n[5-6]", "RUNNING|n7")
+    monkeypatch.setenv("SIMCLR_SPEC_PAST", "\n".join(f"{array.name}|{line}" for line in past) + "\nanother|NODE_FAIL|n8")
+    assert element._refused(array, 0, "7_0") == 0
     assert ledger.bad_nodes(store, Slurm()) == ["n-3"], "of several nobody says which one"
-    monkeypatch.setenv("SIMCLR_SPEC_PAST", "NODE_FAIL|n1\n" * 4)
-    assert element._refused(store, step, "7_0", intent) == element.NEVER
+    monkeypatch.setenv("SIMCLR_SPEC_PAST", f"{array.name}|NODE_FAIL|n1\n" * 4)
+    assert element._refused(array, 0, "7_0") == element.NEVER
     queued = step.queued_as()
     assert queued
     assert (step.state(), queued.why) == ("failed", "job 7_0: more than 3 nodes failed under it")
@@ -191,3 +193,26 @@ def test_bad_nodes_are_left_out_for_some_hours_and_not_too_many(store: Store) ->
 def test_usr2_while_torch_is_imported_means_that_it_begins_again(array: ArrayFolder, step: RunFolder) -> None:
     assert element.again(array, 0, element.SAVED)
     assert (step.state(), whys(array)) == ("queued", ["preemption"])
+
+
+def test_a_step_that_is_done_ends_well_whatever_its_processes_said(array: ArrayFolder, step: RunFolder) -> None:
+    step.result.write_text("{}")
+    assert element.afterwards(array, 0, 139) == DONE
+
+
+def test_a_step_that_was_cancelled_does_not_begin_again_though_srun_killed_the_other_ranks(
+    array: ArrayFolder, step: RunFolder
+) -> None:
+    record(step, state="interrupted")
+    step.cancel()
+    assert element.afterwards(array, 0, 137) == 0
+    assert whys(array) == []
+
+
+def test_without_accounting_starts_that_nobody_explains_are_counted(
+    array: ArrayFolder, step: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "5")
+    assert element._refused(array, 0, "7_0") == 0
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "6")
+    assert element._refused(array, 0, "7_0") == element.NEVER

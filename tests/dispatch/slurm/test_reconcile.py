@@ -25,7 +25,9 @@ def array(store: Store) -> ArrayFolder:
         write_json(_made(store.folder(step)).step, {"needs": {}})
     more = {"variables": {}, "processes": 1, "cpus": 1, "minutes": 10, "code": "x"}
     folder = ledger.write_intent(store, "supervised", dict(enumerate(STEPS)), Slurm(), **more)
-    ledger.adopt(store, folder, "7")
+    for index, step in enumerate(STEPS):
+        ledger.queue(store.folder(step), folder, "7", index)
+    ledger.sign(folder, "7")
     folder.released.touch()
     return folder
 
