@@ -45,6 +45,8 @@ class Submission:
     """bad nodes"""
     python: str
     """what starts Python: shell"""
+    lines: str | None = None
+    """lines of shell instead of those that bring Steps to their ends"""
 
     def text(self) -> str:
         """The batch script."""
@@ -55,6 +57,25 @@ class Submission:
     def arguments(self) -> list[str]:
         """Of sbatch, with which nothing in the user's environment can disagree."""
         return [*ARGUMENTS, f"--chdir={self.folder.absolute()}"]
+
+    def test(self) -> str:
+        """What sbatch says of it without submitting it: when and where it would begin. Raises NoAnswer."""
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as script:
+            script.write(self.text())
+            script.flush()
+            return commands.test_only(*self.arguments(), script.name)
+
+    def srun(self) -> str:
+        """That starts the job's processes: shell."""
+        words = ["srun", "--kill-on-bad-exit=1", f"--cpus-per-task={self.cpus}"]
+        if self.request.nodes * self.request.processes > 1:
+            words.append("--label")
+        return shlex.join([*words, *self.runner.srun])
+
+    @property
+    def cpus(self) -> int:
+        """Of each process."""
+        return self.request.cpus_per_process or self.runner.threads
 
     def submit(self) -> str:
         """The job's id. Raises NoAnswer; the job may be there nevertheless."""
@@ -100,7 +121,7 @@ def _parameters(submission: Submission) -> dict[str, Any]:
         "time": request.minutes,
         "nodes": request.nodes,
         "ntasks_per_node": request.processes,
-        "cpus_per_task": request.cpus_per_process or runner.threads,
+        "cpus_per_task": submission.cpus,
         "signal_delay_s": runner.grace_seconds,
         "stderr_to_stdout": True,
         "use_srun": False,
@@ -114,22 +135,17 @@ def _parameters(submission: Submission) -> dict[str, Any]:
 
 def _command(submission: Submission) -> str:
     """Lines of shell: the ranks, then what comes after them."""
+    if submission.lines:
+        return submission.lines
     element = f"{submission.python} -u -m {MODULE}"
     folder = shlex.quote(str(submission.folder.absolute()))
-    srun = [
-        "srun",
-        "--kill-on-bad-exit=1",
-        f"--cpus-per-task={submission.request.cpus_per_process or submission.runner.threads}",
-    ]
-    if submission.request.nodes * submission.request.processes > 1:
-        srun.append("--label")
     return "\n".join(
         (
             'job="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"',
             'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
             'export SIMCLR_SPEC_PAST="$([ "${SLURM_RESTART_COUNT:-0}" = 0 ] ||'
             ' sacct --noheader --parsable2 --allocations --duplicates --jobs="$job" --format=State,NodeList 2>/dev/null)"',
-            f"{shlex.join([*srun, *submission.runner.srun])} {element} work {folder}",
+            f"{submission.srun()} {element} work {folder}",
             "code=$?",
             f'if {element} again {folder} "$code"; then scontrol requeue "$job" && sleep 3600; fi',
             'exit "$code"',
