@@ -107,26 +107,31 @@ def test_each_request_that_cannot_be_met_is_told_before_a_job_is_tried(tmp_path:
 
 
 def test_what_a_node_lacks(tmp_path: Path) -> None:
-    """One core instead of two, no GPU for torch, no scontrol, and other code."""
+    """One core instead of two, no GPU for torch, no scontrol, other code, and a Python that is there in a container only."""
     (programs := tmp_path / "bin").mkdir()
     for name in ("srun", "git"):
         (programs / name).symlink_to(str(shutil.which(name)))
     shutil.copytree(Path(simclr_spec.__file__).parent, tmp_path / "old" / "simclr_spec")
+    (inside := programs / "inside").write_text(f'#!/bin/sh\n[ "$SLURM_LAUNCH_NODE_IPADDR" ] && exec {sys.executable} "$@"\n')
+    inside.chmod(0o755)
     head = (
         "threads = 2\n"
-        f'python = "{shutil.which("taskset")} --cpu-list 0 {sys.executable}"\n'
+        f'python = "{shutil.which("taskset")} --cpu-list 0 {inside}"\n'
         f'setup = ["export PATH={programs} PYTHONPATH={tmp_path}/old"]\n'
     )
     code, lines = doctor(tmp_path, head=head, resources='partition = "main"\ngpus_per_node = 1\nminutes = 10\nmemory_gib = 2\n')
     told = [re.sub("node[1-4]", "N", line) for line in faults(lines)]
-    assert (code, len(told)) == (1, 4), lines
+    assert (code, len(told)) == (1, 5), lines
     assert told[0].startswith("✗ N has simclr-spec ")
     assert told[0].endswith(": use one environment, by `python` or `setup`")
     assert told[1].startswith(
         "✗ jobs on N have no scontrol in their PATH, so that no Step could begin again: add its folder in"
     )
-    assert told[2].startswith("✗ a process on N may use 1 of the 2 cores that it asks for: ask for fewer `threads`, or bind")
-    assert told[3].startswith("✗ torch sees no GPU on N: it needs its driver, ")
+    assert told[2].startswith(
+        "✗ `python` of the runner has no simclr_spec on N where srun has not begun (in no container), so "
+    )
+    assert told[3].startswith("✗ a process on N may use 1 of the 2 cores that it asks for: ask for fewer `threads`, or bind")
+    assert told[4].startswith("✗ torch sees no GPU on N: it needs its driver, ")
 
 
 @pytest.mark.parametrize(

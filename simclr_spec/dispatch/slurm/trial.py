@@ -86,7 +86,8 @@ class Trial:
             python=python,
         )
         visit = f"{python} -u -m {MODULE} {shlex.quote(str(folder.path.absolute()))}"
-        return replace(alone, lines=f'{alone.srun()} {visit} "$(command -v scontrol)"')
+        outside = f"\"$({python} -c 'import simclr_spec' && echo yes)\""
+        return replace(alone, lines=f'{alone.srun()} {visit} "$(command -v scontrol)" {outside}')
 
     def _end(self, folder: ArrayFolder, name: str) -> Job | None:
         """The job once it has answered or ended, or as it was last seen when its time is up; None where Slurm forgot it."""
@@ -123,6 +124,11 @@ class Trial:
             yield (
                 f"✗ jobs on {node} have no scontrol in their PATH, so that no Step could begin again: "
                 "add its folder in `setup`, as `export PATH=$PATH:/opt/slurm/bin`"
+            )
+        if not seen["outside"]:
+            yield (
+                f"✗ `python` of the runner has no simclr_spec on {node} where srun has not begun (in no container), so that no "
+                "Step could begin again: name one that has it there, too"
             )
         yield from (
             f"✗ {node} does not see {folder}: put the data where compute nodes see it, and name it by --data-root"

@@ -1,6 +1,7 @@
 """What `doctor`'s job does on a compute node: looks around, and writes what it saw beside what it was asked.
 
-`python -m simclr_spec.dispatch.slurm.visit FOLDER SCONTROL`: the trial's folder, and where the batch script found `scontrol`.
+`python -m simclr_spec.dispatch.slurm.visit FOLDER SCONTROL OUTSIDE`: the trial's folder, where the batch script found
+`scontrol`, and whether it could start Python with this package; empty where not.
 """
 
 from __future__ import annotations
@@ -29,11 +30,10 @@ def _version(package: str) -> str:
         return "missing"
 
 
-def look(folders: list[str], scontrol: str) -> dict[str, Any]:
+def look(folders: list[str]) -> dict[str, Any]:
     """From this node: of these folders those that are not there, and what a Step would find."""
     return {
         "node": os.environ["SLURMD_NODENAME"],
-        "scontrol": scontrol,
         "software": software(),
         "cores": len(os.sched_getaffinity(0)),
         "lacking": [folder for folder in folders if not os.path.isdir(folder)],
@@ -52,9 +52,9 @@ def _devices() -> dict[str, Any]:
     return {"gpus": [[gpu.name, gpu.total_memory] for gpu in seen], "torch_fault": ""}
 
 
-def main(folder: ArrayFolder, scontrol: str = "") -> None:
+def main(folder: ArrayFolder, scontrol: str, outside: str) -> None:
     asked = read_json(folder.intent, "folders")
-    write_json(folder.receipt, look(asked["folders"], scontrol))
+    write_json(folder.receipt, {"scontrol": scontrol, "outside": outside, **look(asked["folders"])})
 
 
 if __name__ == "__main__":

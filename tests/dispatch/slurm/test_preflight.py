@@ -122,6 +122,7 @@ def test_a_gpu_is_held_against_the_machine(tmp_path: Path, machine: str | None, 
         "node": "n1",
         "scontrol": "/usr/bin/scontrol",
         "software": visit.software(),
+        "outside": "yes",
         "cores": 2,
         "lacking": [],
         "torch_fault": "",
@@ -135,11 +136,13 @@ def test_what_a_node_sees_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("SLURMD_NODENAME", "n1")
     folder = ArrayFolder(tmp_path)
     folder.intent.write_text(json.dumps({"folders": [str(tmp_path), "/nowhere/imagenet"]}))
-    visit.main(folder)
+    visit.main(folder, "", "")
     lines = list(trial(tmp_path, Request(gpus_per_node=0))._found(json.loads(folder.receipt.read_text())))
     assert [line for line in lines if line.startswith("✗")] == [
         "✗ jobs on n1 have no scontrol in their PATH, so that no Step could begin again: "
         "add its folder in `setup`, as `export PATH=$PATH:/opt/slurm/bin`",
+        "✗ `python` of the runner has no simclr_spec on n1 where srun has not begun (in no container), so that no Step "
+        "could begin again: name one that has it there, too",
         "✗ n1 does not see /nowhere/imagenet: put the data where compute nodes see it, and name it by --data-root",
     ]
 
