@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import torch
 
-from simclr_spec.core.environment import JOB
+from simclr_spec.core.code import code_version
+from simclr_spec.core.environment import JOB, SUBMITTED_CODE
 from simclr_spec.core.errors import Interrupted, SimclrSpecError, TrainingError
 from simclr_spec.core.files import write_json
 from simclr_spec.core.times import now
@@ -96,6 +97,9 @@ def recorded(attempt: Attempt) -> Iterator[Record]:
     record = Record(attempt)
     record.set()
     record.log(f"started, process {os.getpid()} on {socket.gethostname()}")
+    if (submitted := os.environ.get(SUBMITTED_CODE, code_version())) != code_version():
+        record.set(code=code_version(), submitted_code=submitted)
+        record.log(f"runs on code {code_version()}, submitted with {submitted}")
     try:
         yield record
     except (Interrupted, KeyboardInterrupt):
