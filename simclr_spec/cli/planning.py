@@ -62,7 +62,7 @@ def schema(kind: str) -> None:
 @store_option
 @click.option("--format", "form", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
 @click.option("--steps", is_flag=True, help="List every Step with its coordinates, instead of the table.")
-@click.option("--runner", metavar="NAME", shell_complete=completes("runner"), help="Estimate costs for this runner's machine.")
+@click.option("--runner", metavar="NAME", shell_complete=completes("runner"), help="Estimate costs for this runner.")
 @click.option(
     "--machine", metavar="NAME", shell_complete=completes("machine"), help="For this machine: h200, h100, a100, cpu or a file."
 )
@@ -91,12 +91,22 @@ def plan(
     from simclr_spec.store.staleness import Images
 
     names, selector = split_words(words)
+    recompute = False
     if runner is not None:
         from simclr_spec.language import runner as runners
 
-        machine = machine or runners.read(runner).machine
-    images = Images(Store(Path(store)), names)
-    forecast = make_forecast(names, selector, images=images, scale=scale, sets=sets, machine=machine, max_hours=max_gpu_hours)
+        where_to_run = runners.read(runner)
+        machine, recompute = machine or where_to_run.machine, where_to_run.recompute
+    forecast = make_forecast(
+        names,
+        selector,
+        images=Images(Store(Path(store)), names),
+        scale=scale,
+        sets=sets,
+        machine=machine,
+        recompute=recompute,
+        max_hours=max_gpu_hours,
+    )
     if steps and (output or form != "table"):
         raise UsageError("--steps lists Steps on the terminal; JSON and dot have each of them anyway")
     if output:

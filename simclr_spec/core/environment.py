@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 THREADS = "SIMCLR_SPEC_THREADS"
 DETERMINISTIC = "SIMCLR_SPEC_DETERMINISTIC"
+RECOMPUTE = "SIMCLR_SPEC_RECOMPUTE"
 CHECKPOINT_SECONDS = "SIMCLR_SPEC_CHECKPOINT_SECONDS"
 CHECKPOINT_STEPS = "SIMCLR_SPEC_CHECKPOINT_STEPS"
 """Train steps between checkpoints; for tests, which cannot wait for seconds to pass."""

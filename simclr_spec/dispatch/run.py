@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from simclr_spec.core.environment import CHECKPOINT_SECONDS, DETERMINISTIC, THREADS, environment
+from simclr_spec.core.environment import CHECKPOINT_SECONDS, DETERMINISTIC, RECOMPUTE, THREADS, environment
 from simclr_spec.core.states import OPEN
 from simclr_spec.data.roots import as_environment
 from simclr_spec.dispatch.board import Board, Watcher
@@ -136,6 +136,7 @@ def _variables(runner: Runner, data_roots: Sequence[str]) -> dict[str, str]:
     return {
         THREADS: threads,
         DETERMINISTIC: str(int(runner.deterministic)),
+        RECOMPUTE: str(int(runner.recompute)),
         CHECKPOINT_SECONDS: str(runner.checkpoint_seconds),
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
         **as_environment(data_roots),

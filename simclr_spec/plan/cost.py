@@ -41,8 +41,10 @@ def work_of(plan: Plan, step: Step, **changes: Any) -> Work:
     return KINDS[step.kind].work(replace(step.config, **changes), parents)
 
 
-def cost(work: Work, machine: Machine) -> Cost:
-    """On a machine, in the precision of the work."""
+def cost(work: Work, machine: Machine, *, recompute: bool = False) -> Cost:
+    """On a machine, in the precision of the work; with `recompute` for a runner that has activations computed again."""
+    if recompute:
+        work = work.recomputing()
     rates = machine.rates[work.precision]
     traffic = work.moved * rates.bytes_per_output * (machine.sk_traffic if work.sk else 1.0)
     seconds = work.flops / (rates.tflops * 1e12) + traffic / (machine.terabytes_per_second * 1e12)
@@ -59,7 +61,7 @@ def cost(work: Work, machine: Machine) -> Cost:
     )
 
 
-def costs(plan: Plan, machine: Machine, precision: str | None = None) -> dict[str, Cost]:
+def costs(plan: Plan, machine: Machine, precision: str | None = None, *, recompute: bool = False) -> dict[str, Cost]:
     """Fingerprint -> cost of every Step; in another `precision`, if one is given, of those that declare theirs."""
     known: dict[Hashable, Cost] = {}
     by_fingerprint = {}
@@ -67,7 +69,7 @@ def costs(plan: Plan, machine: Machine, precision: str | None = None) -> dict[st
         key = tuple(map(_but_seeds, (step, *(plan.by_fingerprint[parent] for parent in step.needs.values()))))
         if key not in known:
             changes = {"precision": precision} if precision and "precision" in step.params else {}
-            known[key] = cost(work_of(plan, step, **changes), machine)
+            known[key] = cost(work_of(plan, step, **changes), machine, recompute=recompute)
         by_fingerprint[step.fingerprint] = known[key]
     return by_fingerprint
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simclr_spec.core.fields import build
@@ -30,6 +30,18 @@ class Parent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Again:
+    """What it takes to compute activations again in the backward pass."""
+
+    flops: int = 0
+    """more of them"""
+    moved: float = 0
+    """more outputs of convolutions"""
+    saved: int = 0
+    """outputs that are kept instead of `Work.saved`"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """What a Step computes and keeps, on whatever machine."""
 
@@ -43,10 +55,17 @@ class Work:
     """bytes of weights, gradients and momentum in memory"""
     saved: int = 0
     """outputs of convolutions that are kept for the gradient at one time"""
+    again: Again = Again()
+    """what is else where a runner has activations computed again"""
     weights: int = 0
     """bytes that stay on disk"""
     precision: str = "fp32"
     sk: bool = False
+
+    def recomputing(self) -> Work:
+        """The same Step where a runner has activations computed again."""
+        again = self.again
+        return replace(self, flops=self.flops + again.flops, moved=self.moved + again.moved, saved=again.saved)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,8 @@ class Network:
     """FLOPs of one image's gradients; none flow into the image itself"""
     outputs: int
     """values that the convolutions put out for one image"""
+    kept: int = 0
+    """of these, what has the size of all that is there at one time where a runner has activations computed again"""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def _encoder(
     image_size: int,
 ) -> Network:
     base = base_width * width
-    convs = list(_stem(base, sk, stem, image_size))
-    first, size, channels = convs[0], convs[-1].size, base
+    parts, inputs = [[*_stem(base, sk, stem, image_size)]], 0
+    first, size, channels = parts[0][0], parts[0][-1].size, base
     if stem == "imagenet":
         size = _half(size)
     for number, blocks in enumerate(BLOCKS[depth]):
@@ -75,24 +77,27 @@ def _encoder(
         outer = inner if depth < BOTTLENECKS else 4 * inner
         for block in range(blocks):
             before, size = size, _half(size) if block == 0 and number else size
+            middle = size if stride == "1x1" else before
+            part = [*_block(channels, inner, outer, middle, size, (sk_ratio, sk_min_width) if sk else None)]
             if block == 0:
-                convs.append(_Conv(channels, outer, 1, size))
-            convs += _block(
-                channels, inner, outer, size if stride == "1x1" else before, size, (sk_ratio, sk_min_width) if sk else None
-            )
+                part.append(_Conv(channels, outer, 1, size))
+            parts.append(part)
+            inputs += channels * before**2
             channels = outer
+    convs = [conv for part in parts for conv in part]
     norms = sum(conv.outputs for conv in convs if conv.norm)
     weights = sum(conv.weights for conv in convs)
     forward = sum(2 * conv.weights * conv.size**2 for conv in convs)
     backward = 2 * forward - 2 * first.weights * first.size**2
-    outputs = sum(conv.outputs * conv.size**2 for conv in convs)
+    outputs = [sum(conv.outputs * conv.size**2 for conv in part) for part in parts]
     return Network(
         features=channels,
         trainable=weights + 2 * norms,
         total=weights + 4 * norms,
         forward=forward,
         backward=backward,
-        outputs=outputs,
+        outputs=sum(outputs),
+        kept=inputs // 2 + max(outputs),  # of an output two values are kept: the convolution's, and what becomes of it
     )
 
 

@@ -55,7 +55,7 @@ def _per_image(config: PretrainConfig, _: Mapping[str, Any]) -> PerImage:
     return PerImage(
         forward=passes * 2 * (encoder.forward + head.forward),
         backward=2 * (encoder.backward + head.backward),
-        outputs_trained=2 * encoder.outputs,
+        passes=2,
         outputs_passed=(passes - 1) * 2 * encoder.outputs,
         trained=encoder.trainable + head.trainable + config.linear_head * linear.trainable,
         stored=encoder.total + head.total,

@@ -8,7 +8,7 @@ from typing import Any
 
 from simclr_spec.stages import network
 from simclr_spec.stages.common import TrainingConfig
-from simclr_spec.stages.kind import Kind, Work
+from simclr_spec.stages.kind import Again, Kind, Work
 from simclr_spec.stages.network import Network
 
 LABELLED_METRICS = ("loss", "train_top1", "top1", "top5")
@@ -16,12 +16,14 @@ LABELLED_METRICS = ("loss", "train_top1", "top1", "top5")
 
 @dataclass(frozen=True, kw_only=True)
 class PerImage:
-    """FLOPs and outputs of convolutions (with and without gradients) for one training image, and what the network holds."""
+    """FLOPs, passes and outputs of convolutions for one training image, and what the network holds."""
 
     forward: int
     backward: int
-    outputs_trained: int = 0
+    passes: int = 0
+    """through the Step's encoder, with gradients"""
     outputs_passed: int = 0
+    """of convolutions, without gradients"""
     trained: int
     """parameters"""
     stored: int
@@ -43,13 +45,15 @@ class TrainingKind(Kind):
         image, schedule, data = self.per_image(config, parents), config.schedule(config.examples), config.dataset
         tests = (config.test_images or data.test_images or 0) if data.labelled else 0
         encoder, seen = encoder_of(config), schedule.train_steps * schedule.batch
+        passes, at_once = image.passes * seen, image.passes * schedule.micro_batch
         return Work(
             flops=seen * (image.forward + image.backward) + tests * encoder.forward,
-            moved=seen * (image.outputs_trained + image.outputs_passed / 3) + tests * encoder.outputs / 3,
+            moved=passes * encoder.outputs + (seen * image.outputs_passed + tests * encoder.outputs) / 3,
             train_steps=schedule.train_steps,
             parameters=image.trained,
             state=16 * image.stored,
-            saved=schedule.micro_batch * image.outputs_trained,
+            saved=at_once * encoder.outputs,
+            again=Again(flops=passes * encoder.forward, moved=passes * encoder.outputs / 3, saved=at_once * encoder.kept),
             weights=4 * image.stored,
             precision=config.precision,
             sk=config.encoder.sk,
@@ -71,7 +75,7 @@ def whole_network(*parts: Network) -> PerImage:
     return PerImage(
         forward=sum(part.forward for part in parts),
         backward=sum(part.backward for part in parts),
-        outputs_trained=sum(part.outputs for part in parts),
+        passes=1,
         trained=sum(part.trainable for part in parts),
         stored=sum(part.total for part in parts),
     )

@@ -13,8 +13,9 @@ from simclr_spec.core.words import amount, number
 from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.machine import Machine, read_machine
 from simclr_spec.plan import Plan, Step, compile
-from simclr_spec.plan.cost import Cost, calibrated, cost, costs, likeness, precision_of
+from simclr_spec.plan.cost import Cost, calibrated, cost, costs, likeness, precision_of, work_of
 from simclr_spec.plan.fingerprint import digest
+from simclr_spec.stages.kind import Work
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store import history
 from simclr_spec.store.layout import RunFolder, Store
@@ -39,6 +40,8 @@ class Forecast:
     seconds: Mapping[str, float]
     """on one machine, corrected by finished Steps"""
     machine: Machine
+    recompute: bool
+    """whether the runner has activations computed again"""
     images: Images
     corrected: Set[tuple[str, str]] = frozenset()
     """kinds and precisions whose seconds finished Steps corrected"""
@@ -92,13 +95,14 @@ def make_forecast(
     scale: str | None = None,
     sets: Sequence[str] = (),
     machine: str | None = None,
+    recompute: bool = False,
     max_hours: float | None = None,
 ) -> Forecast:
     """Compile, look at the store of the images, price. Raises UsageError when the plan costs more than `max_hours`."""
     with history.located(images.store, names):
         folders = Folders(compile(names, scale=scale, sets=sets), images)
     selected = folders.plan.select(selector, folders.states)
-    forecast = forecast_of(folders, selector, selected, machine)
+    forecast = forecast_of(folders, selector, selected, machine, recompute=recompute)
     hours = forecast.hours(forecast.to_run)
     if max_hours is not None and hours > max_hours:
         cost_in_hours = amount(hours) if hours >= 1 else number(hours, 4)
@@ -109,12 +113,14 @@ def make_forecast(
     return forecast
 
 
-def forecast_of(folders: Folders, selector: Selector | None, selected: tuple[Step, ...], machine: str | None) -> Forecast:
+def forecast_of(
+    folders: Folders, selector: Selector | None, selected: tuple[Step, ...], machine: str | None, *, recompute: bool = False
+) -> Forecast:
     """Decide and price: for that machine, or for the one that the plan's scales name."""
     plan, decisions = folders.plan, decisions_of(folders, selected)
     device = read_machine(machine or plan.machine)
-    estimated = costs(plan, device)
-    ratios = _ratios(plan, folders.store, decisions, estimated, device)
+    estimated = costs(plan, device, recompute=recompute)
+    ratios = _ratios(plan, folders.store, decisions, device)
     return Forecast(
         plan=plan,
         selector=selector,
@@ -123,6 +129,7 @@ def forecast_of(folders: Folders, selector: Selector | None, selected: tuple[Ste
         costs=estimated,
         seconds=calibrated(plan, estimated, ratios),
         machine=device,
+        recompute=recompute,
         images=folders.images,
         corrected=frozenset(like for like, measured in ratios.items() if measured),
     )
@@ -144,7 +151,7 @@ def look_at_data(forecast: Forecast, *, keep: bool) -> list[str]:
 
 
 def _ratios(
-    plan: Plan, store: Store, decisions: Mapping[str, Decision], priced: Mapping[str, Cost], machine: Machine
+    plan: Plan, store: Store, decisions: Mapping[str, Decision], machine: Machine
 ) -> dict[tuple[str, str], list[float]]:
     """Measured over estimated seconds of some finished Steps, by kind and precision: the plan's own, else the store's."""
     done: dict[tuple[str, str], list[Step]] = {likeness(step): [] for step in plan.steps}
@@ -154,28 +161,27 @@ def _ratios(
     found: dict[tuple[str, str], list[float]] = {like: [] for like in done}
     for like, steps in done.items():
         for step in steps[:_SAMPLES]:
-            estimated = priced[step.fingerprint].seconds
-            if estimated and (seconds := _measured(store.folder(step.id), machine)):
-                found[like].append(seconds / estimated)
+            if ratio := _ratio(work_of(plan, step), store.folder(step.id), machine):
+                found[like].append(ratio)
     without = {like for like, ratios in found.items() if not ratios}
     for kind in {name for name, _ in without if not KINDS[name].priced_with_parents}:
         for folder in islice(store.done(kind), _SAMPLES):
             config = _config(folder)
             if config is None or (like := (kind, precision_of(vars(config)))) not in without:
                 continue
-            estimated = cost(KINDS[kind].work(config, {}), machine).seconds
-            if estimated and (seconds := _measured(folder, machine)):
-                found[like].append(seconds / estimated)
+            if ratio := _ratio(KINDS[kind].work(config, {}), folder, machine):
+                found[like].append(ratio)
     return found
 
 
-def _measured(folder: RunFolder, machine: Machine) -> float | None:
-    """Machine-seconds of a finished Step, where it ran on such machines."""
+def _ratio(work: Work, folder: RunFolder, machine: Machine) -> float | None:
+    """Measured over estimated seconds of a finished Step, where it ran on such machines."""
     result = read_json(folder.result) or {}
     environment = result.get("environment", {})
     if not result.get("seconds") or not machine.fits(environment):
         return None
-    return float(result["seconds"] * machine.used(environment))
+    estimated = cost(work, machine, recompute=environment.get("recompute", False)).seconds
+    return float(result["seconds"] * machine.used(environment) / estimated) if estimated else None
 
 
 def _config(folder: RunFolder) -> Any:

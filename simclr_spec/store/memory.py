@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from simclr_spec.core.errors import UsageError
 from simclr_spec.core.words import counted, number
 from simclr_spec.language.machine import Machine
 from simclr_spec.plan import Step
-from simclr_spec.plan.cost import cost, work_of
+from simclr_spec.plan.cost import Cost, cost, work_of
 from simclr_spec.stages.common import TrainingConfig
 from simclr_spec.store.forecast import Forecast
 
@@ -30,20 +32,36 @@ def refuse_what_does_not_fit(forecast: Forecast) -> None:
 def crowded(forecast: Forecast) -> str:
     """Which Steps do not fit, and what would; empty where all do."""
     room, place = _room(forecast.machine)
-    stages: dict[str, list[Step]] = {}
-    for step in forecast.to_run:
-        if forecast.costs[step.fingerprint].memory > room:
-            stages.setdefault(step.stage, []).append(step)
-    if not stages:
+    steps = [step for step in forecast.to_run if forecast.costs[step.fingerprint].memory > room]
+    if not steps:
         return ""
-    count = sum(map(len, stages.values()))
-    which = ", ".join(f"{len(steps):,} {stage}" for stage, steps in stages.items())
-    verb, each = ("does", "it") if count == 1 else ("do", "each")
-    sentence = f"{counted(count, 'Step')} ({which}) {verb} not fit {place}, which is what this runner gives {each}"
-    return f"{sentence}. {_remedy(forecast, stages, room)}"
+    verb, each = ("does", "it") if len(steps) == 1 else ("do", "each")
+    which = f"{counted(len(steps), 'Step')} ({_by_stage(steps)})"
+    sentence = f"{which} {verb} not fit {place}, which is what this runner gives {each}"
+    return f"{sentence}. {_recompute(forecast, steps, room)}{_remedy(forecast, steps, room)}"
 
 
-def _remedy(forecast: Forecast, stages: Mapping[str, Sequence[Step]], room: float) -> str:
+def _by_stage(steps: Sequence[Step]) -> str:
+    """`13 pretrain, 2 finetune`."""
+    return ", ".join(f"{count:,} {stage}" for stage, count in Counter(step.stage for step in steps).items())
+
+
+def _recompute(forecast: Forecast, steps: Sequence[Step], room: float) -> str:
+    """The runner's field that makes Steps fit, and changes none; empty where it does not, or is on."""
+    if forecast.recompute:
+        return ""
+    fitting = [step for step in steps if _cost(forecast, step, recompute=True).memory <= room]
+    if not fitting:
+        return ""
+    all_of_them, some = "it" if len(steps) == 1 else "them", f"{len(fitting):,} of them ({_by_stage(fitting)})"
+    which = all_of_them if len(fitting) == len(steps) else some
+    return f"`recompute = true` in the runner makes {which} fit, for up to a third more time. "
+
+
+def _remedy(forecast: Forecast, steps: Sequence[Step], room: float) -> str:
+    stages: dict[str, list[Step]] = {}
+    for step in steps:
+        stages.setdefault(step.stage, []).append(step)
     fitting = {stage: _micro_batch(forecast, steps, room) for stage, steps in stages.items()}
     sets = " ".join(f"--set {stage}.micro_batch={size}" for stage, size in fitting.items() if size)
     never = ", ".join(stage for stage, size in fitting.items() if not size)
@@ -81,4 +99,8 @@ def _fits(forecast: Forecast, step: Step, micro_batch: int, room: float) -> bool
     config = step.config
     if not isinstance(config, TrainingConfig) or config.schedule(config.examples).batch % micro_batch:
         return False
-    return cost(work_of(forecast.plan, step, micro_batch=micro_batch), forecast.machine).memory <= room
+    return _cost(forecast, step, recompute=forecast.recompute, micro_batch=micro_batch).memory <= room
+
+
+def _cost(forecast: Forecast, step: Step, *, recompute: bool, **changes: Any) -> Cost:
+    return cost(work_of(forecast.plan, step, **changes), forecast.machine, recompute=recompute)

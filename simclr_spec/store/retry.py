@@ -21,7 +21,13 @@ _UNFINISHED = ["failed", "interrupted", "unknown"]
 
 
 def forecast_again(
-    store: Store, names: Sequence[str], selector: Selector | None, machine: str | None = None, roots: Sequence[str] = ()
+    store: Store,
+    names: Sequence[str],
+    selector: Selector | None,
+    machine: str | None = None,
+    roots: Sequence[str] = (),
+    *,
+    recompute: bool = False,
 ) -> Forecast:
     """The plan that ran last (of the specs `names`, if any), narrowed to what failed or was interrupted and its descendants.
 
@@ -39,7 +45,8 @@ def forecast_again(
         chosen = last.selector
     selected = plan.select(chosen, folders.states)
     part = set(plan.select(last.selector, folders.states))
-    return forecast_of(folders, last.selector, tuple(step for step in selected if step in part), machine)
+    still = tuple(step for step in selected if step in part)
+    return forecast_of(folders, last.selector, still, machine, recompute=recompute)
 
 
 def _last_plan(store: Store, names: Sequence[str]) -> RecordedPlan:

@@ -10,16 +10,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from simclr_spec.core.environment import DETERMINISTIC, THREADS
+from simclr_spec.core.environment import DETERMINISTIC, RECOMPUTE, THREADS
 from simclr_spec.language.runner import Common
+from simclr_spec.train import recompute
 
 T = TypeVar("T")
 
 
 def start() -> torch.device:
-    """Threads, arithmetic, device and, when WORLD_SIZE > 1, the process group. Safe to call once per Step of a process."""
+    """What the runner says, device and, when WORLD_SIZE > 1, the process group. Safe to call once per Step of a process."""
     torch.set_num_threads(int(os.environ.get(THREADS, Common.threads)))
     set_arithmetic(deterministic=bool(int(os.environ.get(DETERMINISTIC, Common.deterministic))))
+    recompute.wanted = bool(int(os.environ.get(RECOMPUTE, Common.recompute)))
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         torch.cuda.set_device(device)

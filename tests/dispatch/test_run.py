@@ -46,13 +46,14 @@ def test_workers_that_cannot_start_end_the_run_with_their_last_words(tmp_path: P
 
 
 @pytest.mark.parametrize("asked", [False, True])
-def test_what_the_runner_says_of_determinism_reaches_its_workers(asked: bool, tmp_path: Path) -> None:
+def test_what_the_runner_says_of_arithmetic_reaches_its_workers(asked: bool, tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(runs.SPEC)
     plan = compile([str(tmp_path / "tiny.toml")], sets=runs.sets("train_steps=1"))
     steps = [step for step in plan.steps if step.kind == "supervised"]
-    runner = Local(slots=1, deterministic=asked)
+    runner = Local(slots=1, deterministic=asked, recompute=not asked)
     outcome = run(plan, steps, Store(tmp_path / "runs"), runner, Silent(), seconds={steps[0].fingerprint: 1.0})
-    assert read_json(outcome.done[0].folder.result)["environment"]["deterministic"] is asked
+    told = read_json(outcome.done[0].folder.result)["environment"]
+    assert (told["deterministic"], told["recompute"]) == (asked, not asked)
 
 
 def test_a_failed_step_blocks_its_descendants_only(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def test_schema_is_draft_4_and_accepts_the_declared_runners() -> None:
         ('kind = "slurm"\n[sbatch]\nreservation = "x"\n', runner.Slurm(sbatch={"reservation": "x"})),
         ('kind = "debug"\nthreads = 2', runner.Debug(threads=2)),
         ('kind = "debug"\ndeterministic = true', runner.Debug(deterministic=True)),
+        ('kind = "local"\nrecompute = true', runner.Local(recompute=True)),
     ],
 )
 def test_read(tmp_path: Path, text: str, expected: runner.Runner) -> None:
@@ -51,6 +52,7 @@ def test_read(tmp_path: Path, text: str, expected: runner.Runner) -> None:
         ('kind = "local"\ntimeout_minutes = true', ":2:19:", "timeout_minutes must be 'none' or a number, not true"),
         ('kind = "local"\nslots = []', ":2:9:", "slots must not be empty"),
         ('kind = "local"\ndeterministic = 1', ":2:17:", "deterministic must be true or false, not 1"),
+        ('kind = "debug"\nrecompute = "blocks"', ":2:13:", "recompute must be true or false, not 'blocks'"),
         ("threads = 1", ":1:1:", "the file lacks the key 'kind'"),
         ('kind = "slurm"\nnode = 2', ":2:1:", "unknown key 'node' at the top level"),
         ('kind = "slurm"\n[resources]\nnode = 2', ":3:1:", "unknown key 'node' in [resources]; did you mean 'nodes'?"),

@@ -167,6 +167,24 @@ def test_values_of_four_bytes_need_twice_the_memory_and_weights_the_same() -> No
     assert wide.memory - weights == pytest.approx(4096 * 11.1e6 * 2 * 4, rel=0.01)
 
 
+def test_recomputing_keeps_inputs_of_blocks_and_costs_a_forward_pass() -> None:
+    """ResNet-50 at 224 pixels by hand: an input is one value where an output is two, and the first block is the largest."""
+    plan, machine = compile(["table1"], sets=["memory.enabled=false"]), read_machine("h200")
+    inputs = 64 * 56**2 + 3 * 256 * 56**2 + 4 * 512 * 28**2 + 6 * 1024 * 14**2 + 2 * 2048 * 7**2
+    largest = 2 * 64 * 56**2 + 2 * 256 * 56**2
+    for step in (s for s in plan.steps if s.label.startswith("r50-1x-imagenet")):
+        work = work_of(plan, step)
+        kept, again = (cost(work, machine, recompute=recompute) for recompute in (False, True))
+        if step.kind == "linear_eval":
+            assert again == kept
+            continue
+        views = 2 if step.kind == "pretrain" else 1
+        batch = step.config.schedule(step.config.examples).batch
+        assert again.memory - work.state == views * batch * (inputs // 2 + largest) * 8
+        assert again.seconds / kept.seconds == pytest.approx(4 / 3, rel=0.01)
+        assert again.flops - kept.flops == pytest.approx(views * work.train_steps * batch * 8.2e9, rel=0.01)
+
+
 def test_train_steps_are_the_official_ones() -> None:
     plan = compile(["table1"])
     priced = costs(plan, read_machine("h200"))

@@ -52,6 +52,21 @@ def test_costs_are_corrected_by_steps_that_ran_on_such_a_machine_only(tmp_path: 
     assert seconds("h200") == told["h200"]
 
 
+def test_a_step_that_computed_activations_again_corrects_both_prices(tmp_path: Path) -> None:
+    """It is held against the price of what it did, whatever the runner of today does."""
+    pretraining = next(step for step in compile([FEW]).steps if step.kind == "pretrain")
+
+    def seconds(recompute: bool) -> float:
+        forecast = make_forecast([FEW], images=Images(Store(tmp_path)), machine="cpu", recompute=recompute)
+        return forecast.seconds[pretraining.fingerprint]
+
+    before = {recompute: seconds(recompute) for recompute in (False, True)}
+    assert 1.1 * before[False] < before[True] < 4 / 3 * before[False]
+    finish(Store(tmp_path), pretraining, {"top1": 1.0}, recompute=True)
+    assert seconds(True) == pytest.approx(2 * 1800)
+    assert seconds(False) == pytest.approx(2 * 1800 * before[False] / before[True])
+
+
 def test_costs_are_corrected_by_other_finished_steps_of_the_store_where_the_plan_has_none(tmp_path: Path) -> None:
     before = make_forecast([FEW], images=Images(Store(tmp_path)), machine="cpu")
     changed = compile([FEW], sets=["pretrain.temperature=0.3", "distill.temperature=2"])

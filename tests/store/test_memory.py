@@ -19,6 +19,7 @@ ADVICE = "--set pretrain.micro_batch=128 --set finetune.micro_batch=256 --set su
 SENTENCE = (
     "41 Steps (13 pretrain, 15 finetune, 13 supervised) do not fit one NVIDIA H200 (139 GiB), "
     "which is what this runner gives each. "
+    "`recompute = true` in the runner makes 19 of them (15 finetune, 4 supervised) fit, for up to a third more time. "
     f"Micro-batches fit, as a deviation: BN then sees no whole batch ({ADVICE}); "
     "or take a runner whose `machine` has more memory_gib\n"
 )
@@ -34,6 +35,21 @@ def test_plan_ends_with_the_steps_that_do_not_fit_and_the_micro_batches_that_do(
         "✗ 1 Step (1 pretrain) does not fit"
         in run("plan", "table1", "stage=linear_eval", "depth=50", "width=1", "sk=true").output
     )
+
+
+@pytest.mark.usefixtures("store")
+def test_the_runner_that_is_advised_to_recompute_is_priced_and_fits(tmp_path: Path) -> None:
+    (tmp_path / "again.toml").write_text('kind = "local"\nmachine = "h200"\nrecompute = true\n')
+    asked, again = ("plan", "table1", "stage=finetune", *NARROW), ("--runner", str(tmp_path / "again.toml"))
+    select = ("label_fraction=1.0", "depth=101", "width=2", "sk=true", "--set", "pretrain.micro_batch=128")
+    told = run(*asked, *select).output
+    assert "✗ 1 Step (1 finetune) does not fit" in told
+    assert "gives it. `recompute = true` in the runner makes it fit, for up to a third more time. Micro-batches" in told
+    told = run(*asked, *select, *again).output
+    assert ("✗" in told, "GPU-hours (NVIDIA H200, with recompute)" in told) == (False, True)
+    left = run(*asked[:2], *NARROW, *again).output
+    assert "✗ 22 Steps (13 pretrain, 9 supervised) do not fit" in left
+    assert "recompute = true" not in left
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
@@ -94,4 +110,5 @@ def test_on_cores_it_is_the_memory_of_the_computer_that_counts(tmp_path: Path, m
     for size, fits in ((64, True), (128, False)):  # 128 images of 11.1 million outputs at 8 bytes: 11.4 GB
         output = run("plan", "table1", *selected, "--set", f"micro_batch={size // 2}").output
         assert ("✗" not in output) == fits, output
-    assert "does not fit the memory of this computer (5 GiB), which is what this runner gives it. Micro-batches fit, " in output
+    advice = "`recompute = true` in the runner makes it fit, for up to a third more time. Micro-batches fit, "
+    assert f"does not fit the memory of this computer (5 GiB), which is what this runner gives it. {advice}" in output

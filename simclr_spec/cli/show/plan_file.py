@@ -44,6 +44,7 @@ def as_json(forecast: Forecast) -> str:
         "flops": sum(forecast.costs[step.fingerprint].flops for step in running),
         "hours": round(forecast.hours(running), 6),
         "machine": forecast.machine.title,
+        "recompute": forecast.recompute,
         "disk": sum(forecast.costs[step.fingerprint].disk for step in running),
         "hours_one_by_one": round(seconds_one_by_one(forecast) / 3600, 6),
         "assumptions": len(assumptions(forecast.plan.steps)),

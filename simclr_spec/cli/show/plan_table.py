@@ -140,7 +140,8 @@ def _bill(forecast: Forecast) -> Iterator[str]:
     kept = sum(forecast.costs[step.fingerprint].disk for step in running)
     unit = forecast.machine.unit
     if running:
-        hours = f"{amount(forecast.hours(running))} {unit}-hours ({forecast.machine.title})"
+        where = forecast.machine.title + (", with recompute" if forecast.recompute else "")
+        hours = f"{amount(forecast.hours(running))} {unit}-hours ({where})"
         yield f"{counted(len(running), 'Step')} will run: {hours}, {scientific(flops)} FLOP, {size(kept)} of weights"
         yield from _assumed_rates(forecast)
         yield from _sharing(forecast)
@@ -157,7 +158,7 @@ def _assumed_rates(forecast: Forecast) -> Iterator[str]:
     for precision in sorted(name for name in unsure if forecast.machine.rates[name].status == ASSUMED):
         yield f"{precision} is priced by assumption ({forecast.machine.rates[precision].source})"
     if "bf16" not in unsure and forecast.machine.unit == "GPU":
-        priced = costs(forecast.plan, forecast.machine, "bf16")
+        priced = costs(forecast.plan, forecast.machine, "bf16", recompute=forecast.recompute)
         everything = forecast.plan.ancestors(step.fingerprint for step in forecast.selected)
         hours = sum(priced[fingerprint].seconds for fingerprint in everything) / 3600
         if hours < forecast.hours(forecast.to_run):

@@ -38,6 +38,9 @@ class Common:
     deterministic: bool = described(
         "the same bits every time on GPUs, too, at some cost of speed; CPUs give them anyway", default=False
     )
+    recompute: bool = described(
+        "compute activations again in the backward pass: less memory, about a third more time", default=False
+    )
     machine: str | None = described(
         "machine for which costs are estimated; the scale's unless written", NOT_EMPTY, default=None
     )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from simclr_spec.core.code import code_version
-from simclr_spec.train import distributed
+from simclr_spec.train import distributed, recompute
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -22,6 +22,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "hostname": socket.gethostname(),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "recompute": recompute.wanted,
         "world_size": distributed.world_size(),
         "code": code_version(),
     }

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from simclr_spec.core.errors import UsageError
 from simclr_spec.stages.common import EncoderConfig
 from simclr_spec.stages.network import BLOCKS, BOTTLENECKS
+from simclr_spec.train import recompute
 from simclr_spec.train.model.norm import GlobalBatchNorm
 
 
@@ -49,11 +50,13 @@ class Encoder(nn.Module):
                 _initialise(module.weight, config.init)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        if self.max_pool is not None:
-            x = max_pool(x, self.max_pool)
+        x = recompute.through(self._pooled_stem, x)
         x = self.group4(self.group3(self.group2(self.group1(x))))
         return x.mean((2, 3))
+
+    def _pooled_stem(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return x if self.max_pool is None else max_pool(x, self.max_pool)
 
 
 class ConvNorm(nn.Module):
@@ -134,6 +137,9 @@ class Block(nn.Module):
         self.pool_stride = stride if config.sk and (stride == 2 or config.shortcut_pool == "all") else None
 
     def forward(self, x: Tensor) -> Tensor:
+        return recompute.through(self._residual, x)
+
+    def _residual(self, x: Tensor) -> Tensor:
         y: Tensor = self.layers(x)
         if self.shortcut is not None:
             x = self.shortcut(x if self.pool_stride is None else average_pool(x, self.pool_stride))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from simclr_spec.stages.common import EncoderConfig
 from simclr_spec.train import distributed
+from simclr_spec.train.recompute import once, second_pass
 
 
 class GlobalBatchNorm(nn.Module):
@@ -39,31 +40,46 @@ class GlobalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
-            return self._native(x, self.running_var, training=False)
+            return self._native(x, self.running_mean, self.running_var, training=False)
         if distributed.world_size() > 1:
-            return self._over_processes(x)
+            y: Tensor = _Synchronised.apply(x, self.weight, self.bias, *once(lambda: self._over_processes(x)), self.epsilon)
+            return y
+        if second_pass():
+            return self._native(x, self.running_mean.clone(), self.running_var.clone(), training=True)
         if not self.biased:
-            return self._native(x, self.running_var, training=True)
+            return self._native(x, self.running_mean, self.running_var, training=True)
         # torch adds step * var * n / (n - 1): scaled by that factor before and unscaled after, the sum is what it should be.
         n = x.numel() // x.shape[1]
         variance = self.running_var * (n / (n - 1))
-        y = self._native(x, variance, training=True)
+        y = self._native(x, self.running_mean, variance, training=True)
         torch.mul(variance, (n - 1) / n, out=self.running_var)
         return y
 
-    def _native(self, x: Tensor, variance: Tensor, training: bool) -> Tensor:
-        return torch.batch_norm(x, self.weight, self.bias, self.running_mean, variance, training, self.step, self.epsilon, True)
+    def _native(self, x: Tensor, mean: Tensor, variance: Tensor, training: bool) -> Tensor:
+        """By the batch's statistics in training, which move the running `mean` and `variance`; else by these."""
+        return torch.batch_norm(x, self.weight, self.bias, mean, variance, training, self.step, self.epsilon, True)
 
-    def _over_processes(self, x: Tensor) -> Tensor:
-        y, mean, variance, count = _Synchronised.apply(x, self.weight, self.bias, self.running_mean, self.epsilon)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.step)
-            self.running_var.lerp_(variance if self.biased else variance * (count / (count - 1)), self.step)
-        return y  # type: ignore[no-any-return]
+    @torch.no_grad()
+    def _over_processes(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(C,), (C,), (): mean, variance and count of all processes; moves the running statistics.
+
+        Joined in float64, where mean and square may be far larger than the variance. Not shifted by the running mean: compiled
+        code forms the mean again in its backward pass, and the running one has moved by then.
+        """
+        n, dims, dtype = x.numel() // x.shape[1], [d for d in range(x.dim()) if d != 1], self.running_mean.dtype
+        variance, mean = (t.double() for t in torch.var_mean(x.to(dtype), dims, correction=0))
+        packed = torch.cat([mean, variance + mean * mean, mean.new_ones(1)]).mul_(n)
+        dist.all_reduce(packed)
+        mean, square = (packed[:-1] / packed[-1]).chunk(2)
+        variance = (square - mean * mean).clamp_(min=0)
+        mean, variance, count = (t.to(dtype) for t in (mean, variance, packed[-1]))
+        self.running_mean.lerp_(mean, self.step)
+        self.running_var.lerp_(variance if self.biased else variance * (count / (count - 1)), self.step)
+        return mean, variance, count
 
 
 class _Synchronised(torch.autograd.Function):
-    """Normalise with the statistics of all processes; `shift` (C,), equal on all of them, keeps the sums well conditioned.
+    """Normalise with the statistics of all processes.
 
     For x of mean mu and variance s^2 over all processes, x_hat = (x - mu) / s, y = gamma x_hat + beta and means over all
     processes: dx = gamma / s (dy - mean(dy) - x_hat mean(dy x_hat)), d gamma = sum(dy x_hat), d beta = sum(dy). Gradients of
@@ -72,25 +88,21 @@ class _Synchronised(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, shift: Tensor, epsilon: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        n = x.numel() // x.shape[1]
-        variance, mean = torch.var_mean(x.to(shift.dtype), dim=[d for d in range(x.dim()) if d != 1], correction=0)
-        mean = mean - shift
-        packed = torch.cat([mean, variance + mean * mean, mean.new_ones(1)]).mul_(n)
-        dist.all_reduce(packed)
-        count = packed[-1]
-        mean, square = (packed[:-1] / count).chunk(2)
-        variance = (square - mean * mean).clamp_(min=0)
-        mean = mean + shift
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        mean: Tensor,
+        variance: Tensor,
+        count: Tensor,
+        epsilon: float,
+    ) -> Tensor:
         ctx.save_for_backward(x, weight, mean, variance, count)
         ctx.epsilon = epsilon
-        ctx.mark_non_differentiable(mean, variance, count)
-        y = torch.batch_norm(x, weight, bias, mean, variance, False, 0.0, epsilon, True)
-        return y, mean, variance, count
+        return torch.batch_norm(x, weight, bias, mean, variance, False, 0.0, epsilon, True)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, variance, count = ctx.saved_tensors
         inverse = torch.rsqrt(variance + ctx.epsilon)
         # The native backward's sums of dy * x_hat and dy; CUDA wants mean and inverse deviation twice.
@@ -106,4 +118,5 @@ class _Synchronised(torch.autograd.Function):
         # dx = gain dy - slope x + offset, summed in the precision of the statistics and rounded once: the terms may be large.
         gain, slope, offset = (t.view([1, -1] + [1] * (x.dim() - 2)) for t in (gain, slope, offset))
         dx = torch.addcmul(offset, gradient, gain).addcmul_(x, slope, value=-1).to(x.dtype)
-        return dx, along if ctx.needs_input_grad[1] else None, plain if ctx.needs_input_grad[2] else None, None, None
+        along, plain = (t if needed else None for t, needed in zip((along, plain), ctx.needs_input_grad[1:3], strict=True))
+        return dx, along, plain, None, None, None, None
