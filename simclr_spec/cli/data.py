@@ -6,19 +6,58 @@ from collections.abc import Sequence
 
 import click
 
-from simclr_spec.cli.options import completes, data_root_option, note, rehash_option, store_option
+from simclr_spec.cli.options import (
+    completes,
+    data_root_option,
+    note,
+    rehash_option,
+    scale_options,
+    split_words,
+    store_option,
+    words_argument,
+)
+from simclr_spec.core.errors import UsageError
 
 
 @click.command()
+@words_argument
+@scale_options
 @store_option
 @data_root_option
 @rehash_option
-def doctor(store: str, data_root: Sequence[str], rehash: bool) -> None:
-    """Versions, devices, data roots, schedulers, the store."""
-    from simclr_spec.cli.show.doctor import examine
+@click.option("--runner", metavar="NAME", shell_complete=completes("runner"), help="Look at this runner's cluster instead.")
+@click.option(
+    "--wait", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds for a job to look around."
+)
+def doctor(
+    words: Sequence[str],
+    scale: str | None,
+    sets: Sequence[str],
+    store: str,
+    data_root: Sequence[str],
+    rehash: bool,
+    runner: str | None,
+    wait: float,
+) -> None:
+    """Versions, devices, data roots, schedulers, the store; or a cluster, for a spec where one is named beside --runner."""
+    from pathlib import Path
 
-    for line in examine(store, data_root, rehash):
+    from simclr_spec.cli.show.doctor import examine, examine_cluster
+    from simclr_spec.language import runner as runners
+    from simclr_spec.store.layout import Store
+
+    if runner is None:
+        if words or scale or sets:
+            raise UsageError("doctor looks at a spec beside --runner only")
+        lines = examine(store, data_root, rehash)
+    else:
+        selected = split_words(words) if words else ([], None)
+        lines = examine_cluster(runners.read(runner), *selected, scale, sets, Store(Path(store)), data_root, wait, note)
+    faulty = False
+    for line in lines:
         click.echo(line)
+        faulty |= line.startswith("✗")
+    raise click.exceptions.Exit(int(faulty and runner is not None))
 
 
 @click.command()

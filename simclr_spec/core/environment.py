@@ -17,6 +17,8 @@ MEETING = "SIMCLR_SPEC_MEETING"
 JOB = "SIMCLR_SPEC_JOB"
 """What the record calls the place where an attempt runs."""
 
+SUBMITTED_CODE = "SIMCLR_SPEC_SUBMITTED_CODE"
+"""Of a job: version of the code that submitted it."""
 PAST = "SIMCLR_SPEC_PAST"
 """Of a job that Slurm began again: how its earlier starts ended, as accounting writes it."""
 BEGAN = "SIMCLR_SPEC_BEGAN"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from simclr_spec.core.environment import CHECKPOINT_SECONDS, DETERMINISTIC, RECOMPUTE, THREADS, environment
@@ -15,6 +15,7 @@ from simclr_spec.dispatch.dispatcher import Dispatcher
 from simclr_spec.dispatch.driver import Driver, stopping
 from simclr_spec.dispatch.local.dispatcher import Slots
 from simclr_spec.dispatch.task import Task
+from simclr_spec.language.machine import Machine
 from simclr_spec.language.runner import Debug, Runner, Slurm
 from simclr_spec.plan import Plan, Step
 from simclr_spec.store.layout import Store
@@ -96,6 +97,27 @@ def rehearse(steps: Iterable[Step], store: Store, runner: Runner) -> list[str]:
     from simclr_spec.dispatch.slurm.rehearsal import rehearse as of_slurm
 
     return of_slurm(list(steps), store, runner)
+
+
+def look_at_cluster(
+    runner: Runner,
+    store: Store,
+    steps: Sequence[Step],
+    *,
+    machine: Machine | None,
+    data_roots: Sequence[str],
+    wait: float,
+    tell: Callable[[str], object],
+) -> Iterator[str]:
+    """What `doctor` says of a runner's cluster, a line each: ✗ is what must be mended.
+
+    `steps` are those that are to run; without any, every request of the runner is looked at."""
+    if not isinstance(runner, Slurm):
+        yield f"a runner of kind {runner.kind} has no cluster: `simclr-spec doctor` looks at this machine"
+        return
+    from simclr_spec.dispatch.slurm.preflight import look
+
+    yield from look(runner, store, steps, machine=machine, data_roots=data_roots, wait=wait, tell=tell)
 
 
 @contextlib.contextmanager

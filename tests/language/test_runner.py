@@ -78,6 +78,11 @@ def test_read(tmp_path: Path, text: str, expected: runner.Runner) -> None:
             "minutes 1 is no longer than grace_seconds 120",
         ),
         (
+            'kind = "slurm"\n[[rules]]\nwhen = { kind = ["finetune", "distill"] }\nset = { minutes = 1 }',
+            ":4:1:",
+            "minutes 1 is no longer than grace_seconds 120",
+        ),
+        (
             'kind = "slurm"\n[[rules]]\nwhen = { widht = 3 }\nset = { nodes = 1 }',
             ":3:10:",
             "unknown key 'widht' in [rules.when]; did you mean 'width'?",

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,19 @@ from simclr_spec.data.loader import Loader
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.data.roots import data_roots, label_list
 from simclr_spec.dispatch.local.slots import nvidia_smi, slots
+from simclr_spec.dispatch.run import look_at_cluster
 from simclr_spec.language import declared
+from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.dataset import read_dataset
-from simclr_spec.language.runner import Local
+from simclr_spec.language.machine import read_machine
+from simclr_spec.language.runner import Local, Runner
 from simclr_spec.stages.common import DatasetConfig
 from simclr_spec.store import first_look
+from simclr_spec.store.forecast import make_forecast
 from simclr_spec.store.layout import Store
+from simclr_spec.store.memory import crowded
 from simclr_spec.store.probe import nearest, probe
+from simclr_spec.store.staleness import Images
 
 PACKAGES = (
     "torch",
@@ -51,6 +57,29 @@ def examine(store: str, roots: Sequence[str], rehash: bool = False) -> Iterator[
     yield from _data(Store(Path(store)), roots, rehash)
     yield from _schedulers()
     yield _store(Path(store))
+
+
+def examine_cluster(
+    runner: Runner,
+    names: Sequence[str],
+    selector: Selector | None,
+    scale: str | None,
+    sets: Sequence[str],
+    store: Store,
+    roots: Sequence[str],
+    wait: float,
+    tell: Callable[[str], object],
+) -> Iterator[str]:
+    """Lines; one that begins with ✗ must be mended before a run may be left to the cluster."""
+    machine, steps = runner.machine and read_machine(runner.machine), []
+    if names:
+        forecast = make_forecast(names, selector, images=Images(store, names), scale=scale, sets=sets, machine=runner.machine)
+        machine, steps = forecast.machine, forecast.to_run
+        if refusal := crowded(forecast):
+            yield f"✗ {refusal}"
+    yield from look_at_cluster(
+        runner, store, steps, machine=machine or None, data_roots=data_roots(roots), wait=wait, tell=tell
+    )
 
 
 def _package(name: str) -> str:

@@ -16,6 +16,7 @@ from simclr_spec.plan.compiler import UNSCALED_TITLE
 from simclr_spec.plan.cost import costs, likeness
 from simclr_spec.plan.departures import assumptions, deviations
 from simclr_spec.stages.kinds import KINDS
+from simclr_spec.store.drift import drifted
 from simclr_spec.store.forecast import Forecast
 from simclr_spec.store.memory import crowded
 from simclr_spec.store.staleness import advice
@@ -49,6 +50,7 @@ def as_table(forecast: Forecast) -> str:
     lines += _bill(forecast)
     lines += _reasons(forecast)
     lines += stale_warning(forecast)
+    lines += [f"! {line}" for line in drifted(forecast.images.store.folder(step.id) for step in forecast.selected)]
     return "\n".join([*lines, *(f"✗ {warning}" for warning in [crowded(forecast)] if warning)])
 
 

@@ -34,7 +34,9 @@ def reference() -> str:
     files = {"Reports": table_schema(Report), "Columns of a report": table_schema(Column)}
     files |= {"Rows of a report": table_schema(Row), "Machines": table_schema(Machine)}
     files |= {"Arithmetic of a machine": table_schema(Rates)}
-    files |= {f"Runners: {kind}": table for kind, table in zip(runner.RUNNERS, runner.schema()["anyOf"], strict=True)}
+    for kind, table in zip(runner.RUNNERS, runner.schema()["anyOf"], strict=True):
+        files[f"Runners: {kind}"] = table
+        files |= {f"Runners: {kind}, {key}": leaf for key, leaf in table["properties"].items() if leaf.get("properties")}
     for title, table in files.items():
         keys = {key: leaf for key, leaf in table["properties"].items() if key != "$schema"}
         lines += ["", f"### {title}", "", "| key | values | meaning |", "| --- | --- | --- |"]

@@ -12,6 +12,7 @@ from simclr_spec.cli.show.live import describe
 from simclr_spec.core.files import read_json
 from simclr_spec.core.states import STATES, State
 from simclr_spec.core.words import counted, size
+from simclr_spec.store.drift import drifted
 from simclr_spec.store.garbage import Waste
 from simclr_spec.store.layout import Attempt
 from simclr_spec.store.selection import Entry
@@ -37,7 +38,8 @@ def status(entries: Sequence[Entry]) -> str:
         rows.append([stage, *_counts(of_stage, shown)])
     if len(stages) > 1:
         rows.append(["total", *_counts(entries, shown)])
-    return "\n".join([*aligned(rows), *_running(entries), *_interrupted(entries), *_failures(entries), *_stale(entries)])
+    told = (*_running(entries), *_interrupted(entries), *_failures(entries), *_stale(entries), *_drifted(entries))
+    return "\n".join([*aligned(rows), *told])
 
 
 def _counts(entries: Sequence[Entry], shown: Sequence[State]) -> list[str]:
@@ -85,6 +87,10 @@ def _stale(entries: Sequence[Entry]) -> Iterator[str]:
     names = sorted({entry.dataset["name"] for entry in entries if entry.state == "stale"})
     if names:
         yield f"✗ stale: the images of {', '.join(names)} have changed since; put them back, or see simclr-spec pin --help"
+
+
+def _drifted(entries: Sequence[Entry]) -> Iterator[str]:
+    return (f"! {line}" for line in drifted(entry.folder for entry in entries))
 
 
 def orphans(found: Sequence[Entry]) -> str:

@@ -98,6 +98,10 @@ def clean() -> Iterator[None]:
 
 def call(*words: str) -> str:
     """What the command prints. Raises NoAnswer with its last line where it fails, is not there, or hangs."""
+    return _done(words).stdout
+
+
+def _done(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     asked = environment() | {"SLURM_BITSTR_LEN": "0"}  # else rows of many elements are cut short
     try:
         done = subprocess.run(
@@ -110,7 +114,29 @@ def call(*words: str) -> str:
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
         raise NoAnswer(f"{words[0]}: {lines[-1].removeprefix(f'{words[0]}: ').removeprefix('error: ')}")
-    return done.stdout
+    return done
+
+
+def test_only(*words: str) -> str:
+    """When and where a job of these arguments and this script would begin, as sbatch tells it. Raises NoAnswer."""
+    return _done(["sbatch", "--test-only", *words]).stderr.strip().splitlines()[-1].removeprefix("sbatch: ")
+
+
+def partitions() -> dict[str, dict[str, str]]:
+    """`scontrol show partition`, by name and key."""
+    rows = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in call(*_PARTITIONS).splitlines()]
+    return {row["PartitionName"]: row for row in rows if row}
+
+
+_PARTITIONS = ("scontrol", "--oneliner", "show", "partition")
+
+
+def most_submitted(user: str) -> dict[str, int]:
+    """Account -> how many jobs of the user it lets be in the queue, where there is such a limit. Raises NoAnswer."""
+    fields = "format=Account,MaxSubmitJobs,GrpSubmitJobs"
+    lines = call("sacctmgr", "--noheader", "--parsable2", "show", "assoc", f"user={user}", fields).splitlines()
+    rows = [line.split("|") for line in lines]
+    return {account: min(map(int, filter(None, limits))) for account, *limits in rows if any(limits)}
 
 
 def queue(names: Sequence[str]) -> list[Job]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from simclr_spec.core.environment import BEGAN, JOB, PAST
+from simclr_spec.core.environment import BEGAN, JOB, PAST, SUBMITTED_CODE
 from simclr_spec.core.errors import DataError, Interrupted, SimclrSpecError, TrainingError, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.core.words import counted
@@ -52,6 +52,7 @@ def work(array: ArrayFolder, index: int) -> int:
     folder = store.folder(intent.elements[index])
     job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}"
     os.environ |= {**intent.variables, **_ranks(intent.processes), JOB: f"{job} on {socket.gethostname()}"}
+    os.environ[SUBMITTED_CODE] = intent.code
     if folder.done:
         return 0
     if os.environ["RANK"] == "0" and (code := _refused(array, index, job)):

@@ -117,6 +117,13 @@ def ends(folder: ArrayFolder, index: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
+def last_words(folder: ArrayFolder, index: int) -> str:
+    """The last line of an element's log, where the shell or Python say what went wrong; srun's come after it, and say less."""
+    lines = folder.end_of_log(index).splitlines()
+    telling = [line.strip() for line in lines if line.strip() and not line.startswith("srun: launch/")]
+    return next((line for line in reversed(telling) if not line.startswith("srun: ")), (telling or [""])[-1])
+
+
 @contextlib.contextmanager
 def submitting(store: Store) -> Iterator[None]:
     """One process at a time looks what is queued, and queues more. Raises UsageError where another goes on for minutes."""

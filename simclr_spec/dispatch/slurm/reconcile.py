@@ -271,7 +271,8 @@ def how(end: Job | None, array: ArrayFolder, queued: Queued) -> tuple[Ended, str
         return "interrupted", f"{job} reached its time limit"
     if end.state == "OUT_OF_MEMORY":
         return "failed", OUT_OF_MEMORY.format(job=job)
-    return "failed", f"{job} ended without a word of the training{_last_line(array, queued.index)}"
+    said = ledger.last_words(array, queued.index)
+    return "failed", f"{job} ended without a word of the training{said and f': {said}'}"
 
 
 _LAST = ("PREEMPTED", "NODE_FAIL")
@@ -285,9 +286,3 @@ def _user(uid: str) -> str:
 
 
 OUT_OF_MEMORY = "memory ran out under {job}: ask for more memory_gib, or spread the Step over more nodes"
-
-
-def _last_line(array: ArrayFolder, index: int) -> str:
-    """Of its log, where the shell or srun say what went wrong."""
-    lines = array.end_of_log(index).strip().splitlines()
-    return f": {lines[-1]}" if lines else ""

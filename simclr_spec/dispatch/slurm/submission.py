@@ -63,6 +63,25 @@ class Submission:
         """Of sbatch, with which nothing in the user's environment can disagree."""
         return [*ARGUMENTS, f"--chdir={self.folder.absolute()}"]
 
+    def test(self) -> str:
+        """What sbatch says of it without submitting it: when and where it would begin. Raises NoAnswer."""
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as script:
+            script.write(self.text())
+            script.flush()
+            return commands.test_only(*self.arguments(), script.name)
+
+    def srun(self) -> str:
+        """That starts the job's processes: shell."""
+        words = ["srun", "--kill-on-bad-exit=1", f"--cpus-per-task={self.cpus}"]
+        if self.request.nodes * self.request.processes > 1:
+            words.append("--label")
+        return shlex.join([*words, *self.runner.srun])
+
+    @property
+    def cpus(self) -> int:
+        """Of each process."""
+        return self.request.cpus_per_process or self.runner.threads
+
     def submit(self) -> str:
         """The job's id. Raises Full, and NoAnswer; the job may be there nevertheless."""
         from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -107,7 +126,7 @@ def _parameters(submission: Submission) -> dict[str, Any]:
         "time": request.minutes,
         "nodes": request.nodes,
         "ntasks_per_node": request.processes,
-        "cpus_per_task": request.cpus_per_process or runner.threads,
+        "cpus_per_task": submission.cpus,
         "signal_delay_s": runner.grace_seconds,
         "stderr_to_stdout": True,
         "use_srun": False,
@@ -125,13 +144,6 @@ def _command(submission: Submission) -> str:
         return submission.lines
     element = f"{submission.python} -u -m {MODULE}"
     folder = shlex.quote(str(submission.folder.absolute()))
-    srun = [
-        "srun",
-        "--kill-on-bad-exit=1",
-        f"--cpus-per-task={submission.request.cpus_per_process or submission.runner.threads}",
-    ]
-    if submission.request.nodes * submission.request.processes > 1:
-        srun.append("--label")
     more = submission.runner.srun
     once = shlex.join(["srun", "--nodes=1", "--ntasks=1", *more]) + " " if more else ""  # the container may be there only
     return "\n".join(
@@ -142,7 +154,7 @@ def _command(submission: Submission) -> str:
             'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
             f'export {PAST}="$([ "${{SLURM_RESTART_COUNT:-0}}" = 0 ] || timeout 30 sacct --noheader --parsable2 --allocations'
             ' --duplicates --jobs="$job" --format=JobName,State,NodeList 2>/dev/null)"',
-            f"{shlex.join([*srun, *more])} {element} work {folder}",
+            f"{submission.srun()} {element} work {folder}",
             "code=$?",
             f'{once}{element} again {folder} "$code"',
             "next=$?",

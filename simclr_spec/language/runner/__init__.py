@@ -14,11 +14,11 @@ from simclr_spec.core.errors import SpecError
 from simclr_spec.core.fields import DRAFT, TEXT, build
 from simclr_spec.language.document import load, referred
 from simclr_spec.language.runner import slurm
-from simclr_spec.language.runner.common import Common, Retries, Rule
+from simclr_spec.language.runner.common import Common, Retries, Rule, applied
 from simclr_spec.language.runner.local import Debug, Local
 from simclr_spec.language.runner.slurm import Request, Slurm
 
-__all__ = ["RUNNERS", "Common", "Debug", "Local", "Request", "Retries", "Rule", "Runner", "Slurm", "read", "schema"]
+__all__ = ["RUNNERS", "Common", "Debug", "Local", "Request", "Retries", "Rule", "Runner", "Slurm", "applied", "read", "schema"]
 
 Runner = Local | Slurm | Debug
 RUNNERS: dict[str, type[Local] | type[Slurm] | type[Debug]] = {"local": Local, "slurm": Slurm, "debug": Debug}

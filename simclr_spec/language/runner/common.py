@@ -63,10 +63,14 @@ def rules(resources: type[Any]) -> Schema:
 
 def ruled(resources: R, rules: tuple[Rule, ...], coordinates: Coordinates) -> R:
     """The resources of a Step: those of every Step, and what the rules set instead."""
+    return applied(resources, *(rule for rule in rules if matches(coordinates, rule.when)))
+
+
+def applied(resources: R, *rules: Rule) -> R:
+    """With what these rules set, whatever their conditions."""
     values: dict[str, Any] = {}
     for rule in rules:
-        if matches(coordinates, rule.when):
-            values |= rule.set
+        values |= rule.set
     return replace(resources, **_nones(values))  # type: ignore[type-var]
 
 

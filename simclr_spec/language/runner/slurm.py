@@ -9,7 +9,7 @@ from simclr_spec.core.errors import Fault
 from simclr_spec.core.fields import Schema, described
 from simclr_spec.language.coordinates import Coordinates
 from simclr_spec.language.document import Document, Path
-from simclr_spec.language.runner.common import Common, Retries, Rule, ruled, rules
+from simclr_spec.language.runner.common import Common, Retries, Rule, applied, ruled, rules
 
 _WORD: Schema = {
     "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.,:+@/=-]*(?![\s\S])",  # `$` would let a last line end pass
@@ -178,7 +178,7 @@ def faults(document: Document, runner: Slurm) -> Iterator[Fault]:
         if option in OURS:
             yield document.fault(("sbatch", option), f"'{option}' is not for [sbatch]: simclr-spec says it itself", key=True)
     places: list[tuple[Path, Request]] = [(("resources",), runner.resources)]
-    places += [(("rules", n, "set"), ruled(runner.resources, (rule,), rule.when)) for n, rule in enumerate(runner.rules)]
+    places += [(("rules", n, "set"), applied(runner.resources, rule)) for n, rule in enumerate(runner.rules)]
     for path, request in places:
         if request.gpu_type and not request.gpus_per_node:
             yield document.fault(path, "gpu_type names the type of no GPUs: gpus_per_node is 0", key=True)

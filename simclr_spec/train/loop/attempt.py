@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import torch
 
-from simclr_spec.core.environment import JOB
+from simclr_spec.core.code import code_version
+from simclr_spec.core.environment import JOB, SUBMITTED_CODE
 from simclr_spec.core.errors import Interrupted, SimclrSpecError, TrainingError
 from simclr_spec.core.files import append_line, refusal
 from simclr_spec.core.times import now
@@ -119,6 +120,9 @@ def recorded(attempt: Attempt) -> Iterator[Record]:
     record.set()
     distributed.barrier()  # before another rank may say how it failed
     record.log(f"started, process {os.getpid()} on {socket.gethostname()}")
+    if (submitted := os.environ.get(SUBMITTED_CODE, code_version())) != code_version():
+        record.set(code=code_version(), submitted_code=submitted)
+        record.log(f"runs on code {code_version()}, submitted with {submitted}")
     try:
         with for_users():
             yield record
