@@ -89,7 +89,7 @@ LEFT: list[tuple[int, str, dict[str, str]]] = [(1, "PENDING", {}), (2, "PENDING"
 def test_accounting_says_how_a_job_ended_that_the_queue_forgot(
     store: Store, array: ArrayFolder, say: Say, end: tuple[str, dict[str, str]], state: str, sentence: str
 ) -> None:
-    array.log(0).write_text("before\nsrun: no such partition\n")
+    array.log(0).write_text("srun: no such partition\n")
     say(LEFT, [(0, *end)])
     reconcile.reconcile(store)
     assert (states(store), why(store, 0)) == ([state, "queued", "queued"], sentence)
