@@ -118,11 +118,12 @@ def queue(names: Sequence[str]) -> list[Job]:
     if not names:
         return []
     found = call("squeue", "--noheader", "--array", "--states=all", f"--name={','.join(names)}", "--format=%j|%F|%K|%T|%r|%N")
-    return [_job(*line.split("|")) for line in found.splitlines() if line.strip()]
+    rows = [line.split("|") for line in found.splitlines()]
+    return [_job(*row) for row in rows if row[2] != "N/A"]  # a row of all elements that were cancelled before they began
 
 
 def _job(name: str, array: str, index: str, state: str, reason: str, nodes: str) -> Job:
-    return Job(name, array, int(index) if index.isdigit() else 0, state, reason, nodes=nodes)
+    return Job(name, array, int(index), state, reason, nodes=nodes)
 
 
 def mine() -> int:
