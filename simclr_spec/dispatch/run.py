@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from simclr_spec.core.environment import CHECKPOINT_SECONDS, DETERMINISTIC, RECOMPUTE, THREADS, environment
 from simclr_spec.core.states import OPEN
@@ -19,6 +21,9 @@ from simclr_spec.language.machine import Machine
 from simclr_spec.language.runner import Debug, Runner, Slurm
 from simclr_spec.plan import Plan, Step
 from simclr_spec.store.layout import Store
+
+WRITERS = 16
+"""Files that are written at a time, since a disk that writes through takes milliseconds for each."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,9 @@ def run(
     after `simclr-spec`, does the same again. Raises SimclrSpecError where no worker can start.
     """
     board = Board.of(steps, store, seconds)
-    for task in board.tasks.values():
-        if not task.folder.step.exists():  # new, or deleted because it was damaged
-            _prepare(plan, store, task.step)
+    lacking = [task.step for task in board.tasks.values() if not task.folder.step.exists()]  # new, or damaged and deleted
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(partial(_prepare, plan, store), lacking))
     if not board.in_state("waiting", "elsewhere"):
         return Ending(board)
     with stopping() as stopped, _dispatcher(runner, store, _variables(runner, data_roots), command) as dispatcher:

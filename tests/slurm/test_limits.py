@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import Store
@@ -79,3 +82,28 @@ def test_a_last_job_leaves_alone_what_failed_since_a_person_asked(tmp_path: Path
     states = sorted((step.path.parent.name, step.state()) for step in tiny.folders(tmp_path))
     assert states == [("finetune", "new")] * 2 + [("pretrain", "failed")] * 2 + [("supervised", "done")] * 2
     assert set(tiny.begun(tmp_path).values()) == {0, 1}
+
+
+@pytest.mark.soak
+def test_a_last_job_that_finds_no_room_for_another_begins_again(tmp_path: Path, cluster: Cluster) -> None:
+    """Where two jobs may be queued."""
+    tiny.write(tmp_path, seeds=(0, 1), without=("linear", "distill", "supervised"))
+    with cluster.submissions_limited(2):
+        assert tiny.submit(tmp_path, "--set", "train_steps=3").returncode == 0
+        tiny.finished(tmp_path, cluster, 300)
+    assert set(tiny.begun(tmp_path).values()) == {1}
+    assert any("begins again" in said for said in tails(tmp_path))
+
+
+@pytest.mark.soak
+def test_where_the_whole_cluster_is_full_the_rest_waits(
+    tmp_path: Path, another_cluster: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sbatch itself tries on for two minutes, and is given up before; what was cancelled would fill it for minutes more."""
+    monkeypatch.setenv("SIMCLR_SPEC_SLURM_SECONDS", "4")
+    cluster = another_cluster(extra="MaxJobCount=4")
+    tiny.write(tmp_path, without=("linear",))
+    done = tiny.submit(tmp_path, "--set", "train_steps=3")
+    assert "- 3 submitted, 1 wait for the next `run` (Slurm temporarily unable to accept job" in done.stdout, done.stdout
+    assert (done.returncode, len(cluster.squeue())) == (1, 3)
+    no_orphans(tmp_path)

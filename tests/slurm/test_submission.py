@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,21 @@ from tests.slurm import tiny
 from tests.slurm.cluster import Cluster
 
 REAL = "/usr/bin/sbatch"
+THOUSAND = """
+title = "Thousand"
+recipe = "simclrv2"
+scale = "digits"
+encoders = { product = { depth = [18, 34, 50, 101, 152], width = [1, 2] } }
+seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+[stages.pretrain]
+kind = "pretrain"
+
+[stages.finetune]
+kind = "finetune"
+from = "pretrain"
+labels_per_class = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+"""
 
 
 @pytest.fixture
@@ -192,3 +209,23 @@ def test_what_a_crash_of_the_machine_took_is_found_again_in_the_queue(alone: Pat
     step.queued.unlink()
     assert "Nothing new was submitted" in tiny.submit(alone).stdout
     one_job_each(alone, cluster)
+
+
+def test_a_thousand_steps_are_a_few_arrays_and_files(tmp_path: Path, cluster: Cluster) -> None:
+    """benchmarks/submission.py measures how long it takes."""
+    (tmp_path / "tiny.toml").write_text(THOUSAND)
+    for node in cluster.names:
+        cluster.drain_node(node)
+    done = subprocess.run(
+        [sys.executable, "-m", "simclr_spec", "run", "tiny.toml", *tiny.options(tmp_path), "--store", "runs"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("1,000 Steps: 1000 queued.\n")
+    rows = cluster.squeue()
+    assert (len(rows), len({row["name"] for row in rows})) == (1000, 10)
+    assert len([*(tmp_path / "runs").rglob("*")]) <= 12 * 1000
+    assert max(len([*step.path.rglob("*")]) for step in tiny.folders(tmp_path)) <= 12
+    one_job_each(tmp_path, cluster)

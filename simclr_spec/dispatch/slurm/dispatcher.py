@@ -144,7 +144,8 @@ class Cluster:
         count = counted(len(waiting), "Step")
         why = self.submitter.full or f"max_jobs = {self.submitter.runner.max_jobs}"
         if job:
-            self.told.append(f"job {job} submits the other {count} when there is room ({why})")
+            when = "begins again, and submits" if self.begins_again else "submits"
+            self.told.append(f"job {job} {when} the other {count} when there is room ({why})")
             self.changes += [Change(task, "queued", job) for task in waiting]
         else:
             self.told.append(f"{len(self.submitter.places)} submitted, {len(waiting)} wait for the next `run` ({why})")

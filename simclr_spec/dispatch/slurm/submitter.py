@@ -105,7 +105,7 @@ class Submitter:
             if job := self._job(submission, folder):
                 ledger.sign(folder, job)
                 return job
-            if len(self.places) == 1:
+            if len(self.places) == 1 or "temporarily" in self.full:  # a full cluster counts what was cancelled, too
                 break
             self._withdraw()
         return ""
@@ -130,6 +130,7 @@ class Submitter:
         del self.places[step.fingerprint]
         if not array.elements:
             del self.jobs[array]
+            self._held = [(held, folder) for held, folder in self._held if held != job]
 
     def release(self) -> None:
         """All of them may begin. Raises NoAnswer; whoever looks next makes up for it."""
