@@ -143,11 +143,11 @@ def done_by_one(of: RunFolder) -> bool:
 
 
 def calls(folder: Path, program: str) -> Path:
-    """A folder for PATH whose `program` is the real one, but writes a line into the returned file at each call."""
+    """A folder for PATH whose `program` is the real one, but writes its arguments into the returned file, too."""
     real = subprocess.run(["which", program], capture_output=True, text=True, check=True).stdout.strip()
     (folder / "bin").mkdir(exist_ok=True)
     counted = folder / "bin" / f"{program}.calls"
     fake = folder / "bin" / program
-    fake.write_text(f'#!/bin/sh\ndate +%s >>{counted}\nexec {real} "$@"\n')
+    fake.write_text(f'#!/bin/sh\necho "$*" >>{counted}\nexec {real} "$@"\n')
     fake.chmod(0o755)
     return counted
