@@ -21,7 +21,7 @@ grace_seconds = 5
 
 [resources]
 partition = "{partition}"
-gpus_per_node = 0
+gpus_per_node = {gpus}
 minutes = {minutes}
 memory_gib = 1
 {resources}
@@ -65,13 +65,14 @@ def profile(
     *,
     partition: str = "main",
     minutes: int = 10,
+    gpus: int = 0,
     resources: str = "",
     retries: str = "",
     more: str = "",
     name: str = "slurm.toml",
 ) -> None:
     """A runner file, which `submit` uses."""
-    text = PROFILE.format(partition=partition, minutes=minutes, resources=resources, retries=retries, more=more)
+    text = PROFILE.format(partition=partition, minutes=minutes, gpus=gpus, resources=resources, retries=retries, more=more)
     (folder / name).write_text(text)
 
 
