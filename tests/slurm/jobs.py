@@ -21,7 +21,7 @@ grace_seconds = 5
 
 [resources]
 partition = "{partition}"
-gpus_per_node = 0
+gpus_per_node = {gpus}
 minutes = {minutes}
 memory_gib = 1
 {resources}
@@ -65,13 +65,14 @@ def profile(
     *,
     partition: str = "main",
     minutes: int = 10,
+    gpus: int = 0,
     resources: str = "",
     retries: str = "",
     more: str = "",
     name: str = "slurm.toml",
 ) -> None:
     """A runner file, which `submit` uses."""
-    text = PROFILE.format(partition=partition, minutes=minutes, resources=resources, retries=retries, more=more)
+    text = PROFILE.format(partition=partition, minutes=minutes, gpus=gpus, resources=resources, retries=retries, more=more)
     (folder / name).write_text(text)
 
 
@@ -143,11 +144,11 @@ def done_by_one(of: RunFolder) -> bool:
 
 
 def calls(folder: Path, program: str) -> Path:
-    """A folder for PATH whose `program` is the real one, but writes a line into the returned file at each call."""
+    """A folder for PATH whose `program` is the real one, but writes its arguments into the returned file, too."""
     real = subprocess.run(["which", program], capture_output=True, text=True, check=True).stdout.strip()
     (folder / "bin").mkdir(exist_ok=True)
     counted = folder / "bin" / f"{program}.calls"
     fake = folder / "bin" / program
-    fake.write_text(f'#!/bin/sh\ndate +%s >>{counted}\nexec {real} "$@"\n')
+    fake.write_text(f'#!/bin/sh\necho "$*" >>{counted}\nexec {real} "$@"\n')
     fake.chmod(0o755)
     return counted
