@@ -65,10 +65,10 @@ def run(
 ) -> Ending:
     """Bring `steps` of the plan to their ends. What is done is left alone, but gets back a lost step.json.
 
-    Signals stop it in order. A Step's parents are among them, or done. `seconds` are estimates by fingerprint. Raises
-    SimclrSpecError where no worker can start.
+    Signals stop it in order. A Step's parents are among them, or done. `seconds` are estimates by fingerprint, on one device.
+    Raises SimclrSpecError where no worker can start.
     """
-    board = Board.of(steps, store, seconds)
+    board = Board.of(steps, store, seconds, runner)
     for task in board.tasks.values():
         if not task.folder.step.exists():  # new, or deleted because it was damaged
             _prepare(plan, store, task.step)
