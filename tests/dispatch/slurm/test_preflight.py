@@ -153,6 +153,9 @@ def test_a_node_that_does_not_see_the_store(tmp_path: Path) -> None:
     end = Job("doctor", "7", 0, "FAILED", nodes="n1")
     line = trial(tmp_path, Request())._nothing(folder, end)
     assert line == f"✗ n1 does not see {tmp_path}: use a --store that compute nodes share with this machine"
+    taken = Job("doctor", "7", 0, "CANCELLED")
+    line = trial(tmp_path, Request())._nothing(folder, taken)
+    assert line == "✗ the job was CANCELLED before it began: ask who did that, and call again"
 
 
 def test_the_last_words_of_a_job(tmp_path: Path) -> None:
