@@ -51,6 +51,8 @@ def test_a_job_that_slurm_would_let_wait_for_ever(request_: Request, changes: Ma
     [
         ("OFF", "0", "preempt/partition_prio", []),
         ("REQUEUE", "0", "preempt/none", []),
+        ("REQUEUE", "0", "(null)", []),
+        ("SUSPEND,GANG", "0", "preempt/partition_prio", []),
         ("REQUEUE", "60", "preempt/qos", ["✓ partition gpu preempts jobs (REQUEUE) after 60 s, in which a Step saves"]),
         (
             "REQUEUE",
