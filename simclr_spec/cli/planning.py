@@ -86,25 +86,20 @@ def plan(
     from simclr_spec.cli.show import plan_file, plan_table
     from simclr_spec.cli.show.width import fitted
     from simclr_spec.core.words import counted
+    from simclr_spec.language import runner as runners
     from simclr_spec.store.forecast import make_forecast
     from simclr_spec.store.layout import Store
     from simclr_spec.store.staleness import Images
 
     names, selector = split_words(words)
-    recompute = False
-    if runner is not None:
-        from simclr_spec.language import runner as runners
-
-        where_to_run = runners.read(runner)
-        machine, recompute = machine or where_to_run.machine, where_to_run.recompute
     forecast = make_forecast(
         names,
         selector,
         images=Images(Store(Path(store)), names),
         scale=scale,
         sets=sets,
+        runner=None if runner is None else runners.read(runner),
         machine=machine,
-        recompute=recompute,
         max_hours=max_gpu_hours,
     )
     if steps and (output or form != "table"):

@@ -70,8 +70,7 @@ def run(
         selector,
         scale=scale,
         sets=sets,
-        machine=where_to_run.machine,
-        recompute=where_to_run.recompute,
+        runner=where_to_run,
         max_hours=max_gpu_hours or where_to_run.max_gpu_hours,
         images=Images(run_folders, names, where(run_folders, names, data_root), thorough=True, rehash=rehash, tell=note),
     )
@@ -122,8 +121,7 @@ def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str
     names, selector = split_words(words, specs=False)
     where_to_run = runners.read(runner)
     tell_queue(Store(Path(store)))
-    machine, recompute = where_to_run.machine, where_to_run.recompute
-    _start(forecast_again(Store(Path(store)), names, selector, machine, data_root, recompute=recompute), where_to_run)
+    _start(forecast_again(Store(Path(store)), names, selector, where_to_run, data_root), where_to_run)
 
 
 @click.command()

@@ -12,6 +12,7 @@ from typing import Protocol
 from simclr_spec.core.environment import SINCE
 from simclr_spec.core.states import OPEN, TaskState
 from simclr_spec.dispatch.task import Task
+from simclr_spec.language.runner import Runner
 from simclr_spec.plan import Step
 from simclr_spec.store.layout import Store
 from simclr_spec.store.sentences import in_other_hands
@@ -33,7 +34,7 @@ class Board:
 
     tasks: dict[str, Task]
     parallelism: int = 1
-    """Steps that are worked on at a time"""
+    """devices that work at a time"""
     began: float = field(default_factory=time.monotonic)
     began_at: float = field(default_factory=lambda: float(os.environ.get(SINCE, time.time())))
     """when a person asked for it"""
@@ -41,12 +42,13 @@ class Board:
     """Steps that were done before"""
 
     @classmethod
-    def of(cls, steps: Iterable[Step], store: Store, seconds: Mapping[str, float]) -> Board:
-        """States from the store. A parent that is not among the steps counts as done."""
+    def of(cls, steps: Iterable[Step], store: Store, seconds: Mapping[str, float], runner: Runner | None = None) -> Board:
+        """States from the store. A parent that is not among the steps counts as done. `seconds` are those of one device."""
         tasks = {}
         for step in steps:
             folder = store.folder(step.id)
-            tasks[step.fingerprint] = Task(step=step, folder=folder, work=seconds[step.fingerprint])
+            devices = runner.devices(step.coordinates) if runner else 1
+            tasks[step.fingerprint] = Task(step=step, folder=folder, work=seconds[step.fingerprint] / devices, devices=devices)
         names = Counter(task.name for task in tasks.values())
         for task in tasks.values():
             task.has_namesake = names[task.name] > 1
@@ -101,5 +103,7 @@ class Board:
         if not spent[""]:
             return None
         rates = {kind: sum(seconds for seconds, _ in pairs) / sum(work for _, work in pairs) for kind, pairs in spent.items()}
-        left = [task.work * rates.get(task.step.kind, rates[""]) * (1 - task.fraction) for task in self.in_state(*OPEN)]
-        return max(max(left, default=0.0), sum(left) / self.parallelism)
+        open_ = self.in_state(*OPEN)
+        left = [task.work * rates.get(task.step.kind, rates[""]) * (1 - task.fraction) for task in open_]
+        together = sum(seconds * task.devices for seconds, task in zip(left, open_, strict=True)) / self.parallelism
+        return max(max(left, default=0.0), together)

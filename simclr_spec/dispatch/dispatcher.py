@@ -39,7 +39,7 @@ class Dispatcher(Protocol):
 
     @property
     def parallelism(self) -> int:
-        """How many Steps it works on at a time, as far as it knows: for the estimate of the time that is left."""
+        """How many devices work at a time, as far as it knows: for the estimate of the time that is left."""
 
     def submit(self, ready: Sequence[Task], /) -> None:
         """Take of these Steps as many as there is room for, in order; the next poll says which, as `queued` or `running`.

@@ -81,10 +81,10 @@ def run(
 ) -> Ending:
     """Bring `steps` of the plan to their ends. What is done is left alone, but gets back a lost step.json.
 
-    Signals stop it in order. A Step's parents are among them, or done. `seconds` are estimates by fingerprint; `command`,
-    after `simclr-spec`, does the same again. Raises SimclrSpecError where no worker can start.
+    Signals stop it in order. A Step's parents are among them, or done. `seconds` are estimates by fingerprint, on one
+    device; `command`, after `simclr-spec`, does the same again. Raises SimclrSpecError where no worker can start.
     """
-    board = Board.of(steps, store, seconds)
+    board = Board.of(steps, store, seconds, runner)
     lacking = [task.step for task in board.tasks.values() if not task.folder.step.exists()]  # new, or damaged and deleted
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(partial(_prepare, plan, store), lacking))

@@ -31,6 +31,8 @@ class Task:
     """highest number of an attempt before it was handed over"""
     work: float = 0.0
     """estimated seconds"""
+    devices: int = 1
+    """GPUs or cores that work on it at a time"""
     fraction: float = 0.0
     """of the train steps, when somebody last looked"""
     first_fraction: float | None = None

@@ -29,10 +29,16 @@ class Cost:
     """of the whole Step on one machine"""
     memory: int
     """bytes for a whole batch at once"""
+    state: int
+    """of them, of what each device has, however many share the batch"""
     machines: int
-    """that hold a whole batch, so that BN sees all of it"""
+    """that hold a whole batch, so that BN sees all of it; 0 where weights alone are too large for one"""
     disk: int
     """bytes of the weights that stay"""
+
+    def on_each(self, devices: int) -> int:
+        """Bytes, where so many share each batch."""
+        return self.state + math.ceil((self.memory - self.state) / devices)
 
 
 def work_of(plan: Plan, step: Step, **changes: Any) -> Work:
@@ -56,9 +62,16 @@ def cost(work: Work, machine: Machine, *, recompute: bool = False) -> Cost:
         flops=work.flops,
         seconds=seconds,
         memory=memory,
-        machines=2 ** max(0, math.ceil(math.log2(max(1, memory) / machine.room))),
+        state=work.state,
+        machines=_machines(work.state, memory - work.state, machine.room),
         disk=work.weights,
     )
+
+
+def _machines(state: int, shared: int, room: float) -> int:
+    """The smallest power of two of them."""
+    left = room - state
+    return 2 ** max(0, math.ceil(math.log2(max(1, shared) / left))) if left > 0 else 0
 
 
 def costs(plan: Plan, machine: Machine, precision: str | None = None, *, recompute: bool = False) -> dict[str, Cost]:

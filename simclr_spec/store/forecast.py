@@ -12,6 +12,7 @@ from simclr_spec.core.files import read_json
 from simclr_spec.core.words import amount, number
 from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.machine import Machine, read_machine
+from simclr_spec.language.runner import Local, Runner
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.cost import Cost, calibrated, cost, costs, likeness, precision_of, work_of
 from simclr_spec.plan.fingerprint import digest
@@ -40,8 +41,7 @@ class Forecast:
     seconds: Mapping[str, float]
     """on one machine, corrected by finished Steps"""
     machine: Machine
-    recompute: bool
-    """whether the runner has activations computed again"""
+    runner: Runner
     images: Images
     corrected: Set[tuple[str, str]] = frozenset()
     """kinds and precisions whose seconds finished Steps corrected"""
@@ -49,6 +49,15 @@ class Forecast:
     def hours(self, steps: Iterable[Step]) -> float:
         """Machine-hours still to be spent on these Steps."""
         return sum(self.seconds[s.fingerprint] for s in steps if self.decisions[s.fingerprint].runs) / 3600
+
+    def devices(self, step: Step) -> int:
+        """That the runner gives it."""
+        return self.runner.devices(step.coordinates)
+
+    @property
+    def recompute(self) -> bool:
+        """Whether the runner has activations computed again."""
+        return self.runner.recompute
 
     @property
     def digest(self) -> str:
@@ -94,15 +103,15 @@ def make_forecast(
     images: Images,
     scale: str | None = None,
     sets: Sequence[str] = (),
+    runner: Runner | None = None,
     machine: str | None = None,
-    recompute: bool = False,
     max_hours: float | None = None,
 ) -> Forecast:
     """Compile, look at the store of the images, price. Raises UsageError when the plan costs more than `max_hours`."""
     with history.located(images.store, names):
         folders = Folders(compile(names, scale=scale, sets=sets), images)
     selected = folders.plan.select(selector, folders.states)
-    forecast = forecast_of(folders, selector, selected, machine, recompute=recompute)
+    forecast = forecast_of(folders, selector, selected, runner, machine)
     hours = forecast.hours(forecast.to_run)
     if max_hours is not None and hours > max_hours:
         cost_in_hours = amount(hours) if hours >= 1 else number(hours, 4)
@@ -114,12 +123,17 @@ def make_forecast(
 
 
 def forecast_of(
-    folders: Folders, selector: Selector | None, selected: tuple[Step, ...], machine: str | None, *, recompute: bool = False
+    folders: Folders,
+    selector: Selector | None,
+    selected: tuple[Step, ...],
+    runner: Runner | None = None,
+    machine: str | None = None,
 ) -> Forecast:
-    """Decide and price: for that machine, or for the one that the plan's scales name."""
+    """Decide and price: for that machine, the runner's, or the one that the plan's scales name. Without a runner: local."""
+    runner = runner or Local()
     plan, decisions = folders.plan, decisions_of(folders, selected)
-    device = read_machine(machine or plan.machine)
-    estimated = costs(plan, device, recompute=recompute)
+    device = read_machine(machine or runner.machine or plan.machine)
+    estimated = costs(plan, device, recompute=runner.recompute)
     ratios = _ratios(plan, folders.store, decisions, device)
     return Forecast(
         plan=plan,
@@ -129,7 +143,7 @@ def forecast_of(
         costs=estimated,
         seconds=calibrated(plan, estimated, ratios),
         machine=device,
-        recompute=recompute,
+        runner=runner,
         images=folders.images,
         corrected=frozenset(like for like, measured in ratios.items() if measured),
     )

@@ -10,6 +10,7 @@ from simclr_spec.core.errors import UsageError
 from simclr_spec.data import roots as data_roots
 from simclr_spec.language.coordinates import Selector, as_selector, matches
 from simclr_spec.language.declared import absolute
+from simclr_spec.language.runner import Runner
 from simclr_spec.plan import compile
 from simclr_spec.store.forecast import Forecast, forecast_of
 from simclr_spec.store.history import RecordedPlan, all_plans, located
@@ -24,10 +25,8 @@ def forecast_again(
     store: Store,
     names: Sequence[str],
     selector: Selector | None,
-    machine: str | None = None,
+    runner: Runner | None = None,
     roots: Sequence[str] = (),
-    *,
-    recompute: bool = False,
 ) -> Forecast:
     """The plan that ran last (of the specs `names`, if any), narrowed to what failed or was interrupted and its descendants.
 
@@ -46,7 +45,7 @@ def forecast_again(
     selected = plan.select(chosen, folders.states)
     part = set(plan.select(last.selector, folders.states))
     still = tuple(step for step in selected if step in part)
-    return forecast_of(folders, last.selector, still, machine, recompute=recompute)
+    return forecast_of(folders, last.selector, still, runner)
 
 
 def _last_plan(store: Store, names: Sequence[str]) -> RecordedPlan:

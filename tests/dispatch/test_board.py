@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from simclr_spec.dispatch.board import Board
+from simclr_spec.language.runner import Local, Rule
 from simclr_spec.plan import compile
 from simclr_spec.store.layout import Store
 from tests import runs
+from tests.finished import FEW
 
 
 def test_steps_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -40,3 +43,18 @@ def test_the_longest_chain_begins_first(tmp_path: Path) -> None:
     for task in board.tasks.values():
         task.state = "done"
     assert board.remaining_seconds() == 0.0
+
+
+def test_a_step_of_several_devices_takes_less_time_and_more_of_them(tmp_path: Path) -> None:
+    """Of 8 s of one device's work a Step on two has 4 to go; a Step on one after it has 8 of its own."""
+    plan = compile([FEW])
+    two = Local(rules=(Rule(when={"stage": "pretrain"}, set={"processes": 2}),))
+    board = Board.of(plan.steps, Store(tmp_path), {step.fingerprint: 8.0 for step in plan.steps}, two)
+    work = {task.step.stage: (task.work, task.devices) for task in board.tasks.values()}
+    assert (work.pop("pretrain"), set(work.values())) == ((4.0, 2), {(8.0, 1)})
+    board.parallelism = 2
+    first, *rest = board.tasks.values()
+    first.since, first.fraction, first.first_fraction = time.monotonic() - 2.0, 0.5, 0.0
+    expected = (0.5 * 4 * 2 + sum(task.work * task.devices for task in rest)) / 2
+    assert first.step.stage == "pretrain"
+    assert board.remaining_seconds() == pytest.approx(expected, rel=0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from simclr_spec.core.fields import build
 from simclr_spec.language.machine import read_machine
 from simclr_spec.plan import compile
-from simclr_spec.plan.cost import cost, costs, work_of
+from simclr_spec.plan.cost import Cost, cost, costs, work_of
 from simclr_spec.stages import network
 from simclr_spec.stages.common import EncoderConfig, HeadConfig
+from simclr_spec.stages.kind import Work
 from simclr_spec.stages.kinds import KINDS
 from tests.places import GOLDEN
 
@@ -239,3 +241,11 @@ def test_parameters_and_flops_of_heads_and_classifiers(kept: int) -> None:
         logits.sum().backward()
     assert (forward.get_total_flops() / 4, backward.get_total_flops() / 4) == (last.forward, last.backward)
     assert sum(p.numel() for p in classifier.parameters()) == last.trainable
+
+
+def test_devices_that_share_a_batch_share_its_activations_and_have_weights_each() -> None:
+    price = Cost(parameters=1, train_steps=1, flops=1, seconds=1.0, memory=1000, state=200, machines=1, disk=1)
+    assert [price.on_each(devices) for devices in (1, 2, 3, 8)] == [1000, 600, 467, 300]
+    machine = replace(read_machine("cpu"), memory_gib=401 / 0.9 / 2**30)  # room for 401 bytes; an output has 8
+    for state, outputs, machines in ((200, 100, 4), (200, 101, 8), (200, 25, 1), (0, 50, 1), (398, 1, 4), (402, 1, 0)):
+        assert cost(Work(flops=1, state=state, saved=outputs), machine).machines == machines, (state, outputs)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from simclr_spec.core.errors import SpecError, UsageError
+from simclr_spec.language.runner import Local
 from simclr_spec.plan import compile
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.forecast import make_forecast
@@ -57,7 +58,7 @@ def test_a_step_that_computed_activations_again_corrects_both_prices(tmp_path: P
     pretraining = next(step for step in compile([FEW]).steps if step.kind == "pretrain")
 
     def seconds(recompute: bool) -> float:
-        forecast = make_forecast([FEW], images=Images(Store(tmp_path)), machine="cpu", recompute=recompute)
+        forecast = make_forecast([FEW], images=Images(Store(tmp_path)), machine="cpu", runner=Local(recompute=recompute))
         return forecast.seconds[pretraining.fingerprint]
 
     before = {recompute: seconds(recompute) for recompute in (False, True)}

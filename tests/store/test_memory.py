@@ -21,7 +21,8 @@ SENTENCE = (
     "which is what this runner gives each. "
     "`recompute = true` in the runner makes 19 of them (15 finetune, 4 supervised) fit, for up to a third more time. "
     f"Micro-batches fit, as a deviation: BN then sees no whole batch ({ADVICE}); "
-    "or take a runner whose `machine` has more memory_gib\n"
+    "or take a runner that gives more GPUs (32 for pretrain, 4 for finetune, 16 for supervised), "
+    "or whose `machine` has more memory_gib\n"
 )
 
 
@@ -92,7 +93,10 @@ def test_a_micro_batch_is_advised_only_where_it_helps(tmp_path: Path) -> None:
     )
     output = run("plan", "table1", "depth=50", "width=1", "sk=true", *machine).output
     sets = "--set finetune.micro_batch=2 --set supervised.micro_batch=2"
-    assert output.endswith(f" ({sets}); and it takes a runner whose `machine` has more memory_gib for pretrain\n")
+    assert output.endswith(
+        f" ({sets}); and it takes, for pretrain, a runner that gives more GPUs (4096 for pretrain), "
+        "or whose `machine` has more memory_gib\n"
+    )
 
 
 @pytest.mark.usefixtures("store")
@@ -112,3 +116,73 @@ def test_on_cores_it_is_the_memory_of_the_computer_that_counts(tmp_path: Path, m
         assert ("✗" not in output) == fits, output
     advice = "`recompute = true` in the runner makes it fit, for up to a third more time. Micro-batches fit, "
     assert f"does not fit the memory of this computer (5 GiB), which is what this runner gives it. {advice}" in output
+
+
+def profile(folder: Path, resources: str, rules: str = "", kind: str = "slurm", machine: str = "h200") -> tuple[str, str]:
+    (folder / "mine.toml").write_text(f'kind = "{kind}"\nmachine = "{machine}"\n[resources]\n{resources}\n{rules}')
+    return "--runner", str(folder / "mine.toml")
+
+
+@pytest.mark.usefixtures("store")
+def test_gpus_share_the_activations_of_a_batch(tmp_path: Path) -> None:
+    """729 GB in all: eight GPUs of 134 GB that a Step may fill hold them, four do not."""
+    selected = ("plan", "table1", "stage=pretrain", "depth=50", "width=1", "sk=false")
+    assert "✗" not in run(*selected, *profile(tmp_path, "gpus_per_node = 8")).output
+    assert "✗" not in run(*selected, *profile(tmp_path, "nodes = 4\ngpus_per_node = 2")).output
+    assert "✗" not in run(*selected, *profile(tmp_path, "processes = 8", kind="local")).output
+    output = run(*selected, *profile(tmp_path, "gpus_per_node = 4")).output
+    assert (
+        "✗ 1 Step (1 pretrain) does not fit 4 × NVIDIA H200 (139 GiB each), which is what this runner gives it. "
+        "`recompute = true` in the runner makes it fit, for up to a third more time. Micro-batches fit, as a deviation: "
+        "BN then sees no whole batch (--set pretrain.micro_batch=2048); or take a runner that gives more GPUs "
+        "(8 for pretrain), or whose `machine` has more memory_gib\n"
+    ) in output
+
+
+@pytest.mark.usefixtures("store")
+def test_each_place_that_a_rule_gives_is_told(tmp_path: Path) -> None:
+    rule = '[[rules]]\nwhen = { kind = ["finetune", "linear_eval"] }\nset = { gpus_per_node = 1 }'
+    output = run("plan", "table1", *NARROW, *profile(tmp_path, "gpus_per_node = 8", rule)).output
+    assert (
+        "✗ 6 Steps (5 pretrain, 1 supervised) do not fit 8 × NVIDIA H200 (139 GiB each), which is what this runner gives each. "
+        "15 Steps (15 finetune) do not fit one NVIDIA H200 (139 GiB), which is what this runner gives each. `recompute"
+    ) in output
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("resources", "gib"),
+    [("", None), ("memory_gib = 13", None), ("memory_gib = 9", 9), ("memory_gib = 9\nprocesses_per_node = 2", 9),
+     ("memory_gib = 7\nnodes = 2", None)],
+)  # fmt: skip
+def test_on_a_clusters_cores_it_is_the_memory_of_a_node_that_counts(tmp_path: Path, resources: str, gib: int | None) -> None:
+    """11.4 GB and the weights; what nobody has said cannot be too little."""
+    selected = ("plan", "table1", "stage=supervised", "depth=50", "width=1", "sk=false", "--set", "micro_batch=128")
+    output = run(*selected, *profile(tmp_path, f"gpus_per_node = 0\n{resources}", machine="cpu")).output
+    told = f"✗ 1 Step (1 supervised) does not fit the memory of a node ({gib} GiB), which is what this runner gives it. "
+    assert (told in output, "✗" in output) == (gib is not None, gib is not None), output
+    if gib:
+        assert output.endswith("; or take a runner that gives more memory_gib\n")
+
+
+def test_a_batch_that_the_processes_of_a_step_do_not_divide_is_refused(store: Store, tmp_path: Path) -> None:
+    """Before anything starts, with the place in the profile that says how many there are."""
+    rule = '[[rules]]\nwhen = { stage = "finetune", width = [1, 2] }\nset = { gpus_per_node = 6 }'
+    runner = profile(tmp_path, "gpus_per_node = 2", rule, machine="cpu")
+    selected = ("table1", "--scale", "digits", "depth=50", "width=1", "sk=true")
+    sentences = [
+        f"1 Step (1 finetune): a batch of {size} cannot be shared equally by the 6 processes that the rule for "
+        "stage=finetune width=1,2 of the runner gives it; give them a number that divides it"
+        for size in (14, 64, 256)
+    ]
+    assert run("plan", *selected, *runner).output.splitlines()[-3:] == [f"✗ {sentence}" for sentence in sentences]
+    for more in ((), ("--dry-run",)):
+        done = run("run", *selected, *runner, *more)
+        assert (done.exit_code, done.output.splitlines()) == (2, ["nothing started:", *sentences])
+    runner = profile(tmp_path, "processes = 3", kind="local", machine="cpu")
+    done = run("run", *selected, "stage=pretrain", "--set", "pretrain.micro_batch=64", *runner)
+    assert done.output == (
+        "nothing started: 1 Step (1 pretrain): a micro_batch of 64 cannot be shared equally by the 3 processes that "
+        "[resources] of the runner gives it; give them a number that divides it\n"
+    )
+    assert not store.path.exists()

@@ -30,7 +30,7 @@ from simclr_spec.stages.common import DatasetConfig
 from simclr_spec.store import first_look
 from simclr_spec.store.forecast import make_forecast
 from simclr_spec.store.layout import Store
-from simclr_spec.store.memory import crowded
+from simclr_spec.store.memory import misfits
 from simclr_spec.store.probe import nearest, probe
 from simclr_spec.store.staleness import Images
 
@@ -73,10 +73,9 @@ def examine_cluster(
     """Lines; one that begins with ✗ must be mended before a run may be left to the cluster."""
     machine, steps = runner.machine and read_machine(runner.machine), []
     if names:
-        forecast = make_forecast(names, selector, images=Images(store, names), scale=scale, sets=sets, machine=runner.machine)
+        forecast = make_forecast(names, selector, images=Images(store, names), scale=scale, sets=sets, runner=runner)
         machine, steps = forecast.machine, forecast.to_run
-        if refusal := crowded(forecast):
-            yield f"✗ {refusal}"
+        yield from (f"✗ {misfit}" for misfit in misfits(forecast))
     yield from look_at_cluster(
         runner, store, steps, machine=machine or None, data_roots=data_roots(roots), wait=wait, tell=tell
     )

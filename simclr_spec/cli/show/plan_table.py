@@ -18,7 +18,7 @@ from simclr_spec.plan.departures import assumptions, deviations
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.drift import drifted
 from simclr_spec.store.forecast import Forecast
-from simclr_spec.store.memory import crowded
+from simclr_spec.store.memory import misfits
 from simclr_spec.store.staleness import advice
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def as_table(forecast: Forecast) -> str:
     lines += _reasons(forecast)
     lines += stale_warning(forecast)
     lines += [f"! {line}" for line in drifted(forecast.images.store.folder(step.id) for step in forecast.selected)]
-    return "\n".join([*lines, *(f"✗ {warning}" for warning in [crowded(forecast)] if warning)])
+    return "\n".join([*lines, *(f"✗ {misfit}" for misfit in misfits(forecast))])
 
 
 def as_list(forecast: Forecast) -> str:
@@ -131,7 +131,7 @@ def _fit_head(forecast: Forecast) -> list[str]:
 def _fit(forecast: Forecast, steps: Sequence[Step]) -> list[str]:
     machines = [forecast.costs[step.fingerprint].machines for step in steps]
     few, many = min(machines), max(machines)
-    return [f"{few}" if few == many else f"{few}–{many}"] if forecast.machine.unit == "GPU" else []
+    return [or_dash(few) if few == many else f"{or_dash(few)}–{or_dash(many)}"] if forecast.machine.unit == "GPU" else []
 
 
 def _bill(forecast: Forecast) -> Iterator[str]:

@@ -119,7 +119,7 @@ def _done(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 def test_only(*words: str) -> str:
     """When and where a job of these arguments and this script would begin, as sbatch tells it. Raises NoAnswer."""
-    return _done(["sbatch", "--test-only", *words]).stderr.strip().splitlines()[-1].removeprefix("sbatch: ")
+    return _done(["sbatch", "--test-only", *words]).stderr.strip()
 
 
 def partitions() -> dict[str, dict[str, str]]:

@@ -183,7 +183,9 @@ def _request(asked: Asked, runner: Slurm, partitions: Mapping[str, Mapping[str, 
     except NoAnswer as error:
         return f"✗ {asked}: {error}: {_remedy(str(error).casefold())}"
     starts = _STARTS.search(said)
-    return f"✓ {asked}: " + (f"would begin {starts[1]} on {starts[2]} in partition {starts[3]}" if starts else said)
+    return f"✓ {asked}: " + (
+        f"would begin {starts[1]} on {starts[2]} in partition {starts[3]}" if starts else said.splitlines()[-1]
+    )
 
 
 def _remedy(refusal: str) -> str:
@@ -214,7 +216,9 @@ def minutes(text: str) -> int | None:
 
 def _preemption(partition: Mapping[str, str], config: Mapping[str, str], runner: Slurm) -> Iterator[str]:
     name, mode, grace = partition["PartitionName"], partition["PreemptMode"], int(partition["GraceTime"])
-    if config["PreemptType"].endswith("none") or mode.startswith("OFF"):
+    if (
+        config["PreemptType"] in ("preempt/none", "(null)") or mode == "OFF" or "SUSPEND" in mode
+    ):  # a suspended job loses nothing
         return
     if "CANCEL" in mode:
         yield f"! partition {name} ends jobs for others (PreemptMode {mode}): call `run` again to go on with their Steps"

@@ -107,6 +107,8 @@ class Trial:
             begun = "did not begin" if end.state == "PENDING" else f"is {end.state} without an answer"
             known = "nothing is known of compute nodes; --wait says how long to wait"
             return f"! the job {begun} within {number(self.wait)} s ({end.reason}): {known}"
+        if end and not end.nodes:
+            return f"✗ the job was {end.state} before it began: ask who did that, and call again"
         node = end.nodes if end else "the node"
         if not folder.log(0).exists():
             store = self.store.path.absolute()

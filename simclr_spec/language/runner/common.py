@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from simclr_spec.core.fields import NOT_EMPTY, POSITIVE, Schema, described, properties, table
-from simclr_spec.language.coordinates import Coordinates, matches, selector_schema
+from simclr_spec.language.coordinates import Coordinates, as_selector, matches, selector_schema
 
 R = TypeVar("R")
 
@@ -53,6 +53,18 @@ class Common:
         """On how many GPUs, or cores, a Step of these coordinates runs."""
         return 1
 
+    def nodes(self, coordinates: Coordinates) -> int:  # noqa: ARG002
+        """Over how many computers these are spread equally."""
+        return 1
+
+    def node_gib(self, coordinates: Coordinates) -> float | None:  # noqa: ARG002
+        """Memory that a Step gets of each of them, where it is not that of this computer; infinite where nobody says."""
+        return None
+
+    def devices_said(self, coordinates: Coordinates) -> str:  # noqa: ARG002
+        """Where in the file their number is said: `[resources]`, `the rule for stage=pretrain`."""
+        return ""
+
 
 def rules(resources: type[Any]) -> Schema:
     """JSON Schema of what `[[rules]]` may say: `when` coordinates, and `set` any of the resources."""
@@ -64,6 +76,12 @@ def rules(resources: type[Any]) -> Schema:
 def ruled(resources: R, rules: tuple[Rule, ...], coordinates: Coordinates) -> R:
     """The resources of a Step: those of every Step, and what the rules set instead."""
     return applied(resources, *(rule for rule in rules if matches(coordinates, rule.when)))
+
+
+def said(rules: tuple[Rule, ...], coordinates: Coordinates, *keys: str) -> str:
+    """Where the last word on any of these resources is."""
+    saying = [rule for rule in rules if matches(coordinates, rule.when) and rule.set.keys() & {*keys}]
+    return f"the rule for {as_selector(saying[-1].when)}" if saying else "[resources]"
 
 
 def applied(resources: R, *rules: Rule) -> R:

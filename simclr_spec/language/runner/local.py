@@ -6,7 +6,7 @@ from typing import Literal
 
 from simclr_spec.core.fields import NOT_EMPTY, POSITIVE, described
 from simclr_spec.language.coordinates import Coordinates
-from simclr_spec.language.runner.common import Common, Retries, Rule, ruled, rules
+from simclr_spec.language.runner.common import Common, Retries, Rule, ruled, rules, said
 
 _COUNT = {"type": "integer", "minimum": 1}
 _GPU = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", **NOT_EMPTY}]}
@@ -46,6 +46,9 @@ class Local(Common):
     def devices(self, coordinates: Coordinates) -> int:
         """A slot for each process."""
         return self.share(coordinates).processes
+
+    def devices_said(self, coordinates: Coordinates) -> str:
+        return said(self.rules, coordinates, "processes")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The runner `slurm`: a cluster's queue. What is written here reaches `sbatch`, so words are words and numbers are whole."""
 
 # No `from __future__ import annotations`: see core/fields.py.
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +10,7 @@ from simclr_spec.core.errors import Fault
 from simclr_spec.core.fields import Schema, described
 from simclr_spec.language.coordinates import Coordinates
 from simclr_spec.language.document import Document, Path
-from simclr_spec.language.runner.common import Common, Retries, Rule, applied, ruled, rules
+from simclr_spec.language.runner.common import Common, Retries, Rule, applied, ruled, rules, said
 
 _WORD: Schema = {
     "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.,:+@/=-]*(?![\s\S])",  # `$` would let a last line end pass
@@ -170,6 +171,15 @@ class Slurm(Common):
         """A GPU, or a core, for each process."""
         request = self.request(coordinates)
         return request.nodes * request.processes
+
+    def nodes(self, coordinates: Coordinates) -> int:
+        return self.request(coordinates).nodes
+
+    def node_gib(self, coordinates: Coordinates) -> float | None:
+        return self.request(coordinates).memory_gib or math.inf
+
+    def devices_said(self, coordinates: Coordinates) -> str:
+        return said(self.rules, coordinates, "nodes", "gpus_per_node", "processes_per_node")
 
 
 def faults(document: Document, runner: Slurm) -> Iterator[Fault]:

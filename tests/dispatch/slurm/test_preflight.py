@@ -51,6 +51,8 @@ def test_a_job_that_slurm_would_let_wait_for_ever(request_: Request, changes: Ma
     [
         ("OFF", "0", "preempt/partition_prio", []),
         ("REQUEUE", "0", "preempt/none", []),
+        ("REQUEUE", "0", "(null)", []),
+        ("SUSPEND,GANG", "0", "preempt/partition_prio", []),
         ("REQUEUE", "60", "preempt/qos", ["✓ partition gpu preempts jobs (REQUEUE) after 60 s, in which a Step saves"]),
         (
             "REQUEUE",
@@ -153,6 +155,9 @@ def test_a_node_that_does_not_see_the_store(tmp_path: Path) -> None:
     end = Job("doctor", "7", 0, "FAILED", nodes="n1")
     line = trial(tmp_path, Request())._nothing(folder, end)
     assert line == f"✗ n1 does not see {tmp_path}: use a --store that compute nodes share with this machine"
+    taken = Job("doctor", "7", 0, "CANCELLED")
+    line = trial(tmp_path, Request())._nothing(folder, taken)
+    assert line == "✗ the job was CANCELLED before it began: ask who did that, and call again"
 
 
 def test_the_last_words_of_a_job(tmp_path: Path) -> None:
