@@ -63,13 +63,13 @@ def run(
             _prepare(plan, store, task.step)
     if not board.in_state("waiting", "elsewhere"):
         return Ending(board)
-    with stopping() as stopped, _dispatcher(runner, store, _variables(runner, data_roots)) as dispatcher:
+    with stopping() as stopped, _dispatcher(runner, store, board, _variables(runner, data_roots)) as dispatcher:
         Driver(board=board, dispatcher=dispatcher, watcher=watcher, stopped=stopped).run()
     return Ending(board, stopped=bool(stopped.signals))
 
 
 @contextlib.contextmanager
-def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str]) -> Iterator[Dispatcher]:
+def _dispatcher(runner: Runner, store: Store, board: Board, variables: Mapping[str, str]) -> Iterator[Dispatcher]:
     """The only place that tells kinds of runners apart."""
     if isinstance(runner, Debug):
         with environment(variables):
@@ -77,7 +77,8 @@ def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str]) -> I
     elif isinstance(runner, Slurm):
         raise NotImplementedError
     else:
-        with Slots.opened(runner, store, variables) as slots:
+        todo = [task.step for task in board.in_state("waiting", "elsewhere")]
+        with Slots.opened(runner, store, variables, todo) as slots:
             yield slots
 
 

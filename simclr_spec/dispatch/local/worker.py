@@ -1,4 +1,5 @@
 """The other end of a slot: one warm process, because importing torch takes seconds, that trains the Steps it is told, in turn.
+Of several slots: a process that trains each with a team of new ones.
 
 It stops when its runner does: at the connection's end it sends itself SIGTERM, so the Step writes a checkpoint at its next
 train step. A SIGTERM from elsewhere means the Step alone, and nothing once that has ended.
@@ -16,40 +17,60 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from simclr_spec.core.errors import Interrupted, SimclrSpecError
+from simclr_spec.dispatch.local import team
+from simclr_spec.dispatch.local.gpus import share
 
 
-def work(address: str, number: int) -> None:
-    """Body of the submitit job: tell the runner at the socket `address` who we are, then do as it says until it hangs up."""
+def work(address: str, number: int, processes: int = 1, locks: Sequence[str] = ()) -> None:
+    """Body of the submitit job: tell the runner at the socket `address` who we are, then do as it says until it hangs up.
+
+    `locks` are those of its GPUs. Whatever it begins is of its process group, so that all can be killed together.
+    """
+    os.setsid()
+    shared = [share(lock) for lock in locks]
     with contextlib.suppress(ConnectionError, FileNotFoundError), socket.socket(socket.AF_UNIX) as channel:
         channel.connect(address)
         channel.sendall(f"{number} {os.getpid()}\n".encode())
-        _serve(channel, address)
+        _serve(channel, address, processes)
+    del shared  # not before
 
 
-def _serve(channel: socket.socket, address: str) -> None:
+def _serve(channel: socket.socket, address: str, processes: int) -> None:
     stop = threading.Event()
     folders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save yet: leave at once
     threading.Thread(target=_listen, args=(channel, address, folders, stop), daemon=True).start()
 
-    from simclr_spec.train.loop.execute import execute  # torch, before the first Step's clock runs
-
+    execute = _executor(processes)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # while a Step runs, the training wing has a handler of its own
     channel.sendall(b"idle\n")
     while (folder := folders.get()) is not None and not stop.is_set():
+        pid: int | None = None
         try:
-            execute(Path(folder))
+            pid = execute(Path(folder))
         except Interrupted:
             pass  # by the runner, and then `stop` is set; or this one Step was cancelled
         except SimclrSpecError as error:
             print(error, file=sys.stderr)
         except Exception:
             traceback.print_exc()
-        channel.sendall(b"idle\n")
+        channel.sendall(f"idle {pid or os.getpid()}\n".encode())
+
+
+def _executor(processes: int) -> Callable[[Path], int | None]:
+    """Trains a run folder; returns the process that its attempt names, if that is not this one."""
+    if processes > 1:
+        return partial(team.execute, processes=processes)
+
+    from simclr_spec.train.loop.execute import execute  # torch, before the first Step's clock runs
+
+    return execute
 
 
 def _listen(channel: socket.socket, address: str, folders: queue.SimpleQueue[str | None], stop: threading.Event) -> None:
