@@ -90,7 +90,7 @@ def run(
         list(pool.map(partial(_prepare, plan, store), lacking))
     if not board.in_state("waiting", "elsewhere"):
         return Ending(board)
-    with stopping() as stopped, _dispatcher(runner, store, _variables(runner, data_roots), command) as dispatcher:
+    with stopping() as stopped, _dispatcher(runner, store, board, _variables(runner, data_roots), command) as dispatcher:
         Driver(board=board, dispatcher=dispatcher, watcher=watcher, stopped=stopped).run()
     return Ending(board, stopped=bool(stopped.signals), told=dispatcher.told, left_alone=not dispatcher.resident)
 
@@ -126,7 +126,9 @@ def look_at_cluster(
 
 
 @contextlib.contextmanager
-def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str], command: Sequence[str]) -> Iterator[Dispatcher]:
+def _dispatcher(
+    runner: Runner, store: Store, board: Board, variables: Mapping[str, str], command: Sequence[str]
+) -> Iterator[Dispatcher]:
     """The only place that tells kinds of runners apart."""
     if isinstance(runner, Debug):
         with environment(variables):
@@ -137,7 +139,8 @@ def _dispatcher(runner: Runner, store: Store, variables: Mapping[str, str], comm
         with Cluster.opened(runner, store, variables, command) as cluster:
             yield cluster
     else:
-        with Slots.opened(runner, store, variables) as slots:
+        todo = [task.step for task in board.in_state("waiting", "elsewhere")]
+        with Slots.opened(runner, store, variables, todo) as slots:
             yield slots
 
 

@@ -43,7 +43,11 @@ def test_examples_run(kind: str, text: str, tmp_path: Path, monkeypatch: pytest.
         shown = CliRunner().invoke(main, ["report", str(file), "--format", "markdown"], env=store)
         assert [line for line in shown.output.splitlines() if "fine-tuned" in line] == ["| fine-tuned | – | – |"]
     elif kind == "runner":
-        assert runner.read(str(file)) == runner.Local(slots=(0, 1), threads=4, timeout_minutes=600, machine="h100")
+        read = runner.read(str(file))
+        assert isinstance(read, runner.Local)
+        assert (read.slots, read.threads, read.timeout_minutes, read.machine) == ((0, 1), 4, 600, "h100")
+        assert [read.share({"stage": stage}).processes for stage in ("pretrain", "finetune")] == [2, 1]
+        assert read.retries == runner.Retries(killed=2)
     elif kind == "dataset":
         pets(tmp_path / "example")
         monkeypatch.setenv("SIMCLR_SPEC_DATA", str(tmp_path))

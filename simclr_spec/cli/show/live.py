@@ -66,11 +66,13 @@ class Plain:
         if task.state == "elsewhere":
             self._tell(board, waits_for(task))
             return
-        if task.state == "done":
+        if task.state == "waiting" and task.why:
+            what = task.why
+        elif task.state == "done":
             what = f"done in {duration(task.seconds)}" if task.seconds else "done"
         else:
             what = words.get(task.state, task.state)
-        self._tell(board, f"{task.name}: {what}" + (f": {task.why}" if task.why else ""))
+        self._tell(board, f"{task.name}: {what}" + (f": {task.why}" if task.why and what != task.why else ""))
 
     def tick(self, board: Board) -> None:
         if time.monotonic() - max(self.last_line_at, board.began) < PLAIN_SECONDS:
@@ -112,6 +114,8 @@ class Live:
             self.console.print(f"✗ {task.name}: {task.why}", style="red", markup=False, highlight=False)
         elif task.state == "elsewhere":
             self.console.print(waits_for(task), markup=False, highlight=False)
+        elif task.state == "waiting" and task.why:
+            self.console.print(f"{task.name}: {task.why}", markup=False, highlight=False)
 
     def tick(self, board: Board) -> None:
         if time.monotonic() - self.drawn >= SCREEN_SECONDS:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,12 +17,13 @@ from simclr_spec.core.words import number
 from simclr_spec.dispatch.dispatcher import POLL_SECONDS, Change
 from simclr_spec.dispatch.local import submitit_jobs
 from simclr_spec.dispatch.local.pool import Event, Pool, Worker
-from simclr_spec.dispatch.local.slots import slots
+from simclr_spec.dispatch.local.slots import refuse_too_many, slots
 from simclr_spec.dispatch.task import Task
 from simclr_spec.language.runner import Local
+from simclr_spec.plan import Step
 from simclr_spec.store.jobs import job_folder
-from simclr_spec.store.layout import Store
-from simclr_spec.store.sentences import in_other_hands
+from simclr_spec.store.layout import Failure, Store
+from simclr_spec.store.sentences import in_other_hands, last_error
 
 GRACE_SECONDS = 10.0
 """For a Step to reach its next train step and write a checkpoint, once it was asked to stop."""
@@ -31,11 +33,10 @@ DIED = "its process ended without a word: it was killed, perhaps because memory 
 
 @dataclass(kw_only=True)
 class Slots:
-    """A worker in each slot that has had something to do."""
+    """A worker in each slot that has had something to do, or in several for the Steps that take so many."""
 
     pool: Pool
-    timeout_seconds: float | None = None
-    """of one Step"""
+    runner: Local = field(default_factory=Local)
     changes: list[Change] = field(default_factory=list)
     """since the last poll"""
     begun: dict[Task, float] = field(default_factory=dict)
@@ -44,19 +45,23 @@ class Slots:
     """time.monotonic() when a Step was first asked to"""
     late: set[Task] = field(default_factory=set)
     """beyond the timeout"""
+    failures: Counter[tuple[Task, Failure]] = field(default_factory=Counter)
+    said: str = ""
+    """of the GPUs that other runs use"""
     failed_starts: int = 0
     hung_up: float | None = None
     """time.monotonic() when all workers were asked to leave"""
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, runner: Local, store: Store, environment: Mapping[str, str]) -> Iterator[Slots]:
-        """No process is left at the end. Raises UsageError where this machine has not what the runner says."""
+    def opened(cls, runner: Local, store: Store, environment: Mapping[str, str], steps: Iterable[Step] = ()) -> Iterator[Slots]:
+        """No process is left at the end. Raises UsageError where this machine has not what the runner says, or a Step takes."""
         places = slots(runner)
+        refuse_too_many(runner, places, steps)
         with job_folder(store) as folder:
             pool = Pool(folder, places, environment)
             try:
-                yield cls(pool=pool, timeout_seconds=runner.timeout_minutes and runner.timeout_minutes * 60)
+                yield cls(pool=pool, runner=runner)
             finally:
                 pool.close()
 
@@ -68,13 +73,34 @@ class Slots:
         return len(self.pool.slots)
 
     def submit(self, ready: Sequence[Task]) -> None:
-        """To idle workers; where workers lack, begin one in a free slot."""
-        left = list(ready)
-        for worker in [worker for worker in self.pool.workers if worker.idle][: len(left)]:
-            self._give(worker, left.pop(0))
-        starting = sum(not worker.started for worker in self.pool.workers)
-        for slot in self.pool.free_slots()[: max(0, len(left) - starting)]:
-            self.pool.start(slot)
+        """To idle workers; where workers lack, begin one in free slots. What finds too few has those of idle workers, and
+        what is less urgent waits meanwhile: else Steps of one slot would keep one of several from ever beginning."""
+        starting = Counter(len(worker.slots) for worker in self.pool.workers if not worker.started)
+        for task in ready:
+            size = self.runner.share(task.step.coordinates).processes
+            idle = [worker for worker in self.pool.workers if worker.idle]
+            if worker := next((worker for worker in idle if len(worker.slots) == size), None):
+                self._give(worker, task)
+            elif starting[size]:
+                starting[size] -= 1
+            elif claimed := self.pool.claim(size):
+                self.pool.start(claimed)
+            else:
+                self._wait_for_slots(task, size, idle)
+                return
+
+    def _wait_for_slots(self, task: Task, size: int, idle: list[Worker]) -> None:
+        users = self.pool.gpus.others()
+        coming = [slot for slot in self.pool.free_slots() if slot not in users]
+        coming += [slot for worker in self.pool.workers if worker.retired for slot in worker.slots]
+        for worker in idle:
+            if len(coming) < size:
+                self.pool.retire(worker)
+                coming += worker.slots
+        why = "waits for " + ", ".join(f"GPU {slot.gpu}, which process {pid} uses" for slot, pid in users.items())
+        if users and not self.pool.workers and why != self.said:
+            self.said = why
+            self._change(task, "waiting", why)
 
     def poll(self) -> Iterable[Change]:
         for event in self.pool.wait(0.0 if self.changes else POLL_SECONDS):
@@ -137,13 +163,24 @@ class Slots:
             return
         attempt = task.attempt()
         record = read_json(attempt.record) if attempt else None
-        if attempt and record and record.get("pid") == worker.pid:
+        if len(worker.slots) > 1:  # a team, whose ranks were killed or did not begin
+            word = (worker.last_words().splitlines() or [""])[-1]
+        if attempt and record and record.get("pid") == worker.trainer:
             task.log = attempt.log
-            if task in self.late:
+            if record.get("state") == "running" and len(worker.slots) > 1:  # a team, none of which could say how it ended
+                self._died(worker, task)
+            elif task in self.late:
                 self._close(task, self._too_long())
                 self._change(task, "failed", self._too_long())
+            elif record.get("state") == "interrupted" or not (word or record.get("error")):
+                self._change(task, "interrupted")
             else:
-                self._change(task, "failed" if word else "interrupted", word)
+                failed = record.get("state") == "failed"
+                self._failed(task, last_error(attempt) if failed else word, record.get("failure") if failed else None)
+        elif attempt is None and task in self.late:  # a team that had not begun
+            self._change(task, "failed", self._too_long())
+        elif attempt is None and self.hung_up is not None:
+            self._change(task, "interrupted")
         elif not task.folder.step.exists():  # else it would be given again and again
             self._change(task, "failed", f"its run folder is gone: somebody deleted {task.folder.path}")
         elif word:
@@ -152,7 +189,7 @@ class Slots:
             self._change(task, "elsewhere", in_other_hands(task.folder))
 
     def _too_long(self) -> str:
-        minutes = number((self.timeout_seconds or 0) / 60)
+        minutes = number(self.runner.timeout_minutes or 0)
         return f"took longer than the runner's timeout of {minutes} minutes; its checkpoint waits"
 
     def _died(self, worker: Worker, task: Task) -> None:
@@ -165,23 +202,34 @@ class Slots:
         else:
             last_words = worker.last_words().splitlines()
             why = self._too_long() if task in self.late else last_words[-1] if last_words else DIED
+            failure: Failure | None = None if task in self.late else "killed"
             if attempt is not None:
                 task.log = attempt.log
-                self._close(task, why)
-            self._change(task, "failed", why)
+                self._close(task, why, failure)
+            self._failed(task, why, failure)
 
-    def _close(self, task: Task, why: str) -> None:
+    def _failed(self, task: Task, why: str, failure: Failure | None) -> None:
+        """It begins again, as often as the runner says of this kind of failure."""
+        if failure is not None:
+            self.failures[task, failure] += 1
+            again, limit = self.failures[task, failure], getattr(self.runner.retries, failure)
+            if again <= limit and self.hung_up is None:
+                self._change(task, "waiting", f"failed, attempt {again + 1} of {limit + 1} begins: {why}")
+                return
+        self._change(task, "failed", why)
+
+    def _close(self, task: Task, why: str, failure: Failure | None = None) -> None:
         """Write the end of an attempt whose process could not; on a full disk the attempt counts as interrupted."""
         attempt = task.attempt()
         with contextlib.suppress(OSError), task.folder.leased() as mine:
             if mine and attempt is not None and not task.folder.done:
-                attempt.close("failed", why)
+                attempt.close("failed", why, failure)
 
     def _limit(self) -> None:
         """A Step beyond the runner's timeout is to end."""
-        if self.timeout_seconds is not None:
-            now = time.monotonic()
-            self.late |= {task for task, began in self.begun.items() if now - began > self.timeout_seconds}
+        if self.runner.timeout_minutes is not None:
+            now, limit = time.monotonic(), self.runner.timeout_minutes * 60
+            self.late |= {task for task, began in self.begun.items() if now - began > limit}
             for task in self.late & self.begun.keys():
                 self.cancel(task)
 
@@ -192,4 +240,7 @@ class Slots:
             if since is not None and worker.pid is not None:
                 over = time.monotonic() - since > GRACE_SECONDS
                 with contextlib.suppress(ProcessLookupError):  # its `gone` is on the way
-                    os.kill(worker.pid, signal.SIGKILL if over else signal.SIGTERM)
+                    if over:
+                        os.killpg(worker.pid, signal.SIGKILL)
+                    else:
+                        os.kill(worker.pid, signal.SIGTERM)

@@ -6,12 +6,14 @@ import contextlib
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from simclr_spec.core.cores import cores
 from simclr_spec.core.errors import UsageError
+from simclr_spec.core.words import counted
 from simclr_spec.language.runner import Local
+from simclr_spec.plan import Step
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,16 @@ def slots(runner: Local) -> list[Slot]:
             f'the runner wants {runner.slots} slots, but {len(gpus)} GPUs are visible; set slots = "auto" or fewer'
         )
     return [Slot(n, gpus[n] if gpus else None) for n in range(runner.slots)]
+
+
+def refuse_too_many(runner: Local, places: Sequence[Slot], steps: Iterable[Step]) -> None:
+    """Raises UsageError where a Step takes more slots than there are."""
+    for step in steps:
+        if (processes := runner.share(step.coordinates).processes) > len(places):
+            raise UsageError(
+                f"{step.kind} {step.label} takes {counted(processes, 'slot')} of the runner, which has {len(places)}: lower "
+                "processes, in [resources] or in the rule that matches it, or give the runner more slots"
+            )
 
 
 def visible_gpus() -> Sequence[int | str]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,12 @@ NEVER = 60 * 24 * 3650
 """Minutes."""
 
 
-def start(folder: Path, slot: Slot, variables: Mapping[str, str], address: str, number: int) -> Any:
-    """Worker `number` in its slot, as a submitit job with its files in `folder`; it calls the socket at `address`."""
+def start(
+    folder: Path, slots: Sequence[Slot], locks: Sequence[str], variables: Mapping[str, str], address: str, number: int
+) -> Any:
+    """Worker `number` in its slots, as a submitit job with its files in `folder`; it calls the socket at `address`."""
     with _shielded(), environment(variables), naming(folder):  # submitit hands its own environment on to its jobs
-        return _executor(folder, slot).submit(work, address, number)
+        return _executor(folder, slots).submit(work, address, number, len(slots), locks)
 
 
 def stderr(job: Any, since: int = 0) -> str:
@@ -44,13 +46,14 @@ def stderr(job: Any, since: int = 0) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("submitit ")).strip()
 
 
-def _executor(folder: Path, slot: Slot) -> Any:
+def _executor(folder: Path, slots: Sequence[Slot]) -> Any:
     from submitit.local.local import LocalExecutor
 
     executor = LocalExecutor(folder, max_num_timeout=0)
-    executor.update_parameters(timeout_min=NEVER, gpus_per_node=0 if slot.gpu is None else 1, tasks_per_node=1)
-    if slot.gpu is not None:
-        executor.parameters["visible_gpus"] = [slot.gpu]
+    gpus = [slot.gpu for slot in slots if slot.gpu is not None]
+    executor.update_parameters(timeout_min=NEVER, gpus_per_node=len(gpus), tasks_per_node=1)
+    if gpus:
+        executor.parameters["visible_gpus"] = gpus
     return executor
 
 

@@ -24,7 +24,7 @@ def test_a_step_that_was_left_alone_is_in_other_hands_or_its_folder_is_gone(tmp_
 
     def ended() -> tuple[str, str]:
         slots.begun[task] = 0.0
-        slots._take(Event(Worker(number=1, slot=Slot(0), job=job, task=task), "idle"))
+        slots._take(Event(Worker(number=1, slots=(Slot(0),), job=job, task=task), "idle"))
         return slots.changes[-1].state, slots.changes[-1].why
 
     with folder.leased():

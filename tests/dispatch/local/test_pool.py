@@ -31,7 +31,7 @@ def test_workers_that_report_themselves_after_the_hang_up_leave_at_once(
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     with job_folder(Store(tmp_path)) as folder:
         pool = Pool(folder, [Slot(0)], {"OMP_NUM_THREADS": "1"})
-        pool.start(pool.slots[0])
+        pool.start(pool.slots)
         end = time.monotonic() + runs.PATIENCE
         while not any(isinstance(key.data, Caller) for key in pool._selector.get_map().values()):
             assert time.monotonic() < end
@@ -52,7 +52,7 @@ def test_each_slot_sees_its_own_gpu_and_threads(tmp_path: Path) -> None:
     with job_folder(Store(tmp_path)) as folder:
         pool = Pool(folder, [Slot(n, gpu) for n, gpu in enumerate(gpus)], {"OMP_NUM_THREADS": "3"})
         try:
-            begun = [pool.start(slot) for slot in pool.slots]
+            begun = [pool.start([slot]) for slot in pool.slots]
             while not all(worker.pid for worker in begun):
                 pool.wait(1.0)
             environments = [Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0") for worker in begun]
@@ -71,7 +71,7 @@ def test_a_signal_that_comes_too_late_for_its_step_leaves_the_worker_there(tmp_p
     step = compile(["quickstart"]).steps[0]
     with job_folder(Store(tmp_path)) as folder:
         pool = Pool(folder, [Slot(0)], {"OMP_NUM_THREADS": "1"})
-        worker = pool.start(pool.slots[0])
+        worker = pool.start(pool.slots)
         try:
             runs.wait_for(lambda: pool.wait(1.0) and worker.idle)
             os.kill(worker.pid or 0, signal.SIGTERM)
@@ -87,7 +87,7 @@ def test_a_signal_that_comes_too_late_for_its_step_leaves_the_worker_there(tmp_p
 def test_a_worker_that_was_given_up_is_killed(tmp_path: Path) -> None:
     """Refused alone, it would take its runner for dead, and the socket of a dead runner it deletes."""
     pool = Pool(tmp_path, [], {})
-    with subprocess.Popen(["sleep", "1000"]) as late, socket.socket(socket.AF_UNIX) as caller:
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as late, socket.socket(socket.AF_UNIX) as caller:
         caller.connect(pool._address)
         caller.sendall(f"7 {late.pid}\n".encode())
         try:
@@ -103,7 +103,7 @@ def test_a_worker_that_does_not_leave_is_killed_at_the_end(tmp_path: Path, monke
     monkeypatch.setattr("simclr_spec.dispatch.local.pool.REAP_SECONDS", 2.0)
     with job_folder(Store(tmp_path)) as folder:
         pool = Pool(folder, [Slot(0)], {"OMP_NUM_THREADS": "1"})
-        worker = pool.start(pool.slots[0])
+        worker = pool.start(pool.slots)
         try:
             runs.wait_for(lambda: pool.wait(1.0) or worker.pid)
             os.kill(worker.pid or 0, signal.SIGSTOP)
@@ -113,10 +113,37 @@ def test_a_worker_that_does_not_leave_is_killed_at_the_end(tmp_path: Path, monke
         runs.wait_for(lambda: not Path(f"/proc/{worker.pid}").exists(), 10)
 
 
+BEGINS_ANOTHER = """
+import os, subprocess
+setsid = os.setsid
+def setsid_and_begin():
+    setsid()
+    with open({!r}, "w") as file:
+        print(subprocess.Popen(["sleep", "1000"]).pid, file=file, flush=True)
+os.setsid = setsid_and_begin
+"""
+
+
+def test_what_a_killed_worker_has_begun_is_killed_too(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BEGINS_ANOTHER.format(str(tmp_path / "pid")))
+    with job_folder(Store(tmp_path)) as folder:
+        pool = Pool(folder, [Slot(0)], {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)})
+        worker = pool.start(pool.slots)
+        try:
+            runs.wait_for(lambda: pool.wait(1.0) or worker.pid)
+            begun = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
+            assert begun.exists()
+            runs.kill(worker.pid or 0)
+            runs.wait_for(lambda: (pool.wait(0.1), pool.empty)[1], 20)
+            runs.wait_for(lambda: not begun.exists() or "(sleep) Z" in (begun / "stat").read_text(), 10)
+        finally:
+            pool.close()
+
+
 def test_a_caller_may_be_silent_or_say_all_at_once(tmp_path: Path) -> None:
     """A stranger on the socket holds nobody up; a worker's first word and the next may come together, or in pieces."""
     pool = Pool(tmp_path, [], {})
-    worker = Worker(number=7, slot=Slot(0), job=SimpleNamespace(done=lambda: False))
+    worker = Worker(number=7, slots=(Slot(0),), job=SimpleNamespace(done=lambda: False))
     pool.workers.append(worker)
     with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as caller:
         silent.connect(pool._address)

@@ -58,7 +58,7 @@ def test_every_job_begins_at_once_and_all_on_gpu_0(executor: Any, tmp_path: Path
 def test_gpus_named_by_text_are_refused(executor: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not an int"):  # else `executor.parameters[...] =` is no longer needed
         executor.update_parameters(gpus_per_node=1, visible_gpus=["GPU-8a1b"])
-    ours = submitit_jobs._executor(tmp_path / "ours", Slot(0, "GPU-8a1b"))
+    ours = submitit_jobs._executor(tmp_path / "ours", [Slot(0, "GPU-8a1b")])
     assert ours.submit(gpus).result() == "GPU-8a1b"
 
 
