@@ -91,7 +91,7 @@ def test_what_was_refused_is_told_and_submitted_by_the_next_run(
 ) -> None:
     sbatch('echo "sbatch: error: Batch job submission failed: Invalid account" >&2; exit 1')
     refused = tiny.submit(alone)
-    said = "sbatch: Batch job submission failed: Invalid account; 0 arrays queued before stay so\n"
+    said = "sbatch: Batch job submission failed: Invalid account; nothing was submitted\n"
     assert (refused.returncode, refused.stderr) == (1, said)
     assert not cluster.squeue()
     sbatch('"$REAL" "$@"')

@@ -93,7 +93,8 @@ class Submitter:
                 shutil.rmtree(folder.path)
                 return ""
             if not job:
-                raise NoAnswer(f"{error}; {counted(len(self.jobs), 'array')} queued before stay so") from None
+                before = f"{counted(len(self.jobs), 'array')} before it stay queued" if self.jobs else "nothing was submitted"
+                raise NoAnswer(f"{error}; {before}") from None
         self._held.append((job, folder))
         return job
 
