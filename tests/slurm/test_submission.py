@@ -19,7 +19,6 @@ from tests import runs
 from tests.slurm import tiny
 from tests.slurm.cluster import Cluster
 
-REAL = "/usr/bin/sbatch"
 THOUSAND = """
 title = "Thousand"
 recipe = "simclrv2"
@@ -35,20 +34,6 @@ kind = "finetune"
 from = "pretrain"
 labels_per_class = [1, 2, 3, 4, 5, 6, 7, 8, 9]
 """
-
-
-@pytest.fixture
-def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Puts another sbatch before the real one, which its lines of shell call as `"$REAL" "$@"`."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def replace(script: str) -> None:
-        (folder / "sbatch").write_text(f"#!/bin/bash\nREAL={REAL}\n{script}\n")
-        (folder / "sbatch").chmod(0o755)
-
-    return replace
 
 
 @pytest.fixture
