@@ -99,8 +99,8 @@ class Cluster:
         queued, state = task.folder.queued_as(), task.folder.state()
         if state in ("done", "queued"):
             return Change(task, state)
-        if state in ("running", "unknown") and queued and queued.job in self.seen.live:
-            return Change(task, "running")
+        if queued and queued.job in self.seen.live:  # perhaps between two starts of it
+            return Change(task, "running" if state == "running" else "queued")
         if state == "running":
             return Change(task, "elsewhere", in_other_hands(task.folder))
         if queued and task.folder.queued.stat().st_mtime > self.asked:
