@@ -8,6 +8,8 @@ meanwhile. Each way is a fresh process on an empty queue, from its start to its 
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -62,9 +64,10 @@ def main(seeds: int = 10) -> int:
         for way, command in {"simclr-spec run": ours, "submitit, a job per Step": [sys.executable, "-c", loop]}.items():
             seconds[way], submissions, jobs = measured(cluster, command, folder)
             print(f"{way:<28}{seconds[way]:>9.1f}{submissions:>13}{jobs:>7}", flush=True)
+        told = cluster.run("sbatch", "--version").strip()
     mine, theirs = seconds.values()
-    told = subprocess.run(["sbatch", "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    print(f"{theirs / mine:.0f} times; {told}, submitit {installed('submitit')}, {time.strftime('%F')}")
+    versions = f"{told}, submitit {installed('submitit')}, Python {platform.python_version()}"
+    print(f"{theirs / mine:.0f} times; {versions}; load {os.getloadavg()[0]:.1f}; {time.strftime('%F')}")
     return int(mine > SECONDS * seeds / 10)
 
 

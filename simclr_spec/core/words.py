@@ -128,6 +128,12 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def span(minutes: int) -> str:
+    """`10 min`, `24 h`, `1 h 30 min`: of a limit that is whole minutes."""
+    hours, left = divmod(minutes, 60)
+    return " ".join([f"{hours} h"] * bool(hours) + [f"{left} min"] * bool(left))
+
+
 def scientific(value: float) -> str:
     """`3.2e+18`: of FLOPs, which have no better unit."""
     return f"{value:.3g}"

@@ -157,6 +157,28 @@ def test_the_end_names_failures_with_log_what_they_block_and_how_to_go_on(board:
     assert stopped[-1] == "Stopped. `simclr-spec run tiny` continues from the checkpoints."
 
 
+def test_the_end_of_what_was_handed_to_a_scheduler_says_what_goes_on(board: Board) -> None:
+    silent = Plain(io.StringIO())
+    store = task(board, "pretrain").folder.store
+    for kind in ("pretrain", "supervised"):
+        board.change(task(board, kind), "queued", watcher=silent)
+    board.change(task(board, "finetune"), "queued", "78", watcher=silent)
+    told = ["job 77: 2 of pretrain, each on 1 GPU for at most 24 h", "job 78 submits the other 2 Steps when there is room (X)"]
+    outcome = Ending(board, told=told, left_alone=True)
+    assert ending(outcome, "simclr-spec run tiny").splitlines() == [
+        "5 Steps: 2 queued, 1 to be submitted, 2 not run.",
+        *(f"- {line}" for line in told),
+        f"`simclr-spec status --watch{store.option}` shows how they go on.",
+    ]
+    board.change(task(board, "pretrain"), "running", watcher=silent)
+    outcome = Ending(board, left_alone=True)
+    assert ending(outcome, "simclr-spec run tiny").splitlines()[:2] == [
+        "5 Steps: 1 running, 1 queued, 1 to be submitted, 2 not run.",
+        "Nothing new was submitted.",
+    ]
+    assert [task.step.kind for task in outcome.not_run] == ["linear_eval", "distill"]
+
+
 def test_a_watch_goes_on_between_two_steps(tmp_path: Path) -> None:
     found: list[Result] = []
     with RunFolder(tmp_path / ".jobs" / "a run").leased():

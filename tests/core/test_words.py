@@ -78,6 +78,11 @@ def test_durations(seconds: float, shown: str) -> None:
     assert words.duration(seconds) == shown
 
 
+@pytest.mark.parametrize(("minutes", "shown"), [(1, "1 min"), (90, "1 h 30 min"), (1440, "24 h")])
+def test_limits_of_whole_minutes(minutes: int, shown: str) -> None:
+    assert words.span(minutes) == shown
+
+
 def test_places_after_the_point_stay() -> None:
     assert [words.fixed(61.25, 0), words.fixed(61.0, 1), words.fixed(12345.678, 2)] == ["61", "61.0", "12,345.68"]
     assert [words.fixed(0.3, 1, sign=True), words.fixed(-0.3, 1, sign=True)] == ["+0.3", "-0.3"]

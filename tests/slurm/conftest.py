@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +62,17 @@ def another_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def without_accounting(another_cluster: Callable[..., Cluster]) -> Cluster:
     """A cluster of one node where `sacct` says that accounting is disabled, and fails."""
     return another_cluster()
+
+
+@pytest.fixture
+def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts another sbatch before the real one, which its lines of shell call as `"$REAL" "$@"`."""
+    real, folder = shutil.which("sbatch"), tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def replace(script: str) -> None:
+        (folder / "sbatch").write_text(f"#!/bin/bash\nREAL={real}\n{script}\n")
+        (folder / "sbatch").chmod(0o755)
+
+    return replace

@@ -84,6 +84,21 @@ def test_a_last_job_leaves_alone_what_failed_since_a_person_asked(tmp_path: Path
     assert set(tiny.begun(tmp_path).values()) == {0, 1}
 
 
+def test_a_last_job_that_is_refused_is_told_and_what_was_queued_stays(
+    tmp_path: Path, cluster: Cluster, sbatch: Callable[[str], None]
+) -> None:
+    """As by a partition for jobs with GPUs only."""
+    tiny.write(tmp_path, without=("linear", "distill"))
+    tiny.options(tmp_path, "max_jobs = 2")
+    sbatch('grep -q job-name=rest "${@: -1}" || exec "$REAL" "$@"; echo "sbatch: error: Invalid qos" >&2; exit 1')
+    done = tiny.submit(tmp_path)
+    assert done.returncode == 1, done.stderr
+    said = "- 1 submitted, 2 wait for the next `run` (sbatch: Invalid qos; what was queued before stays so)\n"
+    assert said in done.stdout
+    [row] = cluster.squeue()
+    assert (row["name"].split("-")[0], row["reason"].startswith("JobHeld")) == ("pretrain", False)
+
+
 @pytest.mark.soak
 def test_a_last_job_that_finds_no_room_for_another_begins_again(tmp_path: Path, cluster: Cluster) -> None:
     """Where two jobs may be queued."""

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from simclr_spec.core.environment import SLURM_SECONDS
+from simclr_spec.core.environment import SINCE, SLURM_SECONDS
 from simclr_spec.core.errors import SimclrSpecError
 
 TIMEOUT_SECONDS = int(os.environ.get(SLURM_SECONDS, "60"))
@@ -25,7 +25,7 @@ _LEAKS = (
     *("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_"),
     *("SUBMITIT_", "CUDA_VISIBLE_DEVICES"),
 )
-_LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+_LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", SINCE)
 
 
 class NoAnswer(SimclrSpecError):  # noqa: N818 - it is Slurm's answer that is missing

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from simclr_spec.core.words import counted, duration
+from simclr_spec.core.words import counted, span
 from simclr_spec.dispatch.dispatcher import Change
 from simclr_spec.dispatch.slurm import commands, ledger, reconcile, rest
 from simclr_spec.dispatch.slurm.arrays import Array, Wanted, chains
@@ -171,6 +171,4 @@ def sentence(array: Array, job: str, after: Sequence[str]) -> str:
         ", after " + dependency.replace("aftercorr:", "its own of job ").replace("afterok:", "job ") for dependency in after
     )
     each = "each " if len(array.elements) > 1 else ""
-    return (
-        f"job {job}: {len(array.elements)} of {array.kind}, {each}on {size} for at most {duration(60 * request.minutes)}{waits}"
-    )
+    return f"job {job}: {len(array.elements)} of {array.kind}, {each}on {size} for at most {span(request.minutes)}{waits}"

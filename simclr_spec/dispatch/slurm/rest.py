@@ -13,7 +13,7 @@ from simclr_spec.core.environment import SINCE
 from simclr_spec.dispatch.slurm import ledger
 from simclr_spec.dispatch.slurm.submission import Submission
 from simclr_spec.language.runner import Slurm
-from simclr_spec.store.layout import ArrayFolder, Store
+from simclr_spec.store.layout import Store
 
 MINUTES = 60
 """Enough to look at large folders of images again."""
@@ -36,7 +36,7 @@ def this_job() -> str:
 
 
 def prepared(store: Store, runner: Slurm, command: Sequence[str], after: Sequence[str], asked: float) -> Submission:
-    """Its intent and its script are written. `command` is what stands after `simclr-spec`."""
+    """Its intent is written. `command` is what stands after `simclr-spec`."""
     folder = ledger.write_intent(
         store,
         "rest",
@@ -49,7 +49,7 @@ def prepared(store: Store, runner: Slurm, command: Sequence[str], after: Sequenc
         code=code_version(),
         command=as_typed(command),
     )
-    submission = Submission(
+    return Submission(
         name=folder.name,
         folder=folder.path,
         indices="0",
@@ -68,8 +68,6 @@ def prepared(store: Store, runner: Slurm, command: Sequence[str], after: Sequenc
         python="",
         lines=_lines(store, command, asked),
     )
-    ArrayFolder(submission.folder).script.write_text(submission.text(), encoding="utf-8")
-    return submission
 
 
 def _lines(store: Store, command: Sequence[str], asked: float) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from simclr_spec.core.code import code_version
-from simclr_spec.core.words import counted
 from simclr_spec.dispatch.slurm import commands, ledger, rest
 from simclr_spec.dispatch.slurm.arrays import Array, Place, Wanted, arrays
 from simclr_spec.dispatch.slurm.commands import Full, NoAnswer
@@ -93,7 +92,9 @@ class Submitter:
                 shutil.rmtree(folder.path)
                 return ""
             if not job:
-                raise NoAnswer(f"{error}; {counted(len(self.jobs), 'array')} queued before stay so") from None
+                raise NoAnswer(
+                    f"{error}; {'what was queued before stays so' if self.jobs else 'nothing was submitted'}"
+                ) from None
         self._held.append((job, folder))
         return job
 
@@ -102,7 +103,12 @@ class Submitter:
         while self.jobs:
             submission = rest.prepared(self.store, self.runner, command, self._after_half(), asked)
             folder = ArrayFolder(submission.folder)
-            if job := self._job(submission, folder):
+            try:
+                job = self._job(submission, folder)
+            except NoAnswer as error:  # a partition for jobs with GPUs only, as one of many
+                self.full = str(error)
+                break
+            if job:
                 ledger.sign(folder, job)
                 return job
             if len(self.places) == 1 or "temporarily" in self.full:  # a full cluster counts what was cancelled, too

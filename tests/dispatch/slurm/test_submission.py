@@ -108,6 +108,7 @@ LEAKING = {
     "LOCAL_RANK": "3",
     "MASTER_ADDR": "elsewhere",
     "MASTER_PORT": "1",
+    "SIMCLR_SPEC_SINCE": "1.0",
 }
 STAYING = {"SLURM_CONF": "/etc/slurm.conf", "SLURM_JWT": "token", "SIMCLR_SPEC_DATA": "/data", "RANKLE": "a word of its own"}
 
