@@ -132,7 +132,10 @@ def _command(submission: Submission) -> str:
             ' sacct --noheader --parsable2 --allocations --duplicates --jobs="$job" --format=State,NodeList 2>/dev/null)"',
             f"{shlex.join([*srun, *submission.runner.srun])} {element} work {folder}",
             "code=$?",
-            f'if {element} again {folder} "$code"; then scontrol requeue "$job" && sleep 3600; fi',
+            f'if {element} again {folder} "$code"; then',
+            # the controller may be away for a while
+            '  for _ in 1 2 3 4 5 6 7 8; do scontrol requeue "$job" && sleep 3600; sleep 15; done',
+            "fi",
             'exit "$code"',
         )
     )
