@@ -161,10 +161,10 @@ def again(array: ArrayFolder, index: int, code: int) -> bool:
     so_far = [end["why"] for end in ledger.ends(array, index)].count(why)
     allowed = intent.retries.get(why, 0)
     if out_of_memory and code:
-        _settle(folder, OUT_OF_MEMORY.format(job=f"job {os.environ['SLURM_ARRAY_JOB_ID']}_{index}"))
+        _settle(folder, OUT_OF_MEMORY.format(job=f"job {os.environ['SLURM_ARRAY_JOB_ID']}_{index}"), last=True)
     elif why in _SENTENCES:
         times = f", {counted(so_far + 1, 'time')}: [retries] {why} = {allowed} allows no more" if so_far >= allowed > 0 else ""
-        _settle(folder, f"{_SENTENCES[why].format(code=code)}{times}", interrupted=so_far >= allowed)
+        _settle(folder, f"{_SENTENCES[why].format(code=code)}{times}", last=so_far >= allowed)
     if not why or so_far >= allowed:
         return False
     ledger.add_end(array, index, why=why, code=code, node=os.environ.get("SLURMD_NODENAME", socket.gethostname()))
@@ -203,14 +203,15 @@ def _memory_ran_out(array: ArrayFolder, index: int) -> bool:
     return any(words in text for words in _MEMORY)
 
 
-def _settle(folder: RunFolder, why: str, *, interrupted: bool = False) -> None:
-    """Close as failed the record of an attempt whose process was killed; or of one that saved, too."""
-    attempts = folder.attempts()
-    if not attempts or (read_json(attempts[-1].record) or {}).get("state") not in ("running", interrupted and "interrupted"):
-        return
-    with folder.leased() as mine:
-        if mine and not folder.done:
-            attempts[-1].close("failed", why)
+def _settle(folder: RunFolder, why: str, *, last: bool) -> None:
+    """A killed process could not close its record; and after the `last` start the Step failed, whether it saved or never began."""
+    attempts, queued = folder.attempts(), folder.without_attempt()
+    if last and queued:
+        folder.queue(replace(queued, ended="failed", why=why))
+    elif not queued and attempts and _record(folder).get("state") in ("running", last and "interrupted"):
+        with folder.leased() as mine:
+            if mine and not folder.done:
+                attempts[-1].close("failed", why)
 
 
 def main(words: Sequence[str]) -> int:

@@ -118,6 +118,19 @@ def test_memory_that_ran_out_is_told_and_never_retried(array: ArrayFolder, step:
     assert error == "memory ran out under job 7_0: ask for more memory_gib, or spread the Step over more nodes"
 
 
+def test_a_job_that_was_killed_before_its_attempt_began_fails_with_the_same_words(array: ArrayFolder, step: RunFolder) -> None:
+    assert element.again(array, 0, 137)
+    assert not element.again(array, 0, 137)
+    queued = step.queued_as()
+    assert queued
+    assert queued.why == "a process was killed without a word (code 137), 2 times: [retries] killed = 1 allows no more"
+    ledger.adopt(step.store, array, "7")
+    array.log(0).write_text("StepId=1.0 exceeded memory limit (175747072 > 104857600), being killed\n")
+    assert not element.again(array, 0, 137)
+    assert (queued := step.queued_as())
+    assert (step.state(), queued.why.partition(":")[0]) == ("failed", "memory ran out under job 7_0")
+
+
 def test_an_error_begins_again_only_where_another_try_may_help(array: ArrayFolder, step: RunFolder) -> None:
     record(step, state="failed", failure="error", error="OSError: the disk is away")
     assert element.again(array, 0, 1)
