@@ -204,7 +204,7 @@ def _memory_ran_out(array: ArrayFolder, index: int) -> bool:
 
 
 def _settle(folder: RunFolder, why: str, *, last: bool) -> None:
-    """A killed process could not close its record; and after the `last` start the Step failed, whether it saved or never began."""
+    """A killed process could not close its record; after the `last` start the Step failed, though it saved or never began."""
     attempts, queued = folder.attempts(), folder.without_attempt()
     if last and queued:
         folder.queue(replace(queued, ended="failed", why=why))
