@@ -180,7 +180,9 @@ def _why(folder: RunFolder, intent: ledger.Intent, code: int) -> str:
     if code in _FINAL or (queued and queued.ended):  # where one rank is refused, srun tells that it killed the others
         return ""
     record = _record(folder)
-    stopped = record.get("state") == "interrupted" and not folder.cancelled_since(float(os.environ[BEGAN]))
+    stopped = record.get("state") == "interrupted"
+    if stopped and folder.cancelled_since(float(os.environ[BEGAN])):
+        return ""
     if code == SAVED or (code > 128 and stopped):
         left = float(os.environ[BEGAN]) + 60 * intent.minutes
         return "timeout" if left - time.time() < intent.grace_seconds + WARNED_EARLY_SECONDS else "preemption"

@@ -88,10 +88,11 @@ def test_where_srun_killed_the_other_ranks_the_record_says_how_it_ended(array: A
     assert whys(array) == ["preemption"]
 
 
-def test_a_cancelled_step_does_not_begin_again_whatever_srun_says(array: ArrayFolder, step: RunFolder) -> None:
+@pytest.mark.parametrize("code", [element.CANCELLED, 137])
+def test_a_cancelled_step_does_not_begin_again_whatever_srun_says(array: ArrayFolder, step: RunFolder, code: int) -> None:
     record(step, state="interrupted")
     step.cancel()
-    assert not element.again(array, 0, element.CANCELLED)
+    assert not element.again(array, 0, code)
     assert whys(array) == []
 
 
