@@ -137,10 +137,12 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def weights(folder: Path, *more: str) -> dict[str, str]:
-    """Step -> SHA-256 of its tensors, names and bytes."""
+def weights(folder: Path, *more: str, only: str = "") -> dict[str, str]:
+    """Step -> SHA-256 of its tensors, names and bytes; of all Steps, or of one by its id."""
     store, found = Store(folder / "runs"), {}
     for step in compile([str(folder / "tiny.toml")], sets=sets(*more)).steps:
+        if only not in ("", step.id):
+            continue
         sha = hashlib.sha256()
         for name, tensor in sorted(load_file(store.folder(step.id).weights).items()):
             sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

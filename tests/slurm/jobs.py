@@ -132,7 +132,7 @@ def training(cluster: Cluster, of: RunFolder) -> int:
     return pid
 
 
-def ended(cluster: Cluster, *jobs: str, seconds: float = 120) -> None:
+def ended(cluster: Cluster, *jobs: str, seconds: float = 300) -> None:
     """Until they have left the queue."""
     cluster.wait_until(lambda: not {row["id"] for row in cluster.squeue()} & set(jobs), seconds)
 

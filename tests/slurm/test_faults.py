@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from simclr_spec.core.files import read_json
-from simclr_spec.store.layout import RunFolder
+from simclr_spec.core.files import read_json, write_json
+from simclr_spec.store.layout import RunFolder, Store
 from tests import runs
 from tests.slurm import jobs
 from tests.slurm.cluster import Cluster
@@ -18,6 +18,15 @@ from tests.slurm.cluster import Cluster
 SEEDS = [0, 1, 2, 3]
 ALONE = jobs.SUPERVISED.format(seeds=SEEDS, train_steps=120)
 CHAIN = jobs.CHAIN.format(train_steps=120)
+DIVERGES = """
+[stages.diverges]
+kind = "supervised"
+labels_per_class = [2]
+train_steps = 20
+learning_rate = 1e30
+learning_rate_scaling = "none"
+warmup = 0.0
+"""
 
 
 @pytest.fixture(scope="session")
@@ -198,3 +207,26 @@ def test_without_an_answer_nothing_is_concluded(cluster: Cluster, tmp_path: Path
     jobs.status(tmp_path)
     assert [jobs.job(of) for of in jobs.folders(tmp_path)] == before
     assert jobs.states(tmp_path) == ["queued", "queued"]
+
+
+def test_a_loss_that_is_not_finite_is_never_retried_and_an_older_result_never_taken(
+    cluster: Cluster, tmp_path: Path, alone: dict[str, str]
+) -> None:
+    jobs.profile(
+        jobs.spec(tmp_path, jobs.SUPERVISED.format(seeds=[0], train_steps=120) + DIVERGES), retries="error = 3\nkilled = 3"
+    )
+    fine, diverges = jobs.steps(tmp_path)
+    store = Store(tmp_path / "runs")
+    store.prepare(fine.id, fine.written({}))
+    older = store.folder(fine.id).new_attempt()
+    write_json(older.record, {"state": "running", "error": None, "failure": None})
+    write_json(older.result, {"fingerprint": fine.fingerprint, "metrics": {"top1": 1.0}, "weights": "attempts/1/none"})
+    jobs.submit(tmp_path)
+    jobs.ended(cluster, *map(jobs.job, jobs.folders(tmp_path)))
+    told = jobs.status(tmp_path)
+    assert jobs.states(tmp_path) == ["done", "failed"], told
+    assert read_json(store.folder(fine.id).result)["weights"].startswith("attempts/2/")
+    assert runs.weights(tmp_path, only=fine.id) == {fine.id: alone[fine.id]}
+    assert "the loss became" in told
+    assert len(store.folder(diverges.id).attempts()) == 1
+    assert ends(store.folder(diverges.id)) == []

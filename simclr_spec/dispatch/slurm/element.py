@@ -173,10 +173,10 @@ def again(array: ArrayFolder, index: int, code: int) -> bool:
     so_far = [end["why"] for end in ledger.ends(array, index)].count(why)
     allowed = intent.retries.get(why, 0)
     if out_of_memory and code:
-        _settle(folder, OUT_OF_MEMORY.format(job=f"job {os.environ['SLURM_ARRAY_JOB_ID']}_{index}"))
+        _settle(folder, OUT_OF_MEMORY.format(job=f"job {os.environ['SLURM_ARRAY_JOB_ID']}_{index}"), last=True)
     elif why in _SENTENCES:
         times = f", {counted(so_far + 1, 'time')}: [retries] {why} = {allowed} allows no more" if so_far >= allowed > 0 else ""
-        _settle(folder, f"{_SENTENCES[why].format(code=code)}{times}", interrupted=so_far >= allowed)
+        _settle(folder, f"{_SENTENCES[why].format(code=code)}{times}", last=so_far >= allowed)
     if not why or so_far >= allowed:
         return False
     ledger.add_end(array, index, why=why, code=code, node=os.environ.get("SLURMD_NODENAME", socket.gethostname()))
@@ -189,10 +189,8 @@ def again(array: ArrayFolder, index: int, code: int) -> bool:
 def _why(folder: RunFolder, intent: ledger.Intent, code: int) -> str:
     """The class of the end, as [retries] names it; empty where it does not begin again."""
     queued = folder.queued_as()
-    cancelled = folder.cancelled_since(float(os.environ[BEGAN]))
-    if (
-        code in _FINAL or cancelled or (queued and queued.ended)
-    ):  # where one rank is refused, srun tells that it killed the others
+    refused = queued is not None and queued.ended  # where one rank is, srun tells that it killed the others
+    if code in _FINAL or refused or folder.cancelled_since(float(os.environ[BEGAN])):
         return ""
     record = _record(folder)
     if code == SAVED or (code > 128 and record.get("state") == "interrupted"):
@@ -214,14 +212,15 @@ def _memory_ran_out(array: ArrayFolder, index: int) -> bool:
     return any(words in text for words in _MEMORY)
 
 
-def _settle(folder: RunFolder, why: str, *, interrupted: bool = False) -> None:
-    """Close as failed the record of an attempt whose process was killed; or of one that saved, too."""
-    attempts = folder.attempts()
-    if not attempts or (read_json(attempts[-1].record) or {}).get("state") not in ("running", interrupted and "interrupted"):
-        return
-    with folder.leased() as mine:
-        if mine and not folder.done:
-            attempts[-1].close("failed", why)
+def _settle(folder: RunFolder, why: str, *, last: bool) -> None:
+    """A killed process could not close its record; after the `last` start the Step failed, though it saved or never began."""
+    attempts, queued = folder.attempts(), folder.without_attempt()
+    if last and queued:
+        folder.queue(replace(queued, ended="failed", why=why))
+    elif not queued and attempts and _record(folder).get("state") in ("running", last and "interrupted"):
+        with folder.leased() as mine:
+            if mine and not folder.done:
+                attempts[-1].close("failed", why)
 
 
 def main(words: Sequence[str]) -> int:

@@ -90,10 +90,11 @@ def test_where_srun_killed_the_other_ranks_the_record_says_how_it_ended(array: A
     assert whys(array) == ["preemption"]
 
 
-def test_a_cancelled_step_does_not_begin_again_whatever_srun_says(array: ArrayFolder, step: RunFolder) -> None:
+@pytest.mark.parametrize("code", [element.CANCELLED, 137])
+def test_a_cancelled_step_does_not_begin_again_whatever_srun_says(array: ArrayFolder, step: RunFolder, code: int) -> None:
     record(step, state="interrupted")
     step.cancel()
-    assert not element.again(array, 0, element.CANCELLED)
+    assert not element.again(array, 0, code)
     assert whys(array) == []
 
 
@@ -118,6 +119,19 @@ def test_memory_that_ran_out_is_told_and_never_retried(array: ArrayFolder, step:
     assert step.state() == "failed"
     error = json.loads(step.attempts()[-1].record.read_text())["error"]
     assert error == "memory ran out under job 7_0: ask for more memory_gib, or spread the Step over more nodes"
+
+
+def test_a_job_that_was_killed_before_its_attempt_began_fails_with_the_same_words(array: ArrayFolder, step: RunFolder) -> None:
+    assert element.again(array, 0, 137)
+    assert not element.again(array, 0, 137)
+    queued = step.queued_as()
+    assert queued
+    assert queued.why == "a process was killed without a word (code 137), 2 times: [retries] killed = 1 allows no more"
+    ledger.adopt(step.store, array, "7")
+    array.log(0).write_text("StepId=1.0 exceeded memory limit (175747072 > 104857600), being killed\n")
+    assert not element.again(array, 0, 137)
+    assert (queued := step.queued_as())
+    assert (step.state(), queued.why.partition(":")[0]) == ("failed", "memory ran out under job 7_0")
 
 
 def test_an_error_begins_again_only_where_another_try_may_help(array: ArrayFolder, step: RunFolder) -> None:
