@@ -77,6 +77,11 @@ class Submission:
             words.append("--label")
         return shlex.join([*words, *self.runner.srun])
 
+    def once(self) -> str:
+        """That starts one process after those: shell; nothing where none of the runner's words could bring its container."""
+        more = self.runner.srun
+        return shlex.join(["srun", "--nodes=1", "--ntasks=1", *more]) + " " if more else ""
+
     @property
     def cpus(self) -> int:
         """Of each process."""
@@ -144,8 +149,6 @@ def _command(submission: Submission) -> str:
         return submission.lines
     element = f"{submission.python} -u -m {MODULE}"
     folder = shlex.quote(str(submission.folder.absolute()))
-    more = submission.runner.srun
-    once = shlex.join(["srun", "--nodes=1", "--ntasks=1", *more]) + " " if more else ""  # the container may be there only
     return "\n".join(
         (
             "export PYTHONSAFEPATH=1",  # else whoever may write in this folder has a say in what is imported
@@ -156,7 +159,7 @@ def _command(submission: Submission) -> str:
             ' --duplicates --jobs="$job" --format=JobName,State,NodeList 2>/dev/null)"',
             f"{submission.srun()} {element} work {folder}",
             "code=$?",
-            f'{once}{element} again {folder} "$code"',
+            f'{submission.once()}{element} again {folder} "$code"',
             "next=$?",
             f'if [ "$next" = {AGAIN} ]; then',
             "  for try in 1 2 3 4 5 6; do",  # the controller may be starting

@@ -86,7 +86,7 @@ class Trial:
             python=python,
         )
         visit = f"{python} -u -m {MODULE} {shlex.quote(str(folder.path.absolute()))}"
-        outside = f"\"$({python} -c 'import simclr_spec' && echo yes)\""
+        outside = f"\"$({alone.once()}{python} -c 'import simclr_spec' && echo yes)\""
         return replace(alone, lines=f'{alone.srun()} {visit} "$(command -v scontrol)" {outside}')
 
     def _end(self, folder: ArrayFolder, name: str) -> Job | None:

@@ -127,7 +127,7 @@ def test_a_job_that_was_killed_before_its_attempt_began_fails_with_the_same_word
     queued = step.queued_as()
     assert queued
     assert queued.why == "a process was killed without a word (code 137), 2 times: [retries] killed = 1 allows no more"
-    ledger.adopt(step.store, array, "7")
+    ledger.queue(step, array, "7", 0)
     array.log(0).write_text("StepId=1.0 exceeded memory limit (175747072 > 104857600), being killed\n")
     assert not element.again(array, 0, 137)
     assert (queued := step.queued_as())
