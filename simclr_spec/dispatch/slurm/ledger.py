@@ -23,6 +23,7 @@ from simclr_spec.core.times import now
 from simclr_spec.language.runner import Slurm
 from simclr_spec.store.layout import ArrayFolder, Queued, RunFolder, Store
 
+_OURS = re.compile("SIMCLR_SPEC_|(OMP|MKL|OPENBLAS)_NUM_THREADS$")
 PATIENCE_SECONDS = 120.0
 """For another process to have submitted its arrays."""
 
@@ -74,6 +75,7 @@ def read_intent(folder: ArrayFolder) -> Intent:
     if odd := [step for step in elements.values() if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", step)]:
         raise SimclrSpecError(f"{folder.intent} is damaged: {odd[0]!r} is no Step's folder")
     known = {field.name: written[field.name] for field in fields(Intent) if field.name in written}
+    known["variables"] = {name: value for name, value in known["variables"].items() if _OURS.match(name)}
     return Intent(**{**known, "elements": elements})
 
 
