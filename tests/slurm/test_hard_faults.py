@@ -18,7 +18,7 @@ from tests.slurm.cluster import Cluster
 
 pytestmark = pytest.mark.soak
 ONE = jobs.SUPERVISED.format(seeds=[0], train_steps=120)
-LONG = jobs.SUPERVISED.format(seeds=[0], train_steps=2000)
+LONG = jobs.SUPERVISED.format(seeds=[0], train_steps=4500)
 
 
 @pytest.fixture(scope="session")
