@@ -8,6 +8,7 @@ from pathlib import Path
 
 from simclr_spec.core.files import read_json
 from simclr_spec.core.states import State
+from simclr_spec.dispatch.slurm import ledger
 from simclr_spec.plan import Step, compile
 from simclr_spec.store.layout import RunFolder, Store
 from tests import runs
@@ -110,6 +111,13 @@ def job(of: RunFolder) -> str:
     queued = of.queued_as()
     assert queued
     return queued.job
+
+
+def ends(of: RunFolder) -> list[str]:
+    """Why its job began again, each time."""
+    queued = of.queued_as()
+    assert queued
+    return [end["why"] for end in ledger.ends(of.store.array(queued.array), queued.index)]
 
 
 def states(folder: Path) -> list[State]:

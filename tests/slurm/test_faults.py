@@ -46,15 +46,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return runs.weights(folder)
 
 
-def ends(of: RunFolder) -> list[str]:
-    """Why its job began again, each time."""
-    from simclr_spec.dispatch.slurm import ledger
-
-    queued = of.queued_as()
-    assert queued
-    return [end["why"] for end in ledger.ends(of.store.array(queued.array), queued.index)]
-
-
 def all_done(folder: Path, weights: dict[str, str]) -> None:
     """As if nothing had happened."""
     assert jobs.states(folder) == ["done"] * len(weights), jobs.status(folder)
@@ -79,7 +70,7 @@ def test_killed_told_to_stop_and_with_damaged_checkpoints_jobs_begin_again(
         os.kill(jobs.training(cluster, of), signal.SIGKILL)
     jobs.training(cluster, warned)
     cluster.run("scancel", "--signal=USR2", jobs.job(warned))
-    cluster.wait_until(lambda: all(ends(of) for of in jobs.folders(tmp_path)), 60)
+    cluster.wait_until(lambda: all(jobs.ends(of) for of in jobs.folders(tmp_path)), 60)
     data = (damaged := truncated.attempts()[-1].checkpoint).read_bytes()
     damaged.write_bytes(data[: len(data) // 2])
     data = (damaged := flipped.attempts()[-1].checkpoint).read_bytes()
@@ -92,14 +83,14 @@ def test_killed_told_to_stop_and_with_damaged_checkpoints_jobs_begin_again(
     cluster.run("scancel", "--signal=USR2", jobs.job(warned))
     jobs.ended(cluster, *map(jobs.job, jobs.folders(tmp_path)))
     all_done(tmp_path, alone)
-    assert [ends(of) for of in jobs.folders(tmp_path)] == [["killed"], ["preemption"] * 2, ["killed"], ["killed"]]
+    assert [jobs.ends(of) for of in jobs.folders(tmp_path)] == [["killed"], ["preemption"] * 2, ["killed"], ["killed"]]
     resumed = [read_json(of.attempts()[-1].record)["resumed_from"] for of in jobs.folders(tmp_path)]
     assert resumed[0]
     assert resumed[1]["attempt"] == 2
     assert not resumed[2], "half a checkpoint"
     assert not resumed[3], "another bit"
     assert "its bytes are not those that were written" in flipped.attempts()[-1].log.read_text()
-    assert (cluster.state(jobs.job(killed)), len(ends(killed))) == ("COMPLETED", 1)
+    assert (cluster.state(jobs.job(killed)), len(jobs.ends(killed))) == ("COMPLETED", 1)
 
 
 def test_cancelled_by_hand_and_failed_parents_go_on_with_run_and_retry(
@@ -150,7 +141,7 @@ def test_preempted_and_on_a_failed_node_jobs_begin_again_elsewhere(
     began_again(cluster, first, since=1)
     failing = {row["id"]: row["nodes"] for row in cluster.squeue()}[jobs.job(first)]
     assert failing != node
-    assert ends(first) == ["preemption"], "counted once, though Slurm meant to requeue it, too"
+    assert jobs.ends(first) == ["preemption"], "counted once, though Slurm meant to requeue it, too"
     cluster.cancel(high)
     cluster.fail_node(failing)
     began_again(cluster, first, since=2)
@@ -229,4 +220,4 @@ def test_a_loss_that_is_not_finite_is_never_retried_and_an_older_result_never_ta
     assert runs.weights(tmp_path, only=fine.id) == {fine.id: alone[fine.id]}
     assert "the loss became" in told
     assert len(store.folder(diverges.id).attempts()) == 1
-    assert ends(store.folder(diverges.id)) == []
+    assert jobs.ends(store.folder(diverges.id)) == []

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from simclr_spec.core.files import read_json
-from simclr_spec.dispatch.slurm import ledger
 from simclr_spec.store.layout import RunFolder
 from tests import runs
 from tests.slurm import jobs
@@ -19,7 +18,7 @@ from tests.slurm.cluster import Cluster
 
 pytestmark = pytest.mark.soak
 ONE = jobs.SUPERVISED.format(seeds=[0], train_steps=120)
-LONG = jobs.SUPERVISED.format(seeds=[0], train_steps=800)
+LONG = jobs.SUPERVISED.format(seeds=[0], train_steps=4500)
 
 
 @pytest.fixture(scope="session")
@@ -42,12 +41,6 @@ def begun(cluster: Cluster, folder: Path, text: str = ONE, **more: Any) -> tuple
     return of, jobs.training(cluster, of)
 
 
-def ends(of: RunFolder) -> list[str]:
-    queued = of.queued_as()
-    assert queued
-    return [end["why"] for end in ledger.ends(of.store.array(queued.array), queued.index)]
-
-
 def is_as(folder: Path, weights: dict[str, str]) -> None:
     assert jobs.states(folder) == ["done"], jobs.status(folder)
     assert all(jobs.done_by_one(of) for of in jobs.folders(folder))
@@ -57,8 +50,8 @@ def is_as(folder: Path, weights: dict[str, str]) -> None:
 def test_a_step_that_is_out_of_time_again_and_again(cluster: Cluster, tmp_path: Path) -> None:
     of, _ = begun(cluster, tmp_path, LONG, partition="short", minutes=1, retries="timeout = 20")
     jobs.ended(cluster, jobs.job(of), seconds=900)
-    assert len(ends(of)) >= 2
-    assert set(ends(of)) == {"timeout"}
+    assert len(jobs.ends(of)) >= 2
+    assert set(jobs.ends(of)) == {"timeout"}
     (other := tmp_path / "other").mkdir()
     is_as(tmp_path, _weights(other, LONG))
 
@@ -111,7 +104,7 @@ def test_the_controller_is_away_while_a_job_is_to_begin_again(
     of, pid = begun(cluster, tmp_path)
     with cluster.controller_away():
         os.kill(pid, signal.SIGUSR2)
-        runs.wait_for(lambda: ends(of) == ["preemption"])
+        runs.wait_for(lambda: jobs.ends(of) == ["preemption"])
         told = jobs.status(tmp_path)
         assert "queued Steps are shown as they were last seen" in told
         assert jobs.states(tmp_path) == ["queued"]
@@ -147,4 +140,4 @@ def test_memory_that_ran_out(another_cluster: Callable[..., Cluster], tmp_path: 
     told = jobs.status(tmp_path)
     job = jobs.job(of)
     assert f"memory ran out under job {job}: ask for more memory_gib, or spread the Step over more nodes\n" in told
-    assert (jobs.states(tmp_path), ends(of)) == (["failed"], [])
+    assert (jobs.states(tmp_path), jobs.ends(of)) == (["failed"], [])

@@ -188,6 +188,8 @@ def _past(line: str) -> Iterator[Job]:
     name, job, state, nodes = fields[:4]
     array, _, index = job.partition("_")
     word, _, by = state.partition(" by ")
+    if not index and word == "CANCELLED":  # the only element, before it was told apart from its array
+        index = "N/A"
     return (Job(name, array, number, word.strip(), by=by.strip(), nodes=nodes) for number in indices(index))
 
 

@@ -24,7 +24,7 @@ FORGOTTEN_SECONDS = 600.0
 """After which an intent whose job never appeared is given up."""
 PRIVATE_SECONDS = 24 * 3600.0
 """For another user's jobs that nobody here can see to be looked at by himself."""
-ACCOUNTING_SECONDS = 4.0
+ACCOUNTING_SECONDS = 10.0
 """That accounting is given to hear of what the queue already knows."""
 NEVER_SATISFIED = "DependencyNeverSatisfied"
 UNKNOWN_TWICE = "its job vanished twice before it began, and Slurm does not say why"
@@ -68,7 +68,7 @@ def reconcile(store: Store) -> Seen:
         queued = commands.queue([array.name for array in arrays])
     except NoAnswer as error:
         return Seen(silent=str(error))
-    rows = {array.name: _rows(array, queued) for array in arrays}
+    rows = {array.name: _by_index(array, queued) for array in arrays}
     past = _past(store, arrays, rows)
     seen = Seen()
     for array in arrays:
@@ -83,9 +83,9 @@ def reconcile(store: Store) -> Seen:
     return seen
 
 
-def _rows(array: ArrayFolder, queued: Iterable[Job]) -> dict[int, Job]:
-    """By index."""
-    rows = {job.index: job for job in queued if job.name == array.name}
+def _by_index(array: ArrayFolder, jobs: Iterable[Job]) -> dict[int, Job]:
+    """Those of this array; a row for no element stands for all that have none."""
+    rows = {job.index: job for job in jobs if job.name == array.name}
     rest = rows.pop(commands.ANY, None)
     return rows if rest is None else dict.fromkeys(_indices(array), rest) | rows
 
@@ -101,16 +101,15 @@ def _past(
     asked = [array for array in arrays if array.name in names or _indices(array) - rows[array.name].keys()]
     end = time.monotonic() + ACCOUNTING_SECONDS
     while True:
-        found: dict[str, dict[int, Job]] = {}
         try:
-            for job in commands.history([id_ for array in asked if (id_ := ledger.job_of(array))]):
-                found.setdefault(job.name, {})[job.index] = job
+            told = commands.history([id_ for array in asked if (id_ := ledger.job_of(array))])
         except NoAccounting:
             return {}
         except NoAnswer:
             return None
-        told = [found.get(name, {}).get(index) for name, index in cancelled]
-        if all(job and not job.live for job in told) or time.monotonic() > end:
+        found = {array.name: _by_index(array, told) for array in asked}
+        heard = [found[name].get(index) for name, index in cancelled]
+        if all(job and not job.live for job in heard) or time.monotonic() > end:
             return found
         time.sleep(0.5)
 

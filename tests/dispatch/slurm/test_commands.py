@@ -47,13 +47,14 @@ def test_rows_of_the_queue_one_by_one_and_grouped(say: Path) -> None:
 
 def test_rows_of_accounting(say: Path) -> None:
     cancelled = ("a|7_0|CANCELLED by 0|n1", "a|7_[2-3]|CANCELLED by 1000|None assigned")
-    lines(say, "sacct", *cancelled, "a|7_4|NODE_FAIL|n2", "a|9|COMPLETED|n1")
+    lines(say, "sacct", *cancelled, "a|7_4|NODE_FAIL|n2", "a|9|COMPLETED|n1", "b|8|CANCELLED by 0|n1")
     found = [(job.index, job.state, job.by, job.nodes) for job in commands.history(["7"])]
     assert found == [
         (0, "CANCELLED", "0", "n1"),
         (2, "CANCELLED", "1000", "None assigned"),
         (3, "CANCELLED", "1000", "None assigned"),
         (4, "NODE_FAIL", "", "n2"),
+        (ANY, "CANCELLED", "0", "n1"),
     ]
 
 
