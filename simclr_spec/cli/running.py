@@ -71,7 +71,7 @@ def run(
         scale=scale,
         sets=sets,
         runner=where_to_run,
-        max_hours=max_gpu_hours or where_to_run.max_gpu_hours,
+        max_hours=where_to_run.max_gpu_hours if max_gpu_hours is None else max_gpu_hours,
         images=Images(run_folders, names, where(run_folders, names, data_root), thorough=True, rehash=rehash, tell=note),
     )
     if expect is not None and forecast.digest != (digest := expected_digest(expect)):

@@ -14,7 +14,7 @@ _TELLING: dict[str, FileKind] = {
     **dict.fromkeys(("rows", "columns"), "report"),
     **dict.fromkeys(("loader", "classes", "image_size"), "dataset"),
     **dict.fromkeys(("device", "memory_gib"), "machine"),
-    **dict.fromkeys(("kind", "slots"), "runner"),
+    **dict.fromkeys(("kind", "slots", "threads", "resources", "retries"), "runner"),
     **dict.fromkeys(("common", *KINDS, "machine", "extends"), "scale"),
 }
 """Top-level keys that tell a kind of file, the surest first; recipes and scales look alike."""

@@ -81,8 +81,8 @@ def _fault(document: Document, error: ValidationError, above: tuple[str | int, .
     elif keyword == "maxLength":
         yield document.fault(path, f"{_name(path)} has {len(instance)} characters; at most {wanted} are read")
     elif keyword == "pattern":
-        means = schema.get("means", f"text that matches {wanted}")
-        yield document.fault(path, f"{_name(path)} must be {means}, not {quoted(instance)}")
+        must = f"be {schema['means']}" if "means" in schema else f"match {wanted}"
+        yield document.fault(path, f"{_name(path)} must {must}, not {quoted(instance)}")
     elif keyword == "uniqueItems":
         index = cast("int", twice(instance))
         yield document.fault((*path, index), f"{_name(path)} holds {quoted(instance[index])} twice")

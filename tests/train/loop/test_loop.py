@@ -369,4 +369,5 @@ def test_two_processes_learn_what_one_learns(store: Store, tmp_path: Path, start
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-3)
     measured = read_json(alone.result)["metrics"], read_json(together.result)["metrics"]
     assert measured[1]["loss"] == pytest.approx(measured[0]["loss"], rel=1e-4)
-    assert measured[1]["contrast_top1"] == pytest.approx(measured[0]["contrast_top1"], abs=1.1)
+    # Not the mean: in the first train step the momentum encoder is the online one, and what is largest of equals is rounding.
+    assert lines(together)[-1]["contrast_top1"] == pytest.approx(lines(alone)[-1]["contrast_top1"], abs=1.1)
