@@ -41,12 +41,12 @@ def test_the_commands_are_there() -> None:
 
 
 def test_table_1_is_so_many_submissions(tmp_path: Path) -> None:
-    assert "six\nsubmissions where each stage asks for one thing, nine with `runners/slurm.toml`" in PAGE
+    assert "six\nsubmissions where each stage asks for one thing, fifteen with `runners/slurm.toml`" in PAGE
     steps, store = compile(["table1"]).steps, Store(tmp_path)
     assert (len(steps), rehearse(steps, store, runner.Slurm())[0]) == (78, "6 arrays of jobs:")
     declared = runner.read("slurm")
     assert isinstance(declared, runner.Slurm)
-    assert rehearse(steps, store, declared)[0] == "9 arrays of jobs:"
+    assert rehearse(steps, store, declared)[0] == "15 arrays of jobs:"
 
 
 def test_what_stands_for_retries_unless_written() -> None:
