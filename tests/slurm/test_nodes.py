@@ -54,7 +54,7 @@ def process(job: str, rank: str) -> dict[str, str]:
 
 def test_a_step_over_two_nodes(cluster: Cluster, tmp_path: Path, together: dict[str, str]) -> None:
     jobs.profile(jobs.spec(tmp_path, ALONE), gpus=1, resources="nodes = 2", retries="killed = 0")
-    assert "2 of supervised, each 2 x 1 GPU for 10 minutes" in jobs.submit(tmp_path)
+    assert "2 of supervised, each on 2 x 1 GPU for at most 10 min" in jobs.submit(tmp_path)
     warned, killed = jobs.folders(tmp_path)
     jobs.training(cluster, killed)
     jobs.training(cluster, warned)
