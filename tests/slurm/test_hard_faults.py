@@ -18,7 +18,7 @@ from tests.slurm.cluster import Cluster
 
 pytestmark = pytest.mark.soak
 ONE = jobs.SUPERVISED.format(seeds=[0], train_steps=120)
-LONG = jobs.SUPERVISED.format(seeds=[0], train_steps=4500)
+LONG = jobs.SUPERVISED.format(seeds=[0], train_steps=9000)
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +48,8 @@ def is_as(folder: Path, weights: dict[str, str]) -> None:
 
 
 def test_a_step_that_is_out_of_time_again_and_again(cluster: Cluster, tmp_path: Path) -> None:
-    of, _ = begun(cluster, tmp_path, LONG, partition="short", minutes=1, retries="timeout = 20")
-    jobs.ended(cluster, jobs.job(of), seconds=900)
+    of, _ = begun(cluster, tmp_path, LONG, partition="short", minutes=1, retries="timeout = 40")
+    jobs.ended(cluster, jobs.job(of), seconds=1800)
     assert len(jobs.ends(of)) >= 2
     assert set(jobs.ends(of)) == {"timeout"}
     (other := tmp_path / "other").mkdir()
