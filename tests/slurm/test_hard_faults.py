@@ -13,6 +13,7 @@ import pytest
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import RunFolder
 from tests import runs
+from tests.disks import fill, mounted
 from tests.slurm import jobs
 from tests.slurm.cluster import Cluster
 
@@ -141,3 +142,22 @@ def test_memory_that_ran_out(another_cluster: Callable[..., Cluster], tmp_path: 
     job = jobs.job(of)
     assert f"memory ran out under job {job}: ask for more memory_gib, or spread the Step over more nodes\n" in told
     assert (jobs.states(tmp_path), jobs.ends(of)) == (["failed"], [])
+
+
+def test_a_store_that_others_fill_while_its_job_trains(
+    cluster: Cluster, tmp_path: Path, undisturbed_one: dict[str, str]
+) -> None:
+    """With room again, `run` goes on from the last whole checkpoint."""
+    with mounted(tmp_path / "disk", "20m") as disk:
+        of, _ = begun(cluster, disk)
+        while cluster.state(jobs.job(of)) == "RUNNING":  # a checkpoint that is replaced frees what the next one takes
+            fill(disk / "ballast")
+        assert jobs.states(disk) in (["failed"], ["interrupted"])
+        assert jobs.ends(of) == []
+        (disk / "ballast").unlink()
+        said = jobs.status(disk)
+        assert "the disk is full" in said or "interrupted" in said
+        jobs.submit(disk)
+        jobs.ended(cluster, jobs.job(of))
+        is_as(disk, undisturbed_one)
+        assert read_json(of.attempts()[-1].record)["resumed_from"]
