@@ -18,7 +18,8 @@ from simclr_spec.core.states import STATES
 from simclr_spec.data.loaders.image_folder import LOADER
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
-from simclr_spec.store.layout import Queued, Store
+from simclr_spec.store.arrays import Queued
+from simclr_spec.store.layout import Store
 from simclr_spec.store.results import results
 from tests import runs, tiny
 from tests.finished import FEW, fail, finish, plant, prepare

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from simclr_spec.core.files import write_json
+from simclr_spec.store.arrays import Queued
 from simclr_spec.store.drift import drifted
-from simclr_spec.store.layout import Queued, RunFolder, Store
+from simclr_spec.store.layout import RunFolder, Store
 
 
 def folder(store: Store, name: str, *codes: tuple[str, str] | None) -> RunFolder:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from simclr_spec.plan import compile
 from simclr_spec.store import garbage
+from simclr_spec.store.arrays import Queued
 from simclr_spec.store.history import record_plan
-from simclr_spec.store.layout import Queued, Store
+from simclr_spec.store.layout import Store
 from tests.finished import FEW, finish, plant, prepare
 from tests.specs import spec
 from tests.typed import run

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from simclr_spec.core.files import read_json
+from simclr_spec.store.arrays import Queued
 from simclr_spec.store.commit import place_first
-from simclr_spec.store.layout import Queued, RunFolder, Store
+from simclr_spec.store.layout import RunFolder, Store
 from tests import runs
 
 

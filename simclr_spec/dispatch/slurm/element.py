@@ -27,7 +27,8 @@ from simclr_spec.dispatch.slurm import ledger
 from simclr_spec.dispatch.slurm.reconcile import OUT_OF_MEMORY
 from simclr_spec.dispatch.slurm.submission import AGAIN, DONE
 from simclr_spec.store import lease
-from simclr_spec.store.layout import ArrayFolder, RunFolder, Store
+from simclr_spec.store.arrays import ArrayFolder
+from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.store.sentences import in_other_hands
 
 SAVED, NEVER, PARENT_LACKS, ELSEWHERE, CANCELLED = 75, 76, 77, 78, 79

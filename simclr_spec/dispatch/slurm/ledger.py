@@ -21,7 +21,8 @@ from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import read_json, write_json
 from simclr_spec.core.times import now
 from simclr_spec.language.runner import Slurm
-from simclr_spec.store.layout import ArrayFolder, Queued, RunFolder, Store
+from simclr_spec.store.arrays import ArrayFolder, Queued
+from simclr_spec.store.layout import RunFolder, Store
 
 _OURS = re.compile("SIMCLR_SPEC_|(OMP|MKL|OPENBLAS)_NUM_THREADS$")
 PATIENCE_SECONDS = 120.0

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from simclr_spec.core.files import read_json
 from simclr_spec.dispatch.slurm import commands, ledger
 from simclr_spec.dispatch.slurm.commands import Job, NoAccounting, NoAnswer
-from simclr_spec.store.layout import ArrayFolder, Ended, Queued, RunFolder, Store
+from simclr_spec.store.arrays import ArrayFolder, Ended, Queued
+from simclr_spec.store.layout import RunFolder, Store
 
 EVERY_SECONDS = 10.0
 """At most so often somebody who only watches asks Slurm."""
@@ -146,31 +147,43 @@ def _take(store: Store, array: ArrayFolder, rows: Mapping[int, Job], past: Mappi
         if not live:
             array.closed.touch()
         return live
-    live, open_ = [], False
-    for index, step in ledger.read_intent(array).elements.items():
-        folder, row = store.folder(step), rows.get(index)
-        queued = folder.queued_as()
-        mine = queued is not None and queued.array == array.name
-        if row is not None and row.live and row.reason == NEVER_SATISFIED:
-            commands.cancel([row.id])  # Slurm was told to do that itself, but not every site lets it
-            row = replace(row, state="CANCELLED")
-        if row is not None and row.live:
-            live.append(row)
-            open_ = True
-            if mine and queued and queued.why != (why := _held(row)):
-                folder.queue(replace(queued, why=why))
-                queued = folder.queued_as()
-            if not mine:  # who submitted it was killed before
-                ledger.queue(folder, array, row.array, index)
-            if mine and queued and row.waits and not folder.is_leased() and queued.after_attempt != folder.last_attempt():
-                folder.queue(replace(queued, after_attempt=folder.last_attempt()))  # Slurm itself begins it again
-        elif mine and queued and row is None and (past is None or (index not in past and _is_private(array, folder))):
-            open_ |= not folder.done
-        elif mine and queued:
-            open_ |= not _ended(folder, queued, _joined(row, (past or {}).get(index)), array)
-    if not open_:
+    found = [
+        _element(store.folder(step), array, index, rows.get(index), (past or {}).get(index), silent=past is None)
+        for index, step in ledger.read_intent(array).elements.items()
+    ]
+    if not any(found):
         array.closed.touch()
-    return live
+    return [job for job in found if isinstance(job, Job)]
+
+
+def _element(
+    folder: RunFolder, array: ArrayFolder, index: int, row: Job | None, past: Job | None, *, silent: bool
+) -> Job | bool:
+    """Its live job; else whether there may still be one. `silent`: accounting does not answer now."""
+    if row is not None and row.live and row.reason == NEVER_SATISFIED:
+        commands.cancel([row.id])  # Slurm was told to do that itself, but not every site lets it
+        row = replace(row, state="CANCELLED")
+    queued = folder.queued_as()
+    mine = queued is not None and queued.array == array.name
+    if row is not None and row.live:
+        if not mine:  # who submitted it was killed before
+            ledger.queue(folder, array, row.array, index)
+        elif queued:
+            _follow(folder, queued, row)
+        return row
+    if not mine or queued is None:
+        return False
+    if row is None and (silent or (past is None and _is_private(array, folder))):
+        return not folder.done
+    return not _ended(folder, queued, _joined(row, past), array)
+
+
+def _follow(folder: RunFolder, queued: Queued, row: Job) -> None:
+    """What changes while a job lives: why it waits, and that Slurm itself begins it again."""
+    again = row.waits and not folder.is_leased()
+    now = replace(queued, why=_held(row), after_attempt=folder.last_attempt() if again else queued.after_attempt)
+    if now != queued:
+        folder.queue(now)
 
 
 def _is_private(array: ArrayFolder, folder: RunFolder) -> bool:

@@ -16,7 +16,8 @@ from simclr_spec.dispatch.slurm.commands import Full, NoAnswer
 from simclr_spec.dispatch.slurm.submission import Submission
 from simclr_spec.dispatch.task import Task
 from simclr_spec.language.runner import Slurm
-from simclr_spec.store.layout import ArrayFolder, Store
+from simclr_spec.store.arrays import ArrayFolder
+from simclr_spec.store.layout import Store
 
 
 @dataclass(kw_only=True)

@@ -21,7 +21,8 @@ from simclr_spec.dispatch.slurm.submission import Submission
 from simclr_spec.dispatch.slurm.visit import software
 from simclr_spec.language.machine import Machine
 from simclr_spec.language.runner import Request, Slurm
-from simclr_spec.store.layout import ArrayFolder, Store
+from simclr_spec.store.arrays import ArrayFolder
+from simclr_spec.store.layout import Store
 
 POLL_SECONDS = 1.0
 SETTLE_SECONDS = 10.0

@@ -15,7 +15,7 @@ from typing import Any
 
 from simclr_spec.core.code import code_version
 from simclr_spec.core.files import read_json, write_json
-from simclr_spec.store.layout import ArrayFolder
+from simclr_spec.store.arrays import ArrayFolder
 
 
 def software() -> dict[str, str]:

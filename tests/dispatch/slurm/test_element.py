@@ -14,7 +14,8 @@ from simclr_spec.dispatch.slurm.submission import DONE
 from simclr_spec.language.runner import Slurm
 from simclr_spec.language.runner.slurm import ClusterRetries
 from simclr_spec.store import lease
-from simclr_spec.store.layout import ArrayFolder, RunFolder, Store
+from simclr_spec.store.arrays import ArrayFolder
+from simclr_spec.store.layout import RunFolder, Store
 
 STEP = "supervised/r18-1x-s0-1a2b3c4d"
 

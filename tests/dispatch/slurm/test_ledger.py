@@ -9,7 +9,8 @@ import pytest
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.dispatch.slurm import ledger
 from simclr_spec.language.runner import Slurm
-from simclr_spec.store.layout import ArrayFolder, Queued, RunFolder, Store
+from simclr_spec.store.arrays import ArrayFolder, Queued
+from simclr_spec.store.layout import RunFolder, Store
 
 
 def intent(store: Store, **changed: object) -> ArrayFolder:

@@ -13,7 +13,8 @@ from simclr_spec.dispatch.slurm.commands import Job
 from simclr_spec.dispatch.slurm.trial import Trial, small
 from simclr_spec.language.machine import read_machine
 from simclr_spec.language.runner import Request, Rule, Slurm
-from simclr_spec.store.layout import ArrayFolder, Store
+from simclr_spec.store.arrays import ArrayFolder
+from simclr_spec.store.layout import Store
 
 PARTITION = {"PartitionName": "gpu", "MaxTime": "1-00:00:00", "MaxNodes": "4", "State": "UP", "PreemptMode": "OFF"}
 GIB = 2**30

@@ -12,7 +12,8 @@ from simclr_spec.core.files import write_json
 from simclr_spec.dispatch.slurm import commands, ledger, reconcile
 from simclr_spec.dispatch.slurm.commands import Job, NoAccounting, NoAnswer
 from simclr_spec.language.runner import Slurm
-from simclr_spec.store.layout import ArrayFolder, RunFolder, Store
+from simclr_spec.store.arrays import ArrayFolder
+from simclr_spec.store.layout import RunFolder, Store
 
 STEPS = [f"supervised/r18-1x-s{number}-1a2b3c4d" for number in range(3)]
 Say = Callable[..., None]
