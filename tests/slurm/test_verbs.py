@@ -17,7 +17,7 @@ from tests import runs
 from tests.slurm import jobs
 from tests.slurm.cluster import Cluster
 
-CHAIN = jobs.CHAIN.format(train_steps=120)
+CHAIN = jobs.CHAIN.format(train_steps=1200)
 
 
 @contextlib.contextmanager
@@ -46,6 +46,7 @@ def test_status_and_logs_follow_jobs_over_requeues_and_cancel_stops_them(
         os.kill(jobs.training(cluster, pretrain), signal.SIGKILL)
         cluster.wait_until(lambda: pretrain.last_attempt() == 2, 90)
         jobs.training(cluster, pretrain)
+        cluster.wait_until(lambda: "▸ pretrain r18-1x-digits-s0" in watched.read_text(), 60)
         cancelled = runs.run(tmp_path, "stage=pretrain", name="cancel")
         assert "pretrain r18-1x-digits-s0: asked to stop; its checkpoint stays\n" in cancelled.stdout
         jobs.ended(cluster, jobs.job(pretrain), jobs.job(finetune))
@@ -55,7 +56,6 @@ def test_status_and_logs_follow_jobs_over_requeues_and_cancel_stops_them(
     assert [f"{attempt.log}\n" in text for attempt in pretrain.attempts()] == [True, True]
     assert "goes on from train step" in text
     assert "interrupted" in text.splitlines()[-1], "to the last line"
-    assert "▸ pretrain r18-1x-digits-s0" in watched.read_text()
     told = jobs.status(tmp_path)
     assert jobs.states(tmp_path) == ["interrupted", "new"], told
     assert cluster.sacct(f"--jobs={jobs.job(pretrain)}")[0]["ExitCode"] == "79:0"
