@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from simclr_spec.core.environment import SINCE, SLURM_SECONDS
-from simclr_spec.core.errors import SimclrSpecError
+from simclr_spec.core.errors import SimclrSpecError, UsageError
 
-TIMEOUT_SECONDS = int(os.environ.get(SLURM_SECONDS, "60"))
-"""For a command to answer; slurmctld's own patience is 10 s."""
+PATIENCE_SECONDS = 60
+"""For a command to answer, unless the environment says otherwise; slurmctld's own patience is 10 s."""
 
 ENDED = frozenset({"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT"})
 """States of a job in the queue that is at its end. Others are none: after PREEMPTED and NODE_FAIL ours come back."""
@@ -75,6 +75,14 @@ def there() -> bool:
     return shutil.which("sbatch") is not None
 
 
+def patience() -> int:
+    """Seconds. Raises UsageError where the environment says none."""
+    text = os.environ.get(SLURM_SECONDS, str(PATIENCE_SECONDS))
+    if not text.isdigit() or int(text) < 1:
+        raise UsageError(f"{SLURM_SECONDS} must be a whole number of seconds, not {text!r}")
+    return int(text)
+
+
 def environment() -> dict[str, str]:
     """The caller's, without what would change a submission unseen: options of sbatch, a surrounding job, a launcher's ranks."""
     kept = ("SLURM_CONF", "SLURM_JWT")
@@ -105,12 +113,12 @@ def _done(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     asked = environment() | {"SLURM_BITSTR_LEN": "0"}  # else rows of many elements are cut short
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS, check=False, env=asked
+            words, capture_output=True, text=True, errors="replace", timeout=patience(), check=False, env=asked
         )
     except FileNotFoundError:
         raise NoAnswer(f"this machine has no {words[0]}: is it a login node of the cluster?") from None
     except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{words[0]} did not answer within {TIMEOUT_SECONDS} s") from None
+        raise NoAnswer(f"{words[0]} did not answer within {patience()} s") from None
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
         raise NoAnswer(f"{words[0]}: {lines[-1].removeprefix(f'{words[0]}: ').removeprefix('error: ')}")

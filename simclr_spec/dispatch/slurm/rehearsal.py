@@ -23,13 +23,11 @@ def rehearse(steps: Sequence[Step], store: Store, runner: Slurm) -> list[str]:
     found = arrays(list(_wanted(steps, runner)), LARGEST)
     names = {array: f"A{number}" for number, array in enumerate(found, 1)}
     lines = [f"{counted(len(found), 'array')} of jobs:"] if found else []
-    scripts: dict[str, str] = {}
+    after = {array: [dependency.text(names.__getitem__) for dependency in array.after] for array in found}
+    lines += [sentence(array, name, after[array]) for array, name in names.items()]
     for array, name in names.items():
-        after = [dependency.text(names.__getitem__) for dependency in array.after]
-        lines.append(sentence(array, name, after))
-        scripts.setdefault(_script(array, name, after, store, runner), name)
-    for script, name in scripts.items():
-        lines += ["", f"{name}, as `sbatch {shlex.join(ARGUMENTS)}` gets it:", *(f"  {line}" for line in script.splitlines())]
+        script = _script(array, name, after[array], store, runner).splitlines()
+        lines += ["", f"{name}, as `sbatch {shlex.join(ARGUMENTS)}` gets it:", *(f"  {line}" for line in script)]
     return lines
 
 

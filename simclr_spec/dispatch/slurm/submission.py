@@ -181,7 +181,7 @@ def _executor(submission: Submission, scratch: str) -> Any:
             return str(_make_sbatch_string(command, submission.folder, **self.parameters))
 
         def _make_submission_command(self, submission_file_path: Path) -> list[str]:
-            limit = str(commands.TIMEOUT_SECONDS)
+            limit = str(commands.patience())
             return ["timeout", "--kill-after=5", limit, "sbatch", *submission.arguments(), str(submission_file_path)]
 
         @staticmethod

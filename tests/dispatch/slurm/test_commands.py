@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from simclr_spec.core.errors import UsageError
 from simclr_spec.dispatch.slurm import commands
 from simclr_spec.dispatch.slurm.commands import ANY, NoAccounting, NoAnswer
 
@@ -92,3 +93,12 @@ def test_in_the_queue_what_comes_back_is_no_end(state: str) -> None:
 @pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL"])
 def test_ends(state: str) -> None:
     assert not commands.Job("a", "7", 0, state).live
+
+
+def test_how_long_a_command_may_take_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_SLURM_SECONDS", "7")
+    assert commands.patience() == 7
+    for text in ("abc", "0", "-1", "1.5", ""):
+        monkeypatch.setenv("SIMCLR_SPEC_SLURM_SECONDS", text)
+        with pytest.raises(UsageError, match="SIMCLR_SPEC_SLURM_SECONDS must be a whole number of seconds, not"):
+            commands.call("true")
