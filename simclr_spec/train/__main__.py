@@ -32,16 +32,10 @@ def main(folders: list[str]) -> int:
         except Exception as error:
             print(f"{folder}: {error}" if isinstance(error, SimclrSpecError) else traceback.format_exc(), file=sys.stderr)
             failed = True
-            _leave_with_others()
+            if distributed.world_size() > 1:
+                break
     return int(failed)
 
 
-def _leave_with_others() -> None:
-    """Of several ranks: at once, which the others notice. To end the process group in order would wait for them."""
-    if distributed.world_size() > 1:
-        sys.stderr.flush()
-        os._exit(1)
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    distributed.leave(main(sys.argv[1:]))

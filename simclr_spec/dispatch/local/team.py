@@ -82,6 +82,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save yet: leave at once
     ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
+    from simclr_spec.train import distributed
     from simclr_spec.train.__main__ import main
 
-    sys.exit(main(sys.argv[1:]))
+    distributed.leave(main(sys.argv[1:]))

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from simclr_spec.core.environment import BEGAN, JOB, PAST, SUBMITTED_CODE
 from simclr_spec.core.errors import DataError, Interrupted, SimclrSpecError, TrainingError, UsageError
@@ -59,7 +59,11 @@ def work(array: ArrayFolder, index: int) -> int:
     if os.environ["RANK"] == "0" and (code := _refused(array, index, job)):
         return code
     _look_at_cores(job, intent)
-    return _execute(folder, began=time.time())
+    code = _execute(folder, began=time.time())
+
+    from simclr_spec.train import distributed
+
+    return distributed.leave(code)
 
 
 def _refused(array: ArrayFolder, index: int, job: str) -> int:
@@ -105,15 +109,8 @@ def _execute(folder: RunFolder, began: float) -> int:
         return 0 if os.environ["RANK"] != "0" else CANCELLED if folder.cancelled_since(began) else SAVED
     except Exception as error:
         print(error if isinstance(error, SimclrSpecError) else traceback.format_exc(), file=sys.stderr)
-        code = NEVER if isinstance(error, (TrainingError, DataError, UsageError)) else 1
-        return code if os.environ["WORLD_SIZE"] == "1" else _leave_with_others(code)
+        return NEVER if isinstance(error, (TrainingError, DataError, UsageError)) else 1
     return 0 if folder.done or os.environ["RANK"] != "0" else ELSEWHERE
-
-
-def _leave_with_others(code: int) -> NoReturn:
-    """At once, which the others notice: to end their process group in order would wait for them."""
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

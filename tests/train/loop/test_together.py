@@ -22,12 +22,13 @@ LONG: dict[str, Any] = {"train_steps": 120, "batch": 24, "test_images": 40}
 MAIN = """
 import os, sys, time
 from simclr_spec.store.layout import RunFolder
+from simclr_spec.train import distributed
 from simclr_spec.train.__main__ import main
 from simclr_spec.train.loop import fit
 from simclr_spec.train.loop.trainer import Trainer
 rank, advance, write, commit = int(os.environ["RANK"]), Trainer.advance, fit.write_checkpoint, RunFolder.commit
 {}
-sys.exit(main(sys.argv[1:]))
+distributed.leave(main(sys.argv[1:]))
 """
 RAISES = """
 def broken(self):
