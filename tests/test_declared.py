@@ -108,6 +108,7 @@ def test_a_report_in_json_means_the_same_as_in_toml(name: str, tmp_path: Path) -
 def test_table_1_of_the_report_is_table_1_of_the_paper() -> None:
     report, _ = report_language.load("table1")
     assert [column.title for column in report.columns] == [
+        "Param (M)",
         "1 %",
         "10 %",
         "100 %",
@@ -115,11 +116,8 @@ def test_table_1_of_the_report_is_table_1_of_the_paper() -> None:
         "linear, on the fly",
         "supervised",
     ]
-    declared = {
-        _key(row.where or {}): [row.parameters, *(number for number in row.paper or () if number is not None)]
-        for row in report.rows
-    }
-    assert all(row.paper and row.paper[4] is None for row in report.rows)
+    declared = {_key(row.where or {}): [number for number in row.paper or () if number is not None] for row in report.rows}
+    assert all(row.paper and row.paper[5] is None for row in report.rows)
     assert declared == _printed()
     assert list(declared) == list(_printed()), "rows in the paper's order"
 
@@ -158,7 +156,7 @@ def test_specs_name_no_hyper_parameter() -> None:
 def test_a_number_of_the_paper_with_a_typo_in_it_is_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "table1.toml"
     path.write_text(declared.read("report", "table1").text.replace("57.9", "57,9"), encoding="utf-8")
-    with pytest.raises(SpecError, match=r"table1\.toml:19:\d+: 7 values, but this row has 6 cells"):
+    with pytest.raises(SpecError, match=r"table1\.toml:21:\d+: 8 values, but this row has 7 cells"):
         report_language.load(str(path))
 
 

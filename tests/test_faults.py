@@ -13,7 +13,7 @@ from simclr_spec.language import declared, runner
 from simclr_spec.language.document import load
 from simclr_spec.language.schemas import SCHEMAS
 from simclr_spec.plan import compile
-from simclr_spec.report import cells
+from simclr_spec.report import select
 from tests.faults import WAYS, Seeded, seeded
 
 COUNT = 500
@@ -47,7 +47,7 @@ def faults_of(fault: Seeded, folder: Path) -> list[Fault]:
         elif fault.kind == "runner":
             runner.read(str(file))
         elif fault.kind == "report":
-            cells.validate(str(file))
+            select.validate(str(file))
         else:
             load(fault.kind, str(file), SCHEMAS[fault.kind])
     except SpecError as error:

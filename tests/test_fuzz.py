@@ -17,7 +17,7 @@ from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.language import declared, runner
 from simclr_spec.language.machine import read_machine
 from simclr_spec.plan import compile
-from simclr_spec.report.cells import validate
+from simclr_spec.report.select import validate
 
 STRANGE: list[Any] = [
     None,

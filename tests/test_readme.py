@@ -7,7 +7,7 @@ import pytest
 from benchmarks.quickstart import README, SENTENCES, published
 from simclr_spec.language.report import load
 from simclr_spec.plan import compile
-from simclr_spec.report.cells import select
+from simclr_spec.report.select import select
 
 
 def test_readmes_table_has_the_cells_of_the_report() -> None:

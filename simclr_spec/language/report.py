@@ -1,9 +1,11 @@
-"""The report language: rows × columns of coordinates, a metric, and the paper's numbers beside them.
+"""The report language: rows × columns of coordinates, a metric, the paper's numbers beside them, and figures of the cells.
 
-A cell selects the Steps that agree with both its row and its column: exactly one per chain of seeds.
+A cell selects the Steps that agree with both its row and its column: exactly one per chain of seeds. Its address is
+REPORT/ROW/COLUMN, by their names.
 """
 
 # No `from __future__ import annotations`: see core/fields.py.
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,14 +13,21 @@ from typing import Any
 
 from simclr_spec.core import fields
 from simclr_spec.core.errors import Fault, SpecError, did_you_mean
-from simclr_spec.core.fields import NOT_EMPTY, build, described
-from simclr_spec.language import document
+from simclr_spec.core.fields import NAME, NOT_EMPTY, POSITIVE, build, described, listed
+from simclr_spec.language import document, figure
 from simclr_spec.language.coordinates import selector_schema
 from simclr_spec.language.document import Document
+from simclr_spec.language.figure import Figure
 
+OPEN = "open"
+"""A value that the paper has and that is not known here: it is a picture, or stands in an appendix that was not at hand."""
 _WHERE = selector_schema()
 _TITLES = {"items": {"type": "string", **NOT_EMPTY}, "minItems": 1}
 _NUMBERS = {"items": {"anyOf": [{"type": "number"}, {"enum": ["none"]}]}, "minItems": 1}
+_OPEN_TOO = {"items": {"anyOf": [{"type": "number"}, {"enum": ["none", OPEN]}]}, "minItems": 1}
+_ADDRESS = {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength": 100}
+_ADDRESSES = {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*$", "maxLength": 100}
+_SPECS = {"anyOf": [NAME, listed(NAME, 20, "several specs")]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +35,13 @@ class Column:
     """One column: what its cells have in common."""
 
     title: str = described("heading", NOT_EMPTY)
+    name: str = described("in the address of its cells; else made from the title", _ADDRESSES, default="")
     where: dict[str, Any] = described("coordinates of the Steps in this column", _WHERE, default_factory=dict)
     metric: str | None = described("metric of this column, else the report's", NOT_EMPTY, default=None)
+
+    @property
+    def address(self) -> str:
+        return self.name or slug(self.title)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,31 +49,61 @@ class Row:
     """One row: Steps of the plan, or numbers adopted from a publication."""
 
     title: str = described("heading", NOT_EMPTY)
+    name: str = described("in the address of its cells; else made from the title", _ADDRESS, default="")
     where: dict[str, Any] | None = described("coordinates of the Steps in this row", _WHERE, default=None)
     columns: tuple[str, ...] | None = described(
         "titles of the columns in which this row has cells; all unless given", _TITLES, default=None
     )
-    paper: tuple[float | None, ...] | None = described(
-        'the paper\'s values, one per cell of this row; "none" where it has none', _NUMBERS, default=None
+    paper: tuple[float | str | None, ...] | None = described(
+        'the paper\'s values, one per cell of this row; "none" where it has none, "open" where it has one that is not known',
+        _OPEN_TOO,
+        default=None,
     )
     adopted: tuple[float | None, ...] | None = described(
         "values adopted from a publication, in place of `where`", _NUMBERS, default=None
     )
-    source: str = described("where adopted values come from", NOT_EMPTY, default="")
-    parameters: float | None = described("the paper's parameters of the encoder, in millions", default=None)
+    source: str = described(
+        "where adopted values come from, or the paper's of this row where not from the report's source", NOT_EMPTY, default=""
+    )
+
+    @property
+    def address(self) -> str:
+        return self.name or slug(self.title)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """One table."""
+    """One table and its figures."""
 
     title: str = described("title of the table", NOT_EMPTY)
-    spec: str = described("the spec whose plan is shown; a path starts in the report's folder", NOT_EMPTY)
-    metric: str = described("metric of the cells: top1, top5, loss, ...; knn_top1 of a pretraining", NOT_EMPTY)
-    source: str = described("where the paper's values stand", NOT_EMPTY, default="")
-    tolerance: float | None = described("largest |ours - paper| that matches, in the metric's unit", default=None, minimum=0)
-    columns: tuple[Column, ...] = described("columns, from the left", minItems=1, maxItems=50)
-    rows: tuple[Row, ...] = described("rows, from the top", minItems=1, maxItems=500)
+    spec: tuple[str, ...] = described("the spec, or specs, whose plan is shown; a path starts in the report's folder", _SPECS)
+    metric: str = described(
+        "metric of the cells: top1, top5, loss, ...; knn_top1 of a pretraining; or what the plan knows: parameters, "
+        "head_parameters (millions), train_steps, images_seen",
+        NOT_EMPTY,
+        default="top1",
+    )
+    source: str = described("where the paper's values stand: what has one belongs to the paper", NOT_EMPTY, default="")
+    paper_of: tuple[str, ...] = described(
+        "reports whose paper's values stand beside cells of the same Steps and metric", {"items": NAME}, default=()
+    )
+    tolerance: float | None = described(
+        "largest |ours - paper| that matches where nothing was trained, in the metric's unit", default=None, minimum=0
+    )
+    margin: float | None = described(
+        "trainings are equivalent to the paper's within ±margin, at 95 % over their seeds, in the metric's unit",
+        POSITIVE,
+        default=None,
+    )
+    notes: tuple[str, ...] = described("sentences below the table", _TITLES, default=())
+    columns: tuple[Column, ...] = described("columns, from the left", minItems=1, maxItems=50, default=())
+    rows: tuple[Row, ...] = described("rows, from the top", minItems=1, maxItems=500, default=())
+    figures: tuple[Figure, ...] = described("figures of the table's cells", maxItems=20, default=())
+
+
+def slug(title: str) -> str:
+    """`50 2× SK` -> `50-2x-sk`."""
+    return re.sub(r"[^a-z0-9.]+", "-", title.lower().replace("×", "x")).strip("-.") or "-"
 
 
 @cache
@@ -71,22 +115,35 @@ def load(name: str, folder: Path | None = None) -> tuple[Report, Document]:
     """The report declared as `name`, or in the file at the path `name`. Raises SpecError with every fault."""
     source = document.load("report", name, schema, folder)
     data = source.data
-    titles = [column["title"] for column in data["columns"]]
+    columns, rows = data.get("columns", []), data.get("rows", [])
+    titles = [column["title"] for column in columns]
     faults = [
-        *_repeated(source, "columns", titles),
-        *_repeated(source, "rows", [row["title"] for row in data["rows"]]),
-        *(fault for i, row in enumerate(data["rows"]) for fault in _row_faults(source, i, row, titles)),
+        *_repeated(source, "columns", columns, Column),
+        *_repeated(source, "rows", rows, Row),
+        *(fault for i, row in enumerate(rows) for fault in _row_faults(source, i, row, titles)),
+        *figure.faults(source, titles, rows),
     ]
+    if not (columns and rows) and not (not columns and not rows and data.get("figures")):
+        faults.append(source.fault((), "a report needs `columns` and `rows`, or figures alone"))
     if faults:
         raise SpecError(faults)
-    return build(Report, source.content | {"spec": document.referred(source, "spec")}), source
+    specs = document.all_referred(source, "spec", "spec")
+    return build(
+        Report, source.content | {"spec": specs, "paper_of": document.all_referred(source, "report", "paper_of")}
+    ), source
 
 
-def _repeated(source: Document, key: str, titles: list[str]) -> list[Fault]:
+def _repeated(source: Document, key: str, written: list[dict[str, Any]], cls: type[Column] | type[Row]) -> list[Fault]:
+    """Titles that stand twice, or else addresses."""
+    titles = [each["title"] for each in written]
+    if twice := [i for i, title in enumerate(titles) if title in titles[:i]]:
+        sentence = "title {!r} stands twice; name each of the {} differently"
+        return [source.fault((key, i, "title"), sentence.format(titles[i], key)) for i in twice]
+    found = [cls(title=each["title"], name=each.get("name", "")).address for each in written]
     return [
-        source.fault((key, i, "title"), f"title {title!r} stands twice; name each of the {key} differently")
-        for i, title in enumerate(titles)
-        if title in titles[:i]
+        source.fault((key, i, "name" if "name" in written[i] else "title"), f"{text!r} is another one's name; give it a `name`")
+        for i, text in enumerate(found)
+        if text in found[:i]
     ]
 
 

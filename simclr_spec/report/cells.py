@@ -1,26 +1,24 @@
-"""Cells of a report: the Steps that each selects, checked before anything else, and what their runs measured."""
+"""Cells of a report: the Steps behind each, what these measured, and how that stands to the paper's number."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from simclr_spec.core.errors import Fault, SpecError, did_you_mean
-from simclr_spec.core.words import typed
-from simclr_spec.language import coordinates
-from simclr_spec.language.document import MOST_FAULTS, Document
-from simclr_spec.language.document.positions import Path
-from simclr_spec.language.report import Column, Report, Row, load
-from simclr_spec.plan import Plan, Step, compile
+from simclr_spec.language.report import OPEN, Column, Report, Row
+from simclr_spec.plan import Step
 from simclr_spec.stages.kinds import KINDS
+from simclr_spec.stages.training import QUANTITIES
 
-_FEW = 10
-Verdict = Literal["match", "off", "deviates", "missing"]
+Verdict = Literal["match", "off", "deviates", "undecided", "unjudged", "missing"]
+"""match: as the paper says, within what the report declares. off: not. deviates: it would match, but departs from the recipe.
+undecided: its seeds spread too much to say. unjudged: one seed, or no declared margin. missing: not all of it has run."""
+ROUNDED = 0.5
+"""The paper prints millions of parameters as whole numbers."""
 Numbers = Mapping[str, Mapping[Any, float]]
 """Metric -> fingerprint -> what a finished Step measured."""
 
@@ -44,9 +42,22 @@ class Cell:
     steps: tuple[Step, ...] = ()
     values: tuple[Value, ...] = ()
     paper: float | None = None
+    open: bool = False
+    """whether the paper has a value that is not known here"""
     adopted: float | None = None
     tolerance: float | None = None
+    margin: float | None = None
     deviates: bool = False
+
+    @property
+    def address(self) -> str:
+        """ROW/COLUMN."""
+        return f"{self.row.address}/{self.column.address}"
+
+    @property
+    def planned(self) -> bool:
+        """Whether the plan knows its number, so that nothing must run for it."""
+        return self.metric in QUANTITIES
 
     @property
     def numbers(self) -> list[float]:
@@ -58,8 +69,8 @@ class Cell:
 
     @property
     def sd(self) -> float | None:
-        """Sample standard deviation (n - 1) over seeds; None for fewer than two."""
-        return statistics.stdev(self.numbers) if len(self.numbers) > 1 else None
+        """Sample standard deviation (n - 1) over seeds; None for fewer than two, and for what no seed changes."""
+        return statistics.stdev(self.numbers) if len(self.numbers) > 1 and not self.planned else None
 
     @property
     def complete(self) -> bool:
@@ -71,173 +82,66 @@ class Cell:
         return None if self.mean is None or self.paper is None else self.mean - self.paper
 
     @property
+    def half_width(self) -> float | None:
+        """Of the interval around ours that two one-sided tests at 5 % each compare with the margin (90 %, Student's t)."""
+        from scipy import stats
+
+        n = len(self.numbers)
+        return None if self.sd is None else float(stats.t.ppf(0.95, n - 1)) * self.sd / math.sqrt(n)
+
+    @property
     def verdict(self) -> Verdict | None:
         """None without a paper's value. A cell that departs from the recipe never matches, however near it comes."""
-        if self.paper is None or self.tolerance is None:
+        if self.paper is None:
             return None
         if self.delta is None or not self.complete:
             return "missing"
-        if abs(self.delta) > self.tolerance + 1e-9:
-            return "off"
-        return "deviates" if self.deviates else "match"
+        trained = not self.planned and any(KINDS[step.kind].trains for step in self.steps)
+        found = self._of_training() if trained else self._within()
+        return "deviates" if found == "match" and self.deviates else found
+
+    def _within(self) -> Verdict:
+        """Of weights that were not trained here, and of counts."""
+        tolerance = ROUNDED if self.planned else self.tolerance
+        if tolerance is None:
+            return "unjudged"
+        return "match" if abs(self.delta or 0.0) <= tolerance + 1e-9 else "off"
+
+    def _of_training(self) -> Verdict:
+        """Equivalent within the margin, different from every value within it, or neither for certain."""
+        delta, half = abs(self.delta or 0.0), self.half_width
+        if half is None or self.margin is None:
+            return "unjudged"
+        if delta + half <= self.margin + 1e-9:
+            return "match"
+        return "off" if delta - half > self.margin else "undecided"
 
 
-def validate(name: str) -> None:
-    """Whether every cell of the report `name` is one of its spec's Steps per seed. Raises SpecError; loads no pandas."""
-    report, source = load(name)
-    select(report, source, compile([report.spec]))
-
-
-def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | None]]:
-    """One list per row, one place per column (None where the row has no cell). Raises SpecError with every cell's fault."""
-    faults: list[Fault] = []
-    table: list[list[Cell | None]] = []
-    index = _Index(plan)
-    in_column = [index.places(column.where) for column in report.columns]
-    lost = {
-        j: unheard_of
-        for j, column in enumerate(report.columns)
-        if (unheard_of := _unheard_of(column.where, ("columns", j), source, index))
-    }
-    faults += itertools.chain(*lost.values())
-    for i, row in enumerate(report.rows):
-        cells: list[Cell | None] = []
-        lost_row = _unheard_of(row.where or {}, ("rows", i), source, index)
-        faults += lost_row
-        in_row = index.places(row.where) if row.where is not None else set()
-        names = row.columns or tuple(column.title for column in report.columns)
-        for j, column in enumerate(report.columns):
-            if column.title not in names:
-                cells.append(None)
-                continue
-            at = names.index(column.title)
-            found = index.steps(in_row & in_column[j])
-            metric = column.metric or report.metric
-            cell = Cell(row=row, column=column, metric=metric, steps=tuple(found), tolerance=report.tolerance)
-            has_fault = bool(lost_row) or j in lost
-            if row.where is not None and not has_fault and (sentence := _fault(cell, list(found.values()), index)):
-                faults.append(source.fault(("rows", i, "columns", at) if row.columns else ("rows", i, "where"), sentence))
-            if sentence := _metric_fault(cell):
-                faults.append(source.fault((*(("columns", j) if column.metric else ()), "metric"), sentence))
-            cells.append(_with_numbers(cell, row, at))
-        table.append(cells)
-        if len(faults) >= MOST_FAULTS:
-            break
-    if faults:
-        raise SpecError(faults[:MOST_FAULTS])
-    return table
-
-
-def _with_numbers(cell: Cell, row: Row, at: int) -> Cell:
-    return replace(cell, paper=row.paper[at] if row.paper else None, adopted=row.adopted[at] if row.adopted else None)
-
-
-def _unheard_of(where: Mapping[str, Any], at: Path, source: Document, index: _Index) -> list[Fault]:
-    """A fault for each of these coordinates that no Step at all has."""
-    faults = []
-    for key in [key for key, value in where.items() if not index.places({key: value})]:
-        known = {have for name, have in index.having if name == key}
-        hint = did_you_mean(typed(where[key]), map(typed, known))
-        sentence = f"no Step has {coordinates.as_selector({key: where[key]})}"
-        faults.append(source.fault((*at, "where", key), sentence + (hint or _choices(key, known))))
-    return faults
-
-
-def _choices(key: str, known: AbstractSet[Any]) -> str:
-    return f"; {key} is {' or '.join(map(typed, sorted(known)))}" if 0 < len(known) <= _FEW else ""
-
-
-class _Index:
-    """The Steps of a plan under every name they have, by coordinate: a large report asks for thousands of cells."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.known = [(step, where) for step in plan.steps for where in (step.coordinates, *step.also)]
-        self.having: dict[tuple[str, Any], set[int]] = {}
-        for place, (_, where) in enumerate(self.known):
-            for item in where.items():
-                self.having.setdefault(item, set()).add(place)
-
-    def places(self, selector: Mapping[str, Any]) -> set[int]:
-        """Where in `known` the coordinates agree with the whole selector."""
-        found = [self._any_of(key, wanted if isinstance(wanted, list) else [wanted]) for key, wanted in selector.items()]
-        return set.intersection(*sorted(found, key=len)) if found else set(range(len(self.known)))
-
-    def _any_of(self, key: str, values: Sequence[Any]) -> set[int]:
-        found = [self.having.get((key, value), set()) for value in values]
-        return found[0] if len(found) == 1 else set().union(*found)
-
-    def steps(self, places: Iterable[int]) -> dict[Step, coordinates.Coordinates]:
-        """Each Step once, with the first of these coordinates; in order of the seeds."""
-        found: dict[Step, coordinates.Coordinates] = {}
-        for place in sorted(places):
-            found.setdefault(*self.known[place])
-        return dict(sorted(found.items(), key=lambda pair: _seeds(pair[1])))
-
-
-def _is_seed(key: str) -> bool:
-    return key == "seed" or key.endswith("_seed")
-
-
-def _seeds(where: coordinates.Coordinates) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted((key, value) for key, value in where.items() if _is_seed(key)))
-
-
-def _fault(cell: Cell, found: Sequence[coordinates.Coordinates], index: _Index) -> str | None:
-    """The sentence when the cell does not select exactly one Step per chain of seeds."""
-    assert cell.row.where is not None
-    wanted = coordinates.as_selector({**cell.row.where, **cell.column.where})
-    place = f"row {cell.row.title!r}, column {cell.column.title!r}"
-    if not cell.steps:
-        return f"{place}: no Step has {wanted}{_nearest({**cell.row.where, **cell.column.where}, index)}"
-    plain = [{key: value for key, value in where.items() if not _is_seed(key)} for where in found]
-    differing = sorted(
-        {key for where in plain for key in (where.keys() | plain[0].keys()) if where.get(key) != plain[0].get(key)}
+def declared(cell: Cell, report: Report, at: int) -> Cell:
+    """With what the report says of it; `at`: its place among the cells of its row."""
+    paper = cell.row.paper[at] if cell.row.paper else None
+    return replace(
+        cell,
+        paper=None if isinstance(paper, str) else paper,
+        open=paper == OPEN,
+        adopted=cell.row.adopted[at] if cell.row.adopted else None,
+        tolerance=report.tolerance,
+        margin=report.margin,
     )
-    if differing:
-        differences = ", ".join(f"{key} ({', '.join(_values(plain, key))})" for key in differing)
-        return f"{place}: {len(cell.steps)} Steps have {wanted}; they differ in {differences}: name it in the row or the column"
-    if len({_seeds(where) for where in found}) < len(found):
-        ids = ", ".join(step.id for step in cell.steps[:3])
-        return f"{place}: {len(cell.steps)} Steps have {wanted} and the same seeds ({ids}); a cell takes one per seed"
-    return None
-
-
-def _metric_fault(cell: Cell) -> str | None:
-    """The sentence when Steps of the cell do not measure its metric."""
-    for step in cell.steps:
-        known = KINDS[step.kind].metrics
-        if cell.metric not in known:
-            hint = did_you_mean(cell.metric, known) or f"; it measures {', '.join(known)}"
-            return f"{step.kind} does not measure {cell.metric!r}{hint}"
-    return None
-
-
-def _values(plain: Sequence[dict[str, Any]], key: str) -> list[str]:
-    seen: dict[str, None] = {}
-    for where in plain:
-        seen.setdefault(typed(where[key]) if key in where else "none", None)
-    return list(seen)
-
-
-def _nearest(wanted: dict[str, Any], index: _Index) -> str:
-    """Which single coordinate no Step has with the others, when there is one."""
-    for key in wanted:
-        rest = {k: v for k, v in wanted.items() if k != key}
-        others = [dict(index.known[place][1]) for place in sorted(index.places(rest)) if key in index.known[place][1]]
-        known = _values(others, key) if rest else []
-        if known:
-            return f"; with the rest, {key} is {' or '.join(known)}"
-    return ""
 
 
 def fill(cell: Cell, states: Mapping[str, str], numbers: Numbers, *, at_paper_scale: bool, deviating: AbstractSet[str]) -> Cell:
     """The cell with its numbers. `states` by fingerprint; `deviating`: fingerprints of Steps that depart from the recipe."""
-    measured = numbers.get(cell.metric, {})
+    measured = {s.fingerprint: quantity(s, cell.metric) for s in cell.steps} if cell.planned else numbers.get(cell.metric, {})
     values = tuple(_value(step, cell.metric, states[step.fingerprint], measured.get(step.fingerprint)) for step in cell.steps)
-    deviates = any(step.fingerprint in deviating for step in cell.steps)
-    if at_paper_scale:
-        return replace(cell, values=values, deviates=deviates)
-    return replace(cell, values=values, deviates=deviates, paper=None, adopted=None)
+    deviates = not cell.planned and any(step.fingerprint in deviating for step in cell.steps)
+    filled = replace(cell, values=values, deviates=deviates)
+    return filled if at_paper_scale else replace(filled, paper=None, open=False, adopted=None)
+
+
+def quantity(step: Step, name: str) -> float | None:
+    """What is known of a Step before it runs."""
+    return KINDS[step.kind].quantities(step.config).get(name)
 
 
 def _value(step: Step, metric: str, state: str, number: float | None) -> Value:

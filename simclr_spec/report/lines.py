@@ -11,12 +11,12 @@ from simclr_spec.report.cells import Cell
 from simclr_spec.report.layout import Line, fold, laid_out
 from simclr_spec.report.notes import Note
 from simclr_spec.report.table import Table
-from simclr_spec.report.text import cell_lines, heading
+from simclr_spec.report.text import cell_lines
 
 PLAIN_WIDTH = 120
 """Characters to a line of notes where no terminal says how many."""
 UNLIMITED = 10_000
-STYLES = {"match": "green", "off": "red", "deviates": "yellow", "missing": ""}
+STYLES = {"match": "green", "off": "red", "deviates": "yellow", "undecided": "yellow", "unjudged": "", "missing": ""}
 ALARMING = ("failed", "stale")
 """States in red."""
 
@@ -58,7 +58,7 @@ def _shortened(table: Table) -> list[Note]:
 
 def _grid(table: Table) -> list[list[list[Line]]]:
     heads: list[list[Line]] = [[(title, "bold")] for title in ("", *(column.title for column in table.report.columns))]
-    body = [[[(line, "") for line in heading(table, i)], *map(_styled, cells)] for i, cells in enumerate(table.rows)]
+    body = [[[(line, "") for line in [table.report.rows[i].title]], *map(_styled, cells)] for i, cells in enumerate(table.rows)]
     return [heads, *body]
 
 

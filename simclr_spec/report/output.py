@@ -29,8 +29,9 @@ def write(table: Table, form: str, output: str | None) -> None:
     """To the file, and tell so; or to standard output: in colour where that is a terminal."""
     if output is not None:
         write_output(output, render(form, table))
-        filled = sum(cell.complete for cell in table.cells)
-        written = f"{output}: {filled} of {len(table.cells)} cells, {table.finished} of {len(table.states)} runs"
+        measured = [cell for cell in table.cells if not cell.planned]
+        filled = sum(cell.complete for cell in measured)
+        written = f"{output}: {filled} of {len(measured)} cells, {table.finished} of {len(table.states)} runs"
         print(written, file=sys.stdout if os.path.isfile(output) else sys.stderr)  # elsewhere the table may stand there itself
     elif form == "table" and sys.stdout.isatty():
         terminal.print_table(table, sys.stdout)

@@ -12,7 +12,7 @@ from simclr_spec.language.spec import read_spec
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.departures import at_paper_scale, deviating
 from simclr_spec.plan.overrides import concerns
-from simclr_spec.report import cells, notes
+from simclr_spec.report import cells, notes, select
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
 from simclr_spec.store import results
@@ -26,6 +26,8 @@ from simclr_spec.store.staleness import Images
 class Table:
     """Rows of cells under a heading, with the notes below."""
 
+    name: str
+    """as it was asked for: declared, or a path"""
     report: report_language.Report
     plan: Plan
     at_paper_scale: bool
@@ -50,7 +52,7 @@ class Table:
     @property
     def is_off(self) -> bool:
         """For --strict: a cell without all its runs, or that does not match the paper's value."""
-        return any(not cell.complete or cell.verdict in ("off", "deviates", "missing") for cell in self.cells)
+        return any(not cell.complete or cell.verdict in ("off", "deviates") for cell in self.cells)
 
 
 def make(
@@ -60,13 +62,15 @@ def make(
 
     A `selector` leaves the Steps that it selects, and the cells and rows that have such Steps."""
     report, source = report_language.load(name)
-    recorded = None if scale or sets else last_plan(store, report.spec)
+    recorded = None if scale or sets else _last_plan(store, report.spec)
     if recorded is not None:
-        spec = read_spec(report.spec)
-        scale, sets = recorded.scale, tuple(text for text in recorded.sets if concerns(text, spec))  # of several specs
-    with located(store, [report.spec]):
-        plan = compile([report.spec], scale=scale, sets=sets)
-    selected = cells.select(report, source, plan)
+        scale, sets = recorded.scale, recorded.sets
+    with located(store, report.spec):
+        plan = compile(report.spec, scale=scale, sets=_concerning(sets, report.spec) if recorded else sets)
+    selected = select.select(report, source, plan)
+    if at_paper_scale(plan, plan.steps):
+        borrowed = {name: number for other in report.paper_of for name, number in _numbers_of(other, scale, sets).items()}
+        selected = [[cell and _beside(cell, borrowed) for cell in row] for row in selected]
     states_of_all = Folders(plan, Images(store, plan.specs)).states
     if selector is not None:
         report, selected = _narrowed(report, selected, plan.select(selector, states_of_all), selector)
@@ -77,6 +81,8 @@ def make(
     numbers = {metric: found[metric].to_dict() for metric in metrics}
     paper = at_paper_scale(plan, steps)
     changed = deviating(steps)
+    if not paper:
+        report, selected = _without_adopted(report, selected)
     rows = tuple(
         tuple(cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=changed) for cell in row)
         for row in selected
@@ -85,6 +91,7 @@ def make(
     last = notes.made_from(steps, found), notes.next_commands(steps, states, plan.arguments, store)
     below = (_missing(rows), notes.deviations(steps), notes.assumptions(steps), *last)
     return Table(
+        name=name,
         report=report,
         plan=plan,
         at_paper_scale=paper,
@@ -97,9 +104,53 @@ def make(
     )
 
 
+def _last_plan(store: Store, specs: Sequence[str]) -> RecordedPlan | None:
+    """The plan that ran last of any of these specs."""
+    found = [plan for spec in specs if (plan := last_plan(store, spec))]
+    return max(found, key=lambda plan: plan.time, default=None)
+
+
+def _concerning(sets: Iterable[str], specs: Sequence[str]) -> tuple[str, ...]:
+    """A plan that was run may have had more specs."""
+    read = [read_spec(spec) for spec in specs]
+    return tuple(text for text in sets if any(concerns(text, spec) for spec in read))
+
+
+Same = tuple[frozenset[str], str]
+"""Fingerprints and metric: what makes two cells the same."""
+
+
+def _same(cell: Cell) -> Same:
+    return frozenset(step.fingerprint for step in cell.steps), cell.metric
+
+
+def _numbers_of(name: str, scale: str | None, sets: Sequence[str]) -> dict[Same, Cell]:
+    """The cells of another report for which the paper has a value."""
+    report, source = report_language.load(name)
+    plan = compile(report.spec, scale=scale, sets=_concerning(sets, report.spec))
+    rows = select.select(report, source, plan)
+    return {_same(cell): cell for row in rows for cell in row if cell and (cell.paper is not None or cell.open)}
+
+
+def _beside(cell: Cell, known: Mapping[Same, Cell]) -> Cell:
+    """With the paper's value of the same cell elsewhere, where it has none of its own."""
+    other = known.get(_same(cell))
+    if other is None or cell.paper is not None or cell.adopted is not None:
+        return cell
+    return replace(cell, paper=other.paper, open=other.open)
+
+
+def _without_adopted(
+    report: report_language.Report, rows: list[list[Cell | None]]
+) -> tuple[report_language.Report, list[list[Cell | None]]]:
+    """Beside networks of another scale no number of the literature stands."""
+    kept = [i for i, row in enumerate(report.rows) if row.adopted is None]
+    return replace(report, rows=tuple(report.rows[i] for i in kept)), [rows[i] for i in kept]
+
+
 def begun(cell: Cell) -> bool:
     """Whether a Step of the cell has a result, or was tried."""
-    return any(value.number is not None or value.state != "new" for value in cell.values)
+    return not cell.planned and any(value.number is not None or value.state != "new" for value in cell.values)
 
 
 def _missing(rows: Sequence[Sequence[Cell | None]]) -> Note | None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 
-from simclr_spec.core.words import fixed, number
+from simclr_spec.core.words import amount, fixed, number
 from simclr_spec.report.cells import Cell
-from simclr_spec.report.table import Table, begun
+from simclr_spec.report.table import begun
 
+ROUNDING = 10
+"""From so many millions on, parameters are whole numbers, as in the paper."""
 NOTHING = "–"
 """In a cell without Steps, or none of whose Steps was begun: the note `Missing` counts these."""
-SIGNS = {"match": "✓", "off": "off", "deviates": "deviates", "missing": ""}
+SIGNS = {"match": "✓", "missing": ""}
+"""Other verdicts are words."""
 
 
 def measured(cell: Cell) -> str:
     """`61.2 ± 5.0 (4)`: mean, sample sd and n over seeds; what is missing is told by its state, never by a number."""
     if cell.adopted is not None:
         return f"{fixed(cell.adopted, places(cell))} adopted"
+    if cell.planned:
+        return NOTHING if cell.mean is None else _counted(cell.mean)
     if not begun(cell):
         return NOTHING
     states = ", ".join(state if count == 1 else f"{count} {state}" for state, count in without_number(cell).items())
@@ -27,9 +32,14 @@ def measured(cell: Cell) -> str:
     return f"{fixed(cell.mean, places(cell))}{spread} ({n})"
 
 
+def _counted(value: float) -> str:
+    """`24`, `0.38`, `250,228`."""
+    return number(value) if value == round(value) else fixed(value, 0) if value >= ROUNDING else amount(value)
+
+
 def places(cell: Cell) -> int:
-    """Percentages have one, losses three."""
-    return 3 if "loss" in cell.metric else 1
+    """Percentages have one, losses three; counts of the paper are whole."""
+    return 0 if cell.planned else 3 if "loss" in cell.metric else 1
 
 
 def without_number(cell: Cell) -> Counter[str]:
@@ -39,19 +49,17 @@ def without_number(cell: Cell) -> Counter[str]:
 
 def of_the_paper(cell: Cell) -> str:
     """`paper 57.9 +0.3 ✓`, or nothing without a paper's value."""
+    if cell.open:
+        return "paper open"
     if cell.paper is None:
         return ""
     delta = "" if cell.delta is None else f" {fixed(cell.delta, places(cell), sign=True)}"
-    sign = SIGNS[cell.verdict] if cell.verdict else ""
+    sign = SIGNS.get(cell.verdict, cell.verdict) if cell.verdict else ""
+    if cell.planned:
+        return f"paper {fixed(cell.paper, 0)} {sign}"
     return f"paper {fixed(cell.paper, places(cell))}{delta} {sign}".rstrip()
 
 
 def cell_lines(cell: Cell | None) -> list[str]:
     """One line, or two where the paper's value stands below ours."""
     return [] if cell is None else [line for line in (measured(cell), of_the_paper(cell)) if line]
-
-
-def heading(table: Table, i: int) -> list[str]:
-    """The row's title; at the paper's scale also the paper's parameter count, beside its accuracies."""
-    row = table.report.rows[i]
-    return [row.title] + ([f"paper {number(row.parameters)} M"] if row.parameters and table.at_paper_scale else [])

@@ -97,6 +97,15 @@ class Kind(ABC):
         """Nested plain values -> parameters. Raises TypeError on a missing or unknown field."""
         return build(self.parameters, dict(params))
 
+    @property
+    def trains(self) -> bool:
+        """Whether its Steps learn anything; others only measure what was learnt elsewhere."""
+        return False
+
+    def quantities(self, config: Any) -> Mapping[str, float]:  # noqa: ARG002
+        """What is known of a Step before it runs, by the names that reports use."""
+        return {}
+
     @abstractmethod
     def work(self, config: Any, parents: Mapping[str, Any]) -> Work:
         """Of a Step with these parameters; `parents`: role -> parameters."""

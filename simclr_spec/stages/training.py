@@ -11,6 +11,8 @@ from simclr_spec.stages.common import TrainingConfig
 from simclr_spec.stages.kind import Again, Kind, Work
 from simclr_spec.stages.network import Network
 
+QUANTITIES = ("parameters", "head_parameters", "train_steps", "images_seen")
+"""What a plan knows of a training, and a report may show like a metric."""
 LABELLED_METRICS = ("loss", "train_top1", "top1", "top5")
 
 
@@ -39,6 +41,23 @@ class TrainingKind(Kind):
     """`module:Class` of the network and its measures, a train.stages.stage.Stage"""
     per_image: Callable[[Any, Mapping[str, Any]], PerImage]
     """parameters, the parents' by role -> what one image takes"""
+
+    @property
+    def trains(self) -> bool:
+        return True
+
+    def quantities(self, config: Any) -> Mapping[str, float]:
+        """Parameters in millions: of the encoder as in Table 1, BN's moving statistics too; and trained ones of kept head layers."""
+        encoder, schedule = encoder_of(config), config.schedule(config.examples)
+        layer = getattr(config, self.layer_of_head) if self.layer_of_head else 0
+        kept = network.head(encoder.features, vars(config.head), layer).trainable if layer else 0
+        return dict(
+            zip(
+                QUANTITIES,
+                (encoder.total / 1e6, kept / 1e6, schedule.train_steps, schedule.train_steps * schedule.batch),
+                strict=True,
+            )
+        )
 
     def work(self, config: TrainingConfig, parents: Mapping[str, Any]) -> Work:
         """Of the training, and of the evaluation of its end."""

@@ -14,7 +14,7 @@ from simclr_spec.core.errors import SpecError
 from simclr_spec.language import declared
 from simclr_spec.language.report import load
 from simclr_spec.plan import compile
-from simclr_spec.report.cells import select
+from simclr_spec.report.select import select
 from simclr_spec.report.table import make
 from simclr_spec.store import results
 from simclr_spec.store.layout import Store
@@ -25,7 +25,7 @@ from tests.reports import SMALL, everything, of, write
 @pytest.mark.parametrize("name", declared.names("report"))
 def test_every_cell_has_one_step_per_seed(name: str) -> None:
     report, source = load(name)
-    plan = compile([report.spec])
+    plan = compile(report.spec)
     for row in select(report, source, plan):
         for cell in filter(None, row):
             seeds = [step.coordinates["seed"] for step in cell.steps]

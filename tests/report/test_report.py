@@ -19,7 +19,7 @@ from simclr_spec.language import declared
 from simclr_spec.language import report as report_language
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
-from simclr_spec.report import cells
+from simclr_spec.report import select
 from simclr_spec.report.formats.registry import render
 from simclr_spec.report.table import make
 from simclr_spec.store.history import last_plan, record_plan
@@ -42,8 +42,8 @@ def _faults(tmp_path: Path, text: str) -> list[str]:
 @pytest.mark.parametrize("scale", [None, "digits", "cifar10"])
 def test_every_cell_of_the_declared_reports_is_one_step_per_seed(name: str, scale: str | None) -> None:
     report, source = report_language.load(name)
-    plan = compile([report.spec], scale=scale)
-    for row in cells.select(report, source, plan):
+    plan = compile(report.spec, scale=scale)
+    for row in select.select(report, source, plan):
         for cell in filter(None, row):
             assert cell.steps
             assert len({step.coordinates["seed"] for step in cell.steps}) == len(cell.steps)
@@ -95,8 +95,9 @@ def test_a_spec_that_does_not_exist_is_a_fault_with_its_place(tmp_path: Path) ->
 
 def test_table_1_shows_every_step_once() -> None:
     report, source = report_language.load("table1")
-    plan = compile([report.spec])
-    shown = [step.fingerprint for row in cells.select(report, source, plan) for cell in row if cell for step in cell.steps]
+    plan = compile(report.spec)
+    rows = select.select(report, source, plan)
+    shown = [step.fingerprint for row in rows for cell in row if cell and not cell.planned for step in cell.steps]
     assert len(shown) == len(set(shown)) == 13 * 6
     assert set(shown) == plan.by_fingerprint.keys()
 
@@ -242,7 +243,7 @@ def test_a_path_of_a_spec_starts_in_the_folder_of_the_report(tmp_path: Path, mon
         (tmp_path / "specs" / file.name).write_text(file.read_text())
     name = write(tmp_path, SMALL.replace(json.dumps(FEW), '"specs/few.toml"'))
     monkeypatch.chdir("/")
-    cells.validate(name)
+    select.validate(name)
     store = Store(tmp_path / "runs")
     record_plan(store, [str(tmp_path / "specs" / "few.toml")], None, ["pretrain.epochs=3"])
     assert make(name, store).plan.sets == ("pretrain.epochs=3",)

@@ -74,6 +74,6 @@ def _read(kind: FileKind, name: str) -> None:
     elif kind == "machine":
         read_machine(name)
     else:
-        from simclr_spec.report.cells import validate
+        from simclr_spec.report.select import validate
 
         validate(name)

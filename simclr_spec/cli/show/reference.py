@@ -12,6 +12,7 @@ from simclr_spec.core.fields import Schema
 from simclr_spec.core.fields import schema as table_schema
 from simclr_spec.language import coordinates, runner, schema
 from simclr_spec.language.document.validation import describe
+from simclr_spec.language.figure import Figure, Level, Panel, Series
 from simclr_spec.language.machine import Machine, Rates
 from simclr_spec.language.report import Column, Report, Row
 from simclr_spec.stages.kinds import KINDS
@@ -32,7 +33,9 @@ def reference() -> str:
         lines += ["", f"### {kind}", "", (KINDS[kind].parameters.__doc__ or ""), ""]
         lines += _table(kind, [name for name in fields if name not in shared])
     files = {"Reports": table_schema(Report), "Columns of a report": table_schema(Column)}
-    files |= {"Rows of a report": table_schema(Row), "Machines": table_schema(Machine)}
+    files |= {"Rows of a report": table_schema(Row), "Figures of a report": table_schema(Figure)}
+    files |= {"Panels of a figure": table_schema(Panel), "Series of a panel": table_schema(Series)}
+    files |= {"The level of a panel": table_schema(Level), "Machines": table_schema(Machine)}
     files |= {"Arithmetic of a machine": table_schema(Rates)}
     for kind, table in zip(runner.RUNNERS, runner.schema()["anyOf"], strict=True):
         files[f"Runners: {kind}"] = table

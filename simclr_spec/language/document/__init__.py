@@ -6,7 +6,7 @@ positions < document < limits < reading < validation, and validator < validation
 
 from simclr_spec.language.document.document import Document
 from simclr_spec.language.document.limits import DEEPEST, MOST_ENTRIES, MOST_FAULTS, MOST_KEYS, MOST_VALUES
-from simclr_spec.language.document.loading import load, referred
+from simclr_spec.language.document.loading import all_referred, load, referred
 from simclr_spec.language.document.positions import Path
 from simclr_spec.language.document.reading import parse, toml_value
 from simclr_spec.language.document.validation import value_fault
@@ -19,6 +19,7 @@ __all__ = [
     "MOST_VALUES",
     "Document",
     "Path",
+    "all_referred",
     "load",
     "parse",
     "referred",

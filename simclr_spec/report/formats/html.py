@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from simclr_spec.report.table import Table
-from simclr_spec.report.text import cell_lines, heading
+from simclr_spec.report.text import cell_lines
 
 _STYLE = """
 body { font: 16px sans-serif }
@@ -19,8 +19,8 @@ def render(table: Table) -> str:
     """A page of its own without scripts."""
     heads = "".join(f"<th>{escape(column.title)}</th>" for column in table.report.columns)
     body = "".join(
-        f"<tr><th>{_lines(heading(table, i))}</th>{''.join(f'<td>{_lines(cell_lines(cell))}</td>' for cell in cells)}</tr>\n"
-        for i, cells in enumerate(table.rows)
+        f"<tr><th>{escape(row.title)}</th>{''.join(f'<td>{_lines(cell_lines(cell))}</td>' for cell in cells)}</tr>\n"
+        for row, cells in zip(table.report.rows, table.rows, strict=True)
     )
     below = "".join(f"<p><b>{escape(note.name)}</b> {escape(note.text)}</p>\n" for note in table.notes)
     title = escape(table.report.title)

@@ -12,7 +12,7 @@ def render(table: Table) -> str:
     """Everything in full precision."""
     value = {
         "title": table.report.title,
-        "spec": table.report.spec,
+        "spec": list(table.report.spec),
         "scale": table.plan.scale,
         "setting": list(table.subtitle),
         "columns": [column.title for column in table.report.columns],

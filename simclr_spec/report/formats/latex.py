@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simclr_spec.report.table import Table
-from simclr_spec.report.text import cell_lines, heading
+from simclr_spec.report.text import cell_lines
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -44,7 +44,7 @@ def render(table: Table) -> str:
     """A table environment that needs no package."""
     heads = ["", *(_tex(column.title) for column in table.report.columns)]
     body = [
-        [_stack(heading(table, i), "l"), *(_stack(cell_lines(cell), "r") for cell in cells)]
+        [_stack([table.report.rows[i].title], "l"), *(_stack(cell_lines(cell), "r") for cell in cells)]
         for i, cells in enumerate(table.rows)
     ]
     out = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simclr_spec.report.table import Table
-from simclr_spec.report.text import cell_lines, heading
+from simclr_spec.report.text import cell_lines
 
 
 def render(table: Table) -> str:
@@ -22,7 +22,7 @@ def render(table: Table) -> str:
         row(["---", *["---:"] * (len(heads) - 1)]),
     ]
     for i, cells in enumerate(table.rows):
-        out.append(row(["<br>".join(map(_escaped, part)) for part in (heading(table, i), *map(cell_lines, cells))]))
+        out.append(row(["<br>".join(map(_escaped, part)) for part in ([table.report.rows[i].title], *map(cell_lines, cells))]))
     out.append("")
     for note in table.notes:
         text = " · ".join(f"`{item}`" for item in note.items) if note.name == "Next" else _escaped(note.text)
