@@ -184,7 +184,7 @@ def test_a_selector_may_stand_without_a_name(store: Store) -> None:
     assert run("report", "stag=finetune").exit_code == 2
     done = run("report", "stage=supervised")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "Made from    48 of 48 runs" in done.stdout  # of all stages: 168
+    assert "**Made from:** 48 of 48 runs" in Path("out/quickstart.md").read_text()  # of all stages: 168
 
 
 def test_a_report_named_twice_is_shown_once(store: Store) -> None:
