@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from simclr_spec.train.evaluate import Neighbours, of_logits, of_votes, outputs
 from simclr_spec.train.loop.fit import stage_class
 from simclr_spec.train.stages.stage import Stage
 from tests.steps import disturb, step
+from tests.train.ranks import Counter, in_processes
 from tests.train.views.augment_config import digit_images, official
 
 
@@ -125,6 +127,32 @@ def test_an_images_outputs_do_not_depend_on_its_batch() -> None:
     torch.testing.assert_close(whole, alone)
     with torch.no_grad():
         torch.testing.assert_close(whole, stage.eval()(digit_images()[1][:12].float() / 255))
+
+
+def kept(_rank: int = 0, _world: int = 1, _counter: Counter | None = None) -> list[Any]:
+    """Of every case: test, classes and labels of its images."""
+    found: list[Any] = []
+    for kind, overrides in CASES:
+        stage, images = disturbed(kind, overrides)
+        found += [(name, test.top5.tolist(), test.labels.tolist()) for name, test in stage.evaluate(images).items()]
+    return found
+
+
+def test_the_step_keeps_the_greatest_logits_of_its_images_in_their_order() -> None:
+    stage, images = disturbed("supervised", {})
+    samples = datasets.evaluation_samples(images.test_labels, 30)
+    with torch.no_grad():
+        logits = stage.eval()(digit_images()[1][samples].float() / 255)
+    assert kept()[0] == ("", logits.topk(5).indices.tolist(), images.test_labels[samples].tolist())
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_every_rank_has_all_outcomes_in_order_however_they_were_shared(world: int, tmp_path: Path) -> None:
+    """30 images are no multiple of 4: the last rank's share is shorter."""
+    alone = kept()
+    assert [name for name, *_ in alone] == ["", "knn", "linear"]
+    for found in in_processes(world, kept, tmp_path / "meeting"):
+        assert found == alone
 
 
 @pytest.mark.parametrize(("kind", "overrides"), CASES)
