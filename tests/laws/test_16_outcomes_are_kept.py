@@ -5,7 +5,10 @@ The file itself: tests/store/test_outcomes.py; several ranks: tests/train/test_e
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from simclr_spec.core.files import read_json, write_json
 from simclr_spec.data.registry import LOADERS
@@ -14,6 +17,7 @@ from simclr_spec.store.outcomes import paired, read
 from simclr_spec.store.results import frame
 from simclr_spec.train.data.datasets import as_tensors, evaluation_samples
 from simclr_spec.train.loop.execute import execute
+from tests import folders
 from tests.steps import prepare
 
 TESTED = 47
@@ -56,6 +60,20 @@ def test_every_kind_keeps_them_and_those_of_one_list_are_paired(store: Store) ->
     lists = frame(store.folders())["test_list"]
     assert lists.nunique() == 2
     assert lists[read_json(tuned.step)["fingerprint"]] == read_json(alone.result)["test_list"]["digest"]
+
+
+def test_photos_are_the_same_by_what_their_files_hold(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the data set declares its digest or not."""
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", str(tmp_path / "here"))
+    mine = {f"dataset__{key}": value for key, value in vars(folders.declared()).items()} | {"batch": 4, "labels__fraction": 0.5}
+    place = folders.pets(tmp_path / "here" / "pets")
+    seen = trained(store, "supervised", **mine)
+    declared = trained(store, "supervised", **mine | {"dataset__digest": read_json(seen.result)["data_digest"]})
+    assert paired(seen, declared)
+    assert [test.top5.shape for test in read(seen).values()] == [(6, 3)]
+    folders.picture(place / "val" / "cow" / "1.png")
+    other = trained(store, "supervised", **mine, seed=1)
+    assert not paired(seen, other)
 
 
 def test_a_result_of_before_is_read_as_it_is(store: Store) -> None:
