@@ -17,6 +17,9 @@ from tests.finished import FEW, fail, finish, finish_all
 from tests.reports import SMALL, of
 from tests.typed import run
 
+WITH_SUPERVISED_R50 = ("figure2", "figure4", "figure6", "quickstart", "study_sizes", "study_sk", "table1", "tableH1")
+"""Declared reports that show Table 1's supervised ResNet-50, and quickstart."""
+
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
@@ -31,7 +34,7 @@ def test_without_a_name_every_table_with_a_result_is_printed_and_written(store: 
     finish(store, of(compile(["table1"]), kind="supervised")[0], {"top1": 76.6})
     finish(store, of(compile(["quickstart"]), kind="pretrain")[0], {"knn_top1": 50.0})
     done = run("report")
-    tables = {name: make(name, store) for name in ("quickstart", "table1")}
+    tables = {name: make(name, store) for name in WITH_SUPERVISED_R50}
     shown = "\n".join(render("table", table) for table in tables.values())
     files = [f"out/{name}{extension}" for name in tables for extension in (".md", ".csv")]
     assert (done.exit_code, done.output) == (0, f"{shown}\nwritten: {', '.join(files)}\n")
@@ -71,14 +74,14 @@ def test_without_any_result_a_sentence_says_so_and_nothing_is_written() -> None:
 def test_a_table_that_cannot_be_shown_any_more_hides_no_other(store: Store) -> None:
     Path("big.toml").write_text('title = "Big"\n[pretrain]\nepoch = 3\ntemprature = 1\n')
     record_plan(store, ["quickstart"], "big.toml", [])
-    finish(store, of(compile(["table1"]), kind="supervised")[0], {"top1": 76.6})
+    finish(store, of(compile(["speedrun"]), kind="supervised")[0], {"top1": 76.6})
     done = run("report")
     assert done.exit_code == 1
     (told,), shown = done.stderr.splitlines(), done.stdout.splitlines()
     assert told.startswith(f"quickstart cannot be shown: {Path.cwd()}/big.toml:3:1: unknown key 'epoch'")
     assert told.endswith(" (and 1 more: simclr-spec report quickstart)")
-    assert shown[0] == make("table1", store).report.title
-    assert shown[-1] == "written: out/table1.md, out/table1.csv"
+    assert shown[0] == make("speedrun", store).report.title
+    assert shown[-1] == "written: out/speedrun.md, out/speedrun.csv"
     assert run("report", "quickstart").exit_code == 2
 
 
@@ -132,7 +135,7 @@ def test_what_is_written_is_said_and_never_in_the_table_itself(store: Store) -> 
 
 def test_whoever_reads_only_the_beginning_has_all_files(store: Store) -> None:
     """As in `simclr-spec report | head -1`."""
-    for name in ("quickstart", "table1"):
+    for name in ("quickstart", "speedrun"):
         finish_all(store, compile([name]), 50)
     command = [sys.executable, "-u", "-m", "simclr_spec", "report"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -140,7 +143,7 @@ def test_whoever_reads_only_the_beginning_has_all_files(store: Store) -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert process.stderr.read() == b""
-    assert _files() == [f"out/{name}{extension}" for name in ("quickstart", "table1") for extension in (".csv", ".md")]
+    assert _files() == [f"out/{name}{extension}" for name in ("quickstart", "speedrun") for extension in (".csv", ".md")]
 
 
 def test_a_selector_may_stand_without_a_name(store: Store) -> None:
