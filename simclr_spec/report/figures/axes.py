@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from simclr_spec.core.words import number
+from simclr_spec.language.coordinates import KEYS
 from simclr_spec.report.figures.page import wrapped
 from simclr_spec.report.figures.points import Drawing, Line
 from simclr_spec.report.figures.said import NOTHING
@@ -21,6 +22,8 @@ WIDTHS = {1: 4.2, 2: 5.6}
 WIDEST = 7.0
 HEIGHT = 2.7
 FEW_TICKS = 5
+MANY = 4
+"""Panels too narrow for three ticks a decade."""
 
 
 def width(drawing: Drawing) -> float:
@@ -51,17 +54,17 @@ def y_title(drawing: Drawing) -> str:
 
 
 def ticks_along_x(axes: Axes, drawing: Drawing) -> None:
-    """At the values themselves where these are few."""
+    """At the values themselves where x is a coordinate of few."""
     if drawing.categories:
         axes.set_xticks(range(len(drawing.categories)), [wrapped(title, 0.7, 6.5) for title in drawing.categories])
         return
     if drawing.figure.log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if len(drawing.panels) < MANY else (1, 3)))
         axes.xaxis.set_minor_locator(LogLocator(subs=range(1, 10)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     known = sorted({point.x for point in drawing.points})
-    if 0 < len(known) <= FEW_TICKS:
+    if drawing.figure.x in KEYS and 0 < len(known) <= FEW_TICKS:
         axes.xaxis.set_major_locator(FixedLocator(known))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 4)))
 
