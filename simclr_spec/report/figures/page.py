@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure, SubFigure
@@ -46,7 +47,9 @@ def svg(page: Page) -> str:
         figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{page.name}-", out.getvalue()[out.getvalue().index("<svg") :])
     text = re.sub(r"(font: [^;\"]*?px) '[^;\"]*", rf"\1 sans-serif; {_FONT}", text).replace(INK, "currentColor")
-    told = f'<title id="{page.name}-title">{escape(page.title)}</title><desc id="{page.name}-desc">{escape(page.described)}</desc>'
+    told = (
+        f'<title id="{page.name}-title">{escape(page.title)}</title><desc id="{page.name}-desc">{escape(page.described)}</desc>'
+    )
     aria = f'<svg role="img" aria-labelledby="{page.name}-title {page.name}-desc"'
     return re.sub(r"<svg([^>]*)>", lambda head: f"{aria}{head[1]}>\n {told}", text, count=1)
 
@@ -64,13 +67,15 @@ def _drawn(page: Page) -> Iterator[Figure]:
     """Within one style, whatever the user's own is: matplotlib asks for it until the file is written."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(RC | {"svg.hashsalt": page.name})
+        settings: Any = RC | {"svg.hashsalt": page.name}
+        matplotlib.rcParams.update(settings)
         title = wrapped(page.title, page.width, 9)
         small = "\n".join(wrapped(line, page.width, SMALL) for line in page.small)
         below = (small.count("\n") + 1.8) * 1.35 * SMALL / _INCH
         height = page.height + below + (title.count("\n") + 1) * 9 * 1.4 / _INCH
         figure = Figure(figsize=(page.width, height), layout="constrained")
-        above, print_below = figure.subfigures(2, 1, height_ratios=[height - below, below])
+        parts: Any = figure.subfigures(2, 1, height_ratios=[height - below, below])
+        above, print_below = parts
         above.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
         print_below.text(0.01, 0.5, small, fontsize=SMALL, linespacing=1.35, alpha=0.8, va="center")
         page.paint(above)

@@ -163,7 +163,9 @@ class _Reader:
         if not self.figure.relative_to:
             return _Gain(None, None, relative=False)
         base = self.cells.get((self.figure.relative_to, cell.column.title))
-        return _Gain(base and base.mean, base and (base.paper if base.adopted is None else base.adopted), relative=True)
+        if base is None:
+            return _Gain(None, None, relative=True)
+        return _Gain(base.mean, base.paper if base.adopted is None else base.adopted, relative=True)
 
     def _line(self, level: Level) -> Line | None:
         cell = self.cells.get((level.row, level.column))
