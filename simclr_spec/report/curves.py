@@ -75,15 +75,6 @@ def apart(steps: Sequence[Step]) -> list[str]:
     return [name for name in names if len({typed(step.coordinates.get(name)) for step in steps}) > 1]
 
 
-def written(curves: Curves, form: str) -> str | bytes:
-    """In one of the FORMATS."""
-    if form == "csv":
-        return as_csv(curves)
-    from simclr_spec.report.figures import training
-
-    return training.svg(curves) + "\n" if form == "svg" else training.png(curves)
-
-
 def as_csv(curves: Curves) -> str:
     """A line for each value: Step, its coordinates, train step, measure, value; each with the setting."""
     out = io.StringIO()

@@ -102,15 +102,23 @@ def curves_of(
     form = format_of(form, output)
     if form not in curves.FORMATS:
         raise UsageError(
-            f"curves are drawn as .svg or .png, or written as .csv: name such a file, as in -o {names[0]}-curves.svg"
+            f"curves are drawn as .svg or .png, or written as .csv: name such a file, as in -o {Path(names[0]).stem}-curves.svg"
         )
     found = curves.make_curves(names[0], store, scale, sets, selector)
-    content = curves.written(found, form)
+    content = _curves_as(form, found)
     if output is None:
         show({form: content}, f"{Path(names[0]).stem}-curves.{form}")
     else:
         write_output(output, content)
         print(f"{output}: curves of {counted(len(found.steps), 'Step')}")
+
+
+def _curves_as(form: str, found: curves.Curves) -> str | bytes:
+    if form == "csv":
+        return curves.as_csv(found)
+    from simclr_spec.report.figures import training
+
+    return training.svg(found) + "\n" if form == "svg" else training.png(found)
 
 
 def _check(folder: str, files: Sequence[Path], names: Sequence[str]) -> None:

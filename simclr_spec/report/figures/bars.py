@@ -80,11 +80,12 @@ def _series(axes: Axes, series: Drawn, own: str, place: int, of: int, gid: str) 
 
 def _tell(axes: Axes, point: Point, at: float) -> None:
     """The number, at the right of the axes."""
-    shown = point.mean if point.mean is not None else point.adopted
+    shown, digits = point.mean if point.mean is not None else point.adopted, places(point.cell)
     if shown is not None:
-        digits = places(point.cell)
         text = fixed(shown, digits) + ("" if point.sd is None else f" ± {fixed(point.sd, digits)}")
-        axes.text(0.995, at, text, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=5.5)
+    else:
+        text = f"paper {fixed(point.paper[1], digits)}" if point.paper else ""
+    axes.text(0.995, at, text, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=5.5)
 
 
 def _hollow() -> Look:

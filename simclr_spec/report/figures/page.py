@@ -20,7 +20,6 @@ _INCH = 72
 """Points to an inch."""
 _WIDE = 0.56
 """Mean width of a character over the size of its font."""
-_FONT = "font-family: system-ui, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,8 @@ def svg(page: Page) -> str:
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{page.name}-", out.getvalue()[out.getvalue().index("<svg") :])
-    text = re.sub(r"(font: [^;\"]*?px) '[^;\"]*", rf"\1 sans-serif; {_FONT}", text).replace(INK, "currentColor")
+    text = text.replace(INK, "currentColor").replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
+    text = text.replace("*{", f"#{page.name}-figure_1 *{{")  # its style is that of the whole HTML page else
     told = (
         f'<title id="{page.name}-title">{escape(page.title)}</title><desc id="{page.name}-desc">{escape(page.described)}</desc>'
     )

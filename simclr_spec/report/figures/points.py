@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from simclr_spec.core.words import typed
 from simclr_spec.language.figure import Figure, Level, Panel, Series
@@ -113,7 +114,7 @@ class _Reader:
     def _of(self, series: Series) -> Iterator[Cell]:
         for row in self.rows:
             cell = self.cells.get((row, series.column))
-            if cell and (row in series.rows if series.rows else all(step.matches(series.where) for step in cell.steps)):
+            if cell and (row in series.rows if series.rows else _has(cell, series.where)):
                 yield cell
 
     def _points(self, series: Series) -> tuple[Point, ...]:
@@ -197,6 +198,11 @@ class _Gain:
         if not self.relative or value is None:
             return value
         return 100 * (value / base - 1) if base else None
+
+
+def _has(cell: Cell, where: Mapping[str, Any]) -> bool:
+    """Literature has no coordinates."""
+    return not where or (bool(cell.steps) and all(step.matches(where) for step in cell.steps))
 
 
 def _best(points: Sequence[Point]) -> list[Point]:

@@ -12,7 +12,7 @@ COLOURS = ("#0072B2", "#D55E00", "#00875F", "#B0569A", "#94720A", "#6F7378")
 """Told apart by the colour-blind; each has a contrast of at least 3 with white and with #121212."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 DASHES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)))
-OF_THE_PAPER: Look = {"markerfacecolor": "none", "markeredgewidth": 0.8, "linestyle": ":", "linewidth": 0.8}
+OF_THE_PAPER: Look = {"markerfacecolor": "none", "markeredgewidth": 0.8, "linestyle": ":", "linewidth": 1.0}
 """Hollow, joined by fine dots; ours are filled."""
 FAINT = 0.45
 SMALL = 5.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -21,6 +22,8 @@ NAMED = 6
 """Steps of a stage that have a line in the legend; more have the stage's colour."""
 SPARSE = 40
 """Points that have marks."""
+BESIDE = 4
+"""Measures of a stage in one row; more go on below."""
 
 
 def svg(curves: Curves) -> str:
@@ -32,52 +35,65 @@ def png(curves: Curves) -> bytes:
 
 
 def _page(curves: Curves) -> Page:
-    stages = curves.by_stage
-    columns = max(len(_measures(curves, steps)) for steps in stages.values())
-    told = [
-        f"{stage}: {', '.join(_measures(curves, steps))} of {counted(len(steps), 'Step')}" for stage, steps in stages.items()
-    ]
+    rows = _rows(curves)
+    told = [f"{row.stage}: {', '.join(row.measures)} of {counted(len(row.steps), 'Step')}" for row in rows]
     return Page(
         name=f"{slug(Path(curves.name).stem)}-curves",
         title=f"Training curves of {curves.name}",
         described=f"Over train steps. {'; '.join(told)}.",
         small=(" · ".join(curves.subtitle),),
-        width=max(4.2, 1.75 * columns + 1.3),
-        height=1.35 * len(stages) + 0.3,
-        paint=lambda figure: _paint(figure, curves, columns),
+        width=max(4.2, 1.75 * max(len(row.measures) for row in rows) + 1.3),
+        height=1.35 * len(rows) + 0.3,
+        paint=lambda figure: _paint(figure, curves, rows),
     )
 
 
-def _measures(curves: Curves, steps: Sequence[Step]) -> list[str]:
-    return list(dict.fromkeys(name for step in steps for name in curves.measures(step)))
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """Some measures of a stage; `place` is the stage's."""
+
+    place: int
+    stage: str
+    steps: Sequence[Step]
+    measures: Sequence[str]
+    is_first: bool
 
 
-def _paint(figure: SubFigure, curves: Curves, columns: int) -> None:
-    grid = figure.add_gridspec(len(curves.by_stage), columns)
-    for row, (stage, steps) in enumerate(curves.by_stage.items()):
-        found = _measures(curves, steps)
-        axes = [figure.add_subplot(grid[row, column]) for column in range(len(found))]
-        for one, measure in zip(axes, found, strict=True):
-            _panel(one, curves, steps, measure, row)
-        axes[0].set_ylabel(f"{stage}\n{counted(len(steps), 'Step')}", fontweight="bold")
-        if 1 < len(steps) <= NAMED:
-            axes[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
-        if row == len(curves.by_stage) - 1:
-            for one in axes:
-                one.set_xlabel("train step")
+def _rows(curves: Curves) -> list[_Row]:
+    rows = []
+    for place, (stage, steps) in enumerate(curves.by_stage.items()):
+        found = list(dict.fromkeys(name for step in steps for name in curves.measures(step)))
+        for start in range(0, len(found), BESIDE):
+            some = found[start : start + BESIDE]
+            rows.append(_Row(place=place, stage=stage, steps=steps, measures=some, is_first=not start))
+    return rows
 
 
-def _panel(axes: Axes, curves: Curves, steps: Sequence[Step], measure: str, row: int) -> None:
+def _paint(figure: SubFigure, curves: Curves, rows: Sequence[_Row]) -> None:
+    grid = figure.add_gridspec(len(rows), max(len(row.measures) for row in rows))
+    for at, row in enumerate(rows):
+        panels = [figure.add_subplot(grid[at, column]) for column in range(len(row.measures))]
+        for axes, measure in zip(panels, row.measures, strict=True):
+            _panel(axes, curves, row, measure)
+            axes.set_xlabel("train step" if at == len(rows) - 1 else "")
+        if row.is_first:
+            panels[0].set_ylabel(f"{row.stage}\n{counted(len(row.steps), 'Step')}", fontweight="bold")
+        if row.is_first and 1 < len(row.steps) <= NAMED:
+            panels[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+
+
+def _panel(axes: Axes, curves: Curves, row: _Row, measure: str) -> None:
     axes.set_title(measure, loc="left")
-    named, names = len(steps) <= NAMED, apart(steps)
-    for at, step in enumerate(steps):
+    named, names = len(row.steps) <= NAMED, apart(row.steps)
+    for at, step in enumerate(row.steps):
         places = [(line["train_step"], line[measure]) for line in curves.lines[step.fingerprint] if measure in line]
-        look: Look = {"color": colour(at if named else row), "linewidth": 0.9, "alpha": 1 if named else 0.5}
+        look: Look = {"color": colour(at if named else row.place), "linewidth": 0.9, "alpha": 1 if named else 0.5}
         look |= {"linestyle": DASHES[at % len(DASHES)]} if named else {}
         look |= {"marker": ".", "markersize": 3} if len(places) <= SPARSE else {}
         label = ", ".join(f"{name} {typed(step.coordinates.get(name))}" for name in names)
         axes.plot(
             [x for x, _ in places], [y for _, y in places], label=label, gid=f"curve-{measure}-{step.fingerprint[:8]}", **look
         )
+    axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 4)))
