@@ -12,9 +12,10 @@ from simclr_spec.language.spec import read_spec
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.departures import at_paper_scale, deviating
 from simclr_spec.plan.overrides import concerns
-from simclr_spec.report import cells, notes, select
+from simclr_spec.report import cells, notes, provenance, reading, select
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
+from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store import results
 from simclr_spec.store.history import RecordedPlan, last_plan, located
 from simclr_spec.store.layout import Store
@@ -51,7 +52,7 @@ class Table:
 
     @property
     def is_off(self) -> bool:
-        """For --strict: a cell without all its runs, or that does not match the paper's value."""
+        """For --strict: a cell lacks runs, is off, or would match if it did not depart from the recipe."""
         return any(not cell.complete or cell.verdict in ("off", "deviates") for cell in self.cells)
 
 
@@ -83,22 +84,35 @@ def make(
     changed = deviating(steps)
     if not paper:
         report, selected = _without_adopted(report, selected)
+    trained = plan.descendants(step.fingerprint for step in steps if KINDS[step.kind].trains)
     rows = tuple(
-        tuple(cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=changed) for cell in row)
+        tuple(
+            cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=changed, trained=trained) for cell in row
+        )
         for row in selected
     )
-    subtitle, option = _subtitle(plan, paper, bool(changed), recorded), store.option
-    last = notes.made_from(steps, found), notes.next_commands(steps, states, plan.arguments, store)
-    below = (_missing(rows), notes.deviations(steps), notes.assumptions(steps), *last)
+    shown = [cell for row in rows for cell in row if cell]
+    below = (
+        Note("Figures", tuple(figure.title for figure in report.figures)) if report.figures else None,
+        Note("Notes", report.notes) if report.notes else None,
+        reading.judged(shown),
+        reading.sources(shown),
+        reading.trained(shown),
+        _missing(shown),
+        notes.deviations(steps),
+        notes.assumptions(steps),
+        provenance.made_from(steps, found),
+        notes.next_commands(steps, states, plan.arguments, store),
+    )
     return Table(
         name=name,
         report=report,
         plan=plan,
         at_paper_scale=paper,
-        subtitle=subtitle,
+        subtitle=_subtitle(plan, paper, bool(changed), recorded),
         rows=rows,
         notes=tuple(note for note in below if note),
-        store_option=option,
+        store_option=store.option,
         states=states,
         finished=len(found),
     )
@@ -137,7 +151,7 @@ def _beside(cell: Cell, known: Mapping[Same, Cell]) -> Cell:
     other = known.get(_same(cell))
     if other is None or cell.paper is not None or cell.adopted is not None:
         return cell
-    return replace(cell, paper=other.paper, open=other.open)
+    return replace(cell, paper=other.paper, open=other.open, source=other.source)
 
 
 def _without_adopted(
@@ -153,9 +167,9 @@ def begun(cell: Cell) -> bool:
     return not cell.planned and any(value.number is not None or value.state != "new" for value in cell.values)
 
 
-def _missing(rows: Sequence[Sequence[Cell | None]]) -> Note | None:
+def _missing(cells: Iterable[Cell]) -> Note | None:
     """The Steps of all cells that have no number."""
-    values = (value for row in rows for cell in row if cell for value in cell.values)
+    values = (value for cell in cells for value in cell.values)
     return notes.missing((value.step.fingerprint, value.state) for value in values if value.number is None)
 
 
