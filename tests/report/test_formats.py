@@ -38,10 +38,11 @@ def test_a_format_is_found_by_its_suffix_and_writes_every_row(name: str, suffix:
 @pytest.mark.parametrize("scale", ["paper", "digits"])
 def test_latex_compiles(scale: str, store: Store, tmp_path: Path) -> None:
     finish_all(store, compile(["table1"], scale=scale), 50)
-    before = "\\documentclass{article}\\usepackage[utf8]{inputenc}\\usepackage{booktabs}\\begin{document}\n"
+    before = "\\documentclass{article}\\usepackage[utf8]{inputenc}\\usepackage{booktabs,graphicx}\\begin{document}\n"
     text = before + render("latex", make("table1", store, scale)) + "\\end{document}\n"
     (tmp_path / "table.tex").write_text(text, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
     assert (tmp_path / "table.pdf").stat().st_size > 0
