@@ -29,7 +29,7 @@ def write(table: Table, form: str, output: str | None) -> None:
     """To the file, and tell so; or to standard output: in colour where that is a terminal."""
     if output is not None:
         write_output(output, render(form, table))
-        measured = [cell for cell in table.cells if not cell.planned]
+        measured = [cell for cell in table.cells if cell.measured]
         filled = sum(cell.complete for cell in measured)
         written = f"{output}: {filled} of {len(measured)} cells, {table.finished} of {len(table.states)} runs"
         print(written, file=sys.stdout if os.path.isfile(output) else sys.stderr)  # elsewhere the table may stand there itself

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from simclr_spec.core.words import counted, number, percent
 from simclr_spec.language.coordinates import as_selector
+from simclr_spec.language.report import Report
 from simclr_spec.plan import Step
 from simclr_spec.report.cells import ONE_SIDED, Cell, quantity
 from simclr_spec.report.notes import Note
@@ -15,6 +16,13 @@ ADOPTED = "†"
 """Beside a number that was adopted from a publication."""
 TELLING = ((), LABELS, ENCODER, (*LABELS, *ENCODER))
 """Coordinates that may tell trainings of a stage from each other; the first that do are named."""
+
+
+def notes(report: Report, cells: Sequence[Cell]) -> tuple[Note | None, ...]:
+    """Figures, what the report says itself, and the notes of this module."""
+    figures = Note("Figures", tuple(figure.title for figure in report.figures)) if report.figures else None
+    own = Note("Notes", report.notes) if report.notes else None
+    return figures, own, judged(cells), sources(cells), trained(cells)
 
 
 def judged(cells: Iterable[Cell]) -> Note | None:
