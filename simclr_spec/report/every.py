@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from simclr_spec.core.errors import SimclrSpecError, UsageError
@@ -12,12 +13,13 @@ from simclr_spec.core.words import counted
 from simclr_spec.language import declared
 from simclr_spec.language.coordinates import Selector
 from simclr_spec.report import changes, curves
-from simclr_spec.report.formats.registry import SUFFIXES, files
+from simclr_spec.report.formats.registry import DRAWN, SUFFIXES, files
 from simclr_spec.report.output import format_of, show, write
 from simclr_spec.report.table import Table, make
 from simclr_spec.store.layout import Store
 
 FOLDER = "out"
+INDEX = "index.html"
 FORMS = ("markdown", "csv")
 
 
@@ -74,6 +76,7 @@ def everything(
     before = changes.remembered(folder)
     written = [file for name, table in tables.items() for file in _write(name, table, form, folder)]
     if tables:
+        written += [] if form else [_page(tables, folder)]
         written.append(changes.remember(folder, changes.shown(tables), before))
     for name, error in found:
         if isinstance(error, SimclrSpecError):
@@ -138,10 +141,12 @@ def _with_results(
     for name in declared.names("report"):
         try:
             table = make(name, store, scale, sets)
-            if table.finished:
-                yield name, table if selector is None else make(name, store, scale, sets, selector)
         except SimclrSpecError as error:
             yield name, error
+            continue
+        with contextlib.suppress(*([UsageError] if selector else [])):  # it has no such cell
+            if table.finished:
+                yield name, table if selector is None else make(name, store, scale, sets, selector)
 
 
 def _brief(name: str, error: SimclrSpecError) -> str:
@@ -149,14 +154,26 @@ def _brief(name: str, error: SimclrSpecError) -> str:
     return first + (f" (and {len(more)} more: simclr-spec report {name})" if more else "")
 
 
-def _files(name: str, form: str | None) -> dict[str, str]:
-    """NAME.md and NAME.csv, or the one file of `form`: file -> format."""
-    return {Path(name).stem + SUFFIXES[each]: each for each in ([form] if form else FORMS)}
+def _files(name: str, form: str | None) -> list[str]:
+    """NAME.md and NAME.csv, or the one file of `form`."""
+    return [Path(name).stem + SUFFIXES[each] for each in ([form] if form else FORMS)]
+
+
+def _page(tables: Mapping[str, Table], folder: str) -> str:
+    """One page of all."""
+    from simclr_spec.report.formats import html
+
+    file = str(Path(folder) / INDEX)
+    write_output(file, html.page([*tables.values()]))
+    return file
 
 
 def _write(name: str, table: Table, form: str | None, folder: str) -> list[str]:
+    """Of a report with figures these too; in a format of figures, of such a report only."""
     written: list[str] = []
-    for file, file_form in _files(name, form).items():
+    forms = [form] if form else [*FORMS, *DRAWN]
+    for file_form in forms if table.report.figures else [each for each in forms if each not in DRAWN]:
+        file = Path(name).stem + SUFFIXES[file_form]
         for path, content in files(file_form, table, str(Path(folder) / file)).items():
             write_output(path, content)
             written.append(path)
