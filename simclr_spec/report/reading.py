@@ -43,17 +43,15 @@ def _rule(cell: Cell) -> str:
     return f"{what}: equivalent within ±{number(cell.within)} by {tests}; one seed is unjudged"
 
 
-def sources(cells: Iterable[Cell]) -> Note | None:
-    """Where the paper's numbers come from, and the adopted ones; with the rows where there are several sources."""
+def sources(cells: Sequence[Cell]) -> Note | None:
+    """Where the paper's numbers come from, with the rows where there are several sources, and where the adopted ones do."""
     papers: dict[str, dict[str, None]] = {}
-    adopted: dict[str, dict[str, None]] = {}
     for cell in cells:
-        if cell.source:
-            (papers if cell.adopted is None else adopted).setdefault(cell.source, {})[cell.row.title] = None
+        if cell.source and cell.adopted is None:
+            papers.setdefault(cell.source, {})[cell.row.title] = None
     items = [f"{', '.join(rows)}: {source}" if len(papers) > 1 else source for source, rows in papers.items()]
-    for source, rows in adopted.items():
-        which = f"{', '.join(rows)} " if len(adopted) > 1 else ""
-        items.append(f"{ADOPTED} {which}adopted from {'there, too' if [source] == list(papers) else source}")
+    if adopted := list(dict.fromkeys(cell.source for cell in cells if cell.adopted is not None)):
+        items.append(f"{ADOPTED} adopted from {'there, too' if adopted == list(papers) else '; '.join(adopted)}")
     return Note("Sources", tuple(items)) if items else None
 
 
