@@ -34,7 +34,7 @@ class Table:
     subtitle: tuple[str, ...]
     rows: tuple[tuple[Cell | None, ...], ...]
     notes: tuple[Note, ...]
-    store_option: str
+    store: Store
     states: Mapping[str, str]
     """by fingerprint, of all Steps behind the cells"""
     finished: int
@@ -87,7 +87,7 @@ def make(
         tuple(cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=changed) for cell in row)
         for row in selected
     )
-    subtitle, option = _subtitle(plan, paper, bool(changed), recorded), store.option
+    subtitle = _subtitle(plan, paper, bool(changed), recorded)
     last = notes.made_from(steps, found), notes.next_commands(steps, states, plan.arguments, store)
     below = (_missing(rows), notes.deviations(steps), notes.assumptions(steps), *last)
     return Table(
@@ -98,7 +98,7 @@ def make(
         subtitle=subtitle,
         rows=rows,
         notes=tuple(note for note in below if note),
-        store_option=option,
+        store=store,
         states=states,
         finished=len(found),
     )
