@@ -46,7 +46,9 @@ def _paper_line(cell: Cell) -> Html:
 def _look(cell: Cell) -> str:
     if cell.adopted is not None:
         return "cell adopted"
-    if not cell.planned and not begun(cell):
+    if cell.planned:
+        return "cell"
+    if not begun(cell):
         return "cell nothing"
     return "cell alarm" if any(value.state in _ALARMING for value in cell.values) else "cell"
 

@@ -20,7 +20,7 @@ def section(tables: Sequence[Table], steps: Steps) -> Html:
     plans = {table.plan.digest: table.plan for table in tables}
     head = element("thead", element("tr", *(element("th", title, scope="col") for title in HEADS)))
     caption = element("caption", "Steps behind the tables, by stage")
-    inner = element("table", caption, head, *(_body(plan, steps) for plan in plans.values()), class_="plain")
+    inner = element("table", caption, head, *(_body(plan, steps) for plan in plans.values()), class_="plain numbers")
     return element("section", element("h2", "The plan", id="plan:title"), scrolling(inner, "The plan"), id="plan")
 
 
@@ -28,7 +28,8 @@ def _body(plan: Plan, steps: Steps) -> Html:
     shown = [known for step in plan.steps if (known := steps.get(step.fingerprint))]
     hours = _estimated(plan)
     stages = dict.fromkeys(known.step.stage for known in shown)
-    title = element("tr", element("th", plan.arguments, scope="rowgroup", colspan=len(HEADS)))
+    machine = f" · hours to go of one {plan.machine}" if hours else ""
+    title = element("tr", element("th", f"{plan.arguments}{machine}", scope="rowgroup", colspan=len(HEADS)))
     rows = (_row(stage, [known for known in shown if known.step.stage == stage], hours) for stage in stages)
     return element("tbody", title, *rows)
 

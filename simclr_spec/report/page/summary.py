@@ -20,12 +20,11 @@ def summary(tables: Sequence[Table], steps: Steps) -> Html:
     cells = [cell for table in tables for cell in table.cells]
     done, hours, versions = _made_from(steps)
     tiles = [*_reports(tables), _tile("Cells", *_filled(cells)), _tile("Runs", *done)]
-    tiles += [_tile("Beside the paper", _verdicts(cells))] if any(cell.verdict for cell in cells) else []
+    tiles += [_tile("Beside the paper", _verdicts(cells))] if any(cell.verdict and not cell.planned for cell in cells) else []
     tiles += [_tile("Spent", " · ".join(hours))] if hours else []
     parts: list[Html] = [element("div", *tiles, class_="tiles")]
     if versions:
-        mixed = element("strong", "⚠ mixed: ", class_="alarm") if "MIXED" in versions else ""
-        parts.append(element("p", element("b", "Made with"), " ", mixed, versions))
+        parts.append(element("p", element("b", "Made with"), " ", versions.replace("MIXED ", "")))
     parts += [*_missing(cells), *_next_commands(tables)]
     return element("section", element("h2", "Summary", id="summary:title"), *parts, id="summary")
 
@@ -52,7 +51,7 @@ def contents(tables: Sequence[Table]) -> Html:
 def _reports(tables: Sequence[Table]) -> Iterator[Html]:
     if len(tables) > 1:
         empty = sum(table.is_empty for table in tables)
-        yield _tile("Reports", str(len(tables)), *([element("small", f"{empty} not begun")] if empty else []))
+        yield _tile("Reports", str(len(tables)), *([element("small", f" · {empty} not begun")] if empty else []))
 
 
 def _tile(name: str, *value: str) -> Html:
@@ -71,8 +70,8 @@ def _share(part: int, whole: int) -> tuple[str, Html]:
 
 
 def _verdicts(cells: Sequence[Cell]) -> Html:
-    """`✓ 5 match`, of each verdict that there is."""
-    counts = Counter(cell.verdict for cell in cells if cell.verdict)
+    """`✓ 5 match`, of each verdict on something that was run."""
+    counts = Counter(cell.verdict for cell in cells if not cell.planned)
     found = ((sign, counts[verdict], verdict) for verdict, sign in SIGNS.items() if counts[verdict])
     return joined((element("span", f"{sign} {n:,} {verdict}", class_=f"verdict {verdict}") for sign, n, verdict in found), " ")
 
