@@ -168,6 +168,51 @@ def split_words(words: Sequence[str], *, specs: bool = True) -> tuple[list[str],
     return names, parse([word for word in words if word not in names])
 
 
+def cells_option(command: Command) -> Command:
+    """--cell, alike on everything that takes specs."""
+    option = click.option(
+        "--cell", "cells", multiple=True, metavar="REPORT/ROW/COLUMN", help="Only what this cell, row or report needs."
+    )
+    return option(command)
+
+
+def all_option(command: Command) -> Command:
+    """--all, alike on plan, run and check."""
+    return click.option("--all", "everything", is_flag=True, help="All tables and figures of the paper.")(command)
+
+
+def asked_for(
+    words: Sequence[str],
+    cells: Sequence[str],
+    scale: str | None,
+    sets: Sequence[str],
+    *,
+    everything: bool = False,
+    specs: bool = True,
+) -> tuple[list[str], Selector | None]:
+    """Names of specs, and what selects Steps of them: selectors, cells, and names of reports, which mean all their cells."""
+    names, selector = split_words(words, specs=specs and not (cells or everything))
+    if everything:
+        from simclr_spec.report.addresses import of_the_paper, specs_of
+
+        if names or cells:
+            raise UsageError("--all is every table and figure of the paper: name no spec, report or cell beside it")
+        return specs_of(of_the_paper()), selector
+    reports = [name for name in names if _is_report(name)]
+    if not (reports or cells):
+        return names, selector
+    from simclr_spec.report.addresses import wanted
+
+    return wanted([name for name in names if name not in reports], [*reports, *cells], selector, scale, sets)
+
+
+def _is_report(name: str) -> bool:
+    """A declared name that no spec has."""
+    from simclr_spec.language import declared
+
+    return name not in declared.names("spec") and name in declared.names("report")
+
+
 def split_parameters(words: Sequence[str]) -> tuple[list[str], Selector | None, list[str]]:
     """As `split_words`, and the words that name parameters: neither paths nor declared specs. Raises UsageError at others."""
     from simclr_spec.cli.show.origins import is_parameter, unknown_word

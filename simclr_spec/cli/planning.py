@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import click
 
 from simclr_spec.cli.options import (
+    all_option,
+    asked_for,
     budget_option,
+    cells_option,
     completes,
     data_root_for_compiling,
     scale_options,
     split_parameters,
-    split_words,
     store_option,
     words_argument,
 )
@@ -34,12 +36,15 @@ def list_() -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[FILE]...", shell_complete=completes("spec"))
+@click.option("--all", "everything", is_flag=True, help="All declared files, which is also meant without any FILE.")
 @scale_options
 @data_root_for_compiling
-def check(names: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
+def check(names: Sequence[str], everything: bool, scale: str | None, sets: Sequence[str]) -> None:
     """Look for faults in FILEs of any kind, or in declared specs, and in what they name; without any, in all declared files."""
     from simclr_spec.cli.show.faults import look_through, look_through_all
 
+    if names and everything:
+        raise UsageError("--all is every declared file: name none beside it")
     for line in look_through(names, scale, sets) if names else look_through_all():
         click.echo(line)
 
@@ -57,6 +62,8 @@ def schema(kind: str) -> None:
 
 @click.command()
 @words_argument
+@cells_option
+@all_option
 @scale_options
 @data_root_for_compiling
 @store_option
@@ -70,6 +77,8 @@ def schema(kind: str) -> None:
 @click.option("-o", "--output", metavar="FILE", help="Write the plan as JSON, with its digest for `run --expect`.")
 def plan(
     words: Sequence[str],
+    cells: Sequence[str],
+    everything: bool,
     scale: str | None,
     sets: Sequence[str],
     store: str,
@@ -91,7 +100,7 @@ def plan(
     from simclr_spec.store.layout import Store
     from simclr_spec.store.staleness import Images
 
-    names, selector = split_words(words)
+    names, selector = asked_for(words, cells, scale, sets, everything=everything)
     forecast = make_forecast(
         names,
         selector,
@@ -102,18 +111,25 @@ def plan(
         machine=machine,
         max_hours=max_gpu_hours,
     )
+    serves = None
+    if everything:
+        from simclr_spec.cli.show.serving import served_cells, serving
+
+        serves = served_cells(forecast.plan)
     if steps and (output or form != "table"):
         raise UsageError("--steps lists Steps on the terminal; JSON and dot have each of them anyway")
     if output:
         if form == "dot":
             raise UsageError("-o writes JSON; to keep the graph write `--format dot > FILE`")
-        plan_file.write(forecast, output)
+        plan_file.write(forecast, output, serves)
         written = f"{output}: {counted(len(forecast.selected), 'Step')}, digest {forecast.digest}"
         click.echo(written, err=not os.path.isfile(output))
     elif form == "table":
-        click.echo(fitted(plan_table.as_list(forecast) if steps else plan_table.as_table(forecast)))
+        click.echo(fitted(plan_table.as_list(forecast, serves) if steps else plan_table.as_table(forecast)))
+        if serves and not steps:
+            click.echo(fitted(serving(forecast, serves)))
     else:
-        click.echo(plan_file.as_json(forecast) if form == "json" else plan_file.as_dot(forecast))
+        click.echo(plan_file.as_json(forecast, serves) if form == "json" else plan_file.as_dot(forecast))
 
 
 @click.command()

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from simclr_spec.cli.options import (
+    all_option,
+    asked_for,
     budget_option,
+    cells_option,
     data_root_for_compiling,
     data_root_option,
     existing_store_option,
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @words_argument
+@cells_option
+@all_option
 @scale_options
 @store_option
 @runner_option
@@ -42,6 +47,8 @@ if TYPE_CHECKING:
 @click.option("--expect", metavar="PLAN", help="Refuse any other plan than the one that `plan -o` wrote: its digest, or FILE.")
 def run(
     words: Sequence[str],
+    cells: Sequence[str],
+    everything: bool,
     scale: str | None,
     sets: Sequence[str],
     store: str,
@@ -62,7 +69,7 @@ def run(
     from simclr_spec.store.layout import Store
     from simclr_spec.store.staleness import Images
 
-    names, selector = split_words(words)
+    names, selector = asked_for(words, cells, scale, sets, everything=everything)
     run_folders, where_to_run = Store(Path(store)), runners.read(runner)
     tell_queue(run_folders)
     forecast = make_forecast(

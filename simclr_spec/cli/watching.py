@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from simclr_spec.cli.options import (
+    asked_for,
     data_root_for_compiling,
     existing_store_option,
     scale_options,
-    split_words,
     tell_queue,
     words_argument,
 )
@@ -29,7 +29,7 @@ def entries_of(
     from simclr_spec.store.layout import Store
     from simclr_spec.store.selection import entries
 
-    names, selector = split_words(words, specs=False)
+    names, selector = asked_for(words, (), scale, sets, specs=False)
     return entries(Store(Path(store)), names, selector, scale, sets, must_match)
 
 

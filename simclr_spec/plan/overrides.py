@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from simclr_spec.core.fields import Schema
 from simclr_spec.language import schema
 from simclr_spec.language.document import toml_value, value_fault
 from simclr_spec.language.setting import Setting, coerce
-from simclr_spec.language.spec import Spec
+from simclr_spec.language.spec import Spec, read_spec
 from simclr_spec.language.written import settable
 from simclr_spec.stages.kind import ENCODER, LABELS
 from simclr_spec.stages.kinds import KINDS
@@ -35,6 +36,12 @@ def concerns(text: str, spec: Spec) -> bool:
     target, name = _target(text.partition("=")[0].strip(), spec)
     known = _fields(target, spec)
     return name in known or (name == "dataset" and bool(known))
+
+
+def concerning(sets: Iterable[str], specs: Iterable[str]) -> tuple[str, ...]:
+    """Those of the texts that name something in one of these specs: of a plan that has more."""
+    read = [read_spec(name) for name in specs]
+    return tuple(text for text in sets if any(concerns(text, spec) for spec in read))
 
 
 def _target(key: str, spec: Spec) -> tuple[str | None, str]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from simclr_spec.core.errors import UsageError
 from simclr_spec.language import report as report_language
 from simclr_spec.language.coordinates import Selector, as_selector
-from simclr_spec.language.spec import read_spec
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.departures import at_paper_scale, deviating
-from simclr_spec.plan.overrides import concerns
+from simclr_spec.plan.overrides import concerning
 from simclr_spec.report import cells, notes, select
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
@@ -66,7 +65,7 @@ def make(
     if recorded is not None:
         scale, sets = recorded.scale, recorded.sets
     with located(store, report.spec):
-        plan = compile(report.spec, scale=scale, sets=_concerning(sets, report.spec) if recorded else sets)
+        plan = compile(report.spec, scale=scale, sets=concerning(sets, report.spec) if recorded else sets)
     selected = select.select(report, source, plan)
     if at_paper_scale(plan, plan.steps):
         borrowed = {name: number for other in report.paper_of for name, number in _numbers_of(other, scale, sets).items()}
@@ -110,12 +109,6 @@ def _last_plan(store: Store, specs: Sequence[str]) -> RecordedPlan | None:
     return max(found, key=lambda plan: plan.time, default=None)
 
 
-def _concerning(sets: Iterable[str], specs: Sequence[str]) -> tuple[str, ...]:
-    """A plan that was run may have had more specs."""
-    read = [read_spec(spec) for spec in specs]
-    return tuple(text for text in sets if any(concerns(text, spec) for spec in read))
-
-
 Same = tuple[frozenset[str], str]
 """Fingerprints and metric: what makes two cells the same."""
 
@@ -127,7 +120,7 @@ def _same(cell: Cell) -> Same:
 def _numbers_of(name: str, scale: str | None, sets: Sequence[str]) -> dict[Same, Cell]:
     """The cells of another report for which the paper has a value."""
     report, source = report_language.load(name)
-    plan = compile(report.spec, scale=scale, sets=_concerning(sets, report.spec))
+    plan = compile(report.spec, scale=scale, sets=concerning(sets, report.spec))
     rows = select.select(report, source, plan)
     return {_same(cell): cell for row in rows for cell in row if cell and (cell.paper is not None or cell.open)}
 

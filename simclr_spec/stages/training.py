@@ -47,7 +47,7 @@ class TrainingKind(Kind):
         return True
 
     def quantities(self, config: Any) -> Mapping[str, float]:
-        """Parameters in millions: of the encoder as in Table 1, BN's moving statistics too; and trained ones of kept head layers."""
+        """Parameters in millions: the encoder's as Table 1 counts, with moving statistics; and those of kept head layers."""
         encoder, schedule = encoder_of(config), config.schedule(config.examples)
         layer = getattr(config, self.layer_of_head) if self.layer_of_head else 0
         kept = network.head(encoder.features, vars(config.head), layer).trainable if layer else 0

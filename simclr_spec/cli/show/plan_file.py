@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from simclr_spec.cli.show.plan_table import seconds_one_by_one
 from simclr_spec.core.errors import UsageError
 from simclr_spec.core.files import write_output
 from simclr_spec.language.declared import is_path
+from simclr_spec.plan import Step
 from simclr_spec.plan.departures import assumptions, deviations
 from simclr_spec.store.forecast import Forecast
 
 
-def as_json(forecast: Forecast) -> str:
-    """The contract of docs/plan-json.md."""
+def as_json(forecast: Forecast, serves: Mapping[Step, int] | None = None) -> str:
+    """The contract of docs/plan-json.md; `serves`: cells of the paper's tables and figures that each Step serves."""
     steps = []
     for step in forecast.selected:
         decision, price = forecast.decisions[step.fingerprint], forecast.costs[step.fingerprint]
@@ -34,6 +36,7 @@ def as_json(forecast: Forecast) -> str:
                 "why": decision.why,
                 "params": step.params,
                 "cost": {**dataclasses.asdict(price), "seconds": round(forecast.seconds[step.fingerprint], 3)},
+                **({"cells": serves[step]} if serves else {}),
             }
         )
     running = forecast.to_run
@@ -84,11 +87,11 @@ def expected_digest(text: str) -> str:
     raise UsageError(f"--expect {text}: no plan; `simclr-spec plan SPEC -o FILE` writes one")
 
 
-def write(forecast: Forecast, file: str) -> None:
+def write(forecast: Forecast, file: str, serves: Mapping[Step, int] | None = None) -> None:
     """The plan as JSON; `run --expect` compares its digest."""
     if Path(file).resolve() in {Path(source).resolve() for source in _made_from(forecast) if is_path(source)}:
         raise UsageError(f"{file} is one of the files that this plan is made from: name another for the plan")
-    write_output(file, as_json(forecast) + "\n")
+    write_output(file, as_json(forecast, serves) + "\n")
 
 
 def _made_from(forecast: Forecast) -> set[str]:

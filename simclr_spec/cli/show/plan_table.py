@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from simclr_spec.cli.show.columns import aligned, or_dash
@@ -54,13 +54,18 @@ def as_table(forecast: Forecast) -> str:
     return "\n".join([*lines, *(f"✗ {misfit}" for misfit in misfits(forecast))])
 
 
-def as_list(forecast: Forecast) -> str:
-    """Every selected Step, and those that it needs: state, hours, the coordinates that tell it from the others."""
+def as_list(forecast: Forecast, serves: Mapping[Step, int] | None = None) -> str:
+    """Every selected Step, and those that it needs: state, hours, the coordinates that tell it from the others.
+
+    `serves`: how many cells of the paper's tables and figures each of them serves."""
     listed = {step.fingerprint for step in (*forecast.selected, *forecast.needed)}
     steps = [step for step in forecast.plan.steps if step.fingerprint in listed]
     keys = _telling(forecast.plan)
-    rows = [["state", f"{forecast.machine.unit}-hours"]]
-    rows += [[forecast.decisions[step.fingerprint].state, amount(forecast.hours([step]))] for step in steps]
+    rows = [["state", f"{forecast.machine.unit}-hours", *(["cells"] if serves else [])]]
+    rows += [
+        [forecast.decisions[s.fingerprint].state, amount(forecast.hours([s])), *([str(serves[s])] if serves else [])]
+        for s in steps
+    ]
     coordinates = (
         as_selector({key: step.coordinates[key] for key in keys[step.stage] if key in step.coordinates}) for step in steps
     )
