@@ -45,8 +45,9 @@ def build(cls: type[Any], values: dict[str, Any]) -> Any:
 
 
 def _built(hint: Any, value: Any) -> Any:
-    if is_class(hint):
-        return build(hint, value)
+    nested = next((part for part in (hint, *get_args(hint)) if is_class(part)), None)
+    if nested is not None and isinstance(value, dict):
+        return build(nested, value)
     entry = next((get_args(part)[0] for part in (hint, *get_args(hint)) if get_origin(part) is tuple), None)
     if entry is not None and isinstance(value, list):
         return tuple(_built(entry, inner) for inner in value)

@@ -1,0 +1,97 @@
+"""What pairs of axes have in common: panels beside each other, ticks, a level, and one legend below all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from simclr_spec.core.words import number
+from simclr_spec.report.figures.page import wrapped
+from simclr_spec.report.figures.points import Drawing, Line
+from simclr_spec.report.figures.said import NOTHING
+from simclr_spec.report.figures.style import FAINT, INK, OF_THE_PAPER
+
+WIDTHS = {1: 4.2, 2: 5.6}
+"""Inches, by the number of panels."""
+WIDEST = 7.0
+HEIGHT = 2.7
+FEW_TICKS = 5
+LONG = 14
+"""Characters of a title that stand beside each other below an axis."""
+
+
+def width(drawing: Drawing) -> float:
+    return WIDTHS.get(len(drawing.panels), WIDEST)
+
+
+def panels(figure: Figure, drawing: Drawing) -> list[Axes]:
+    """With one scale for all."""
+    grid = figure.subplots(1, len(drawing.panels), sharex=True, sharey=True, squeeze=False)
+    for axes, panel in zip(grid[0], drawing.panels, strict=True):
+        axes.set_title(panel.title, loc="left")
+        if drawing.is_empty:
+            axes.text(0.5, 0.5, NOTHING, transform=axes.transAxes, ha="center", va="center", alpha=0.8)
+            axes.set(xticks=[], yticks=[])
+    return list(grid[0])
+
+
+def name_axes(figure: Figure, x: str, y: str) -> None:
+    figure.supxlabel(x, fontsize=7.5)
+    figure.supylabel(y, fontsize=7.5)
+
+
+def y_title(drawing: Drawing) -> str:
+    chosen = drawing.figure
+    metrics = {point.cell.metric for point in drawing.points}
+    return chosen.y_title or ("gain in %" if chosen.relative_to else ", ".join(sorted(metrics)))
+
+
+def ticks_along_x(axes: Axes, drawing: Drawing) -> None:
+    """At the values themselves where these are few."""
+    if drawing.categories:
+        axes.set_xticks(range(len(drawing.categories)), [wrapped(title, 0.7, 6.5) for title in drawing.categories])
+        return
+    if drawing.figure.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    known = sorted({point.x for point in drawing.points})
+    if 0 < len(known) <= FEW_TICKS:
+        axes.xaxis.set_major_locator(FixedLocator(known))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 4)))
+
+
+def level(axes: Axes, line: Line) -> list[Line2D]:
+    """Ours dashed, the paper's in fine dots."""
+    drawn = []
+    if line.ours is not None:
+        drawn.append(axes.axhline(line.ours, color=INK, linestyle="--", linewidth=0.9, label=line.title))
+    if line.paper is not None:
+        drawn.append(axes.axhline(line.paper, color=INK, linestyle=":", linewidth=0.9, label=f"{line.title}, the paper's"))
+    return drawn
+
+
+def legend(figure: Figure, handles: Sequence[Any], columns: int = 4) -> None:
+    """Each label once."""
+    labelled = {handle.get_label(): handle for handle in handles}
+    if labelled:
+        longest = max(map(len, labelled))
+        fit = max(1, int(figure.get_figwidth() * 72 / ((longest + 7) * 6.5 * 0.56)))
+        ncols = min(columns, fit, len(labelled))
+        figure.legend(handles=[*labelled.values()], loc="outside lower center", ncols=ncols)
+
+
+def meaning(drawing: Drawing) -> list[Line2D]:
+    """What hollow and faint marks say, where there are some."""
+    found = []
+    if any(point.paper for point in drawing.points):
+        found.append(Line2D([], [], color=INK, marker="o", **OF_THE_PAPER, label="the paper's (hollow)"))
+    if any(len(point.seeds) > 1 for point in drawing.points):
+        style = {"markersize": 3, "alpha": FAINT, "markeredgewidth": 0}
+        found.append(Line2D([], [], color=INK, marker="o", linestyle="", label="each seed", **style))
+    return found

@@ -1,0 +1,207 @@
+"""What a figure of a report shows, as data: every format may have it, and nothing here draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from simclr_spec.core.words import typed
+from simclr_spec.language.figure import Figure, Level, Panel, Series
+from simclr_spec.report.cells import Cell
+from simclr_spec.report.table import Table
+
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One cell along x. What is None is not known, or not to be shown: nothing of the paper's off its scale."""
+
+    cell: Cell
+    x: float
+    """of ours; where x is no number, its place among `Drawing.categories`"""
+    mean: float | None
+    """over the seeds, in the unit of the y axis"""
+    sd: float | None
+    seeds: tuple[Place, ...]
+    """(x, y) of each"""
+    paper: Place | None
+    adopted: float | None
+    """of the literature, instead of ours"""
+    x_sd: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """The points of one series in the order of x."""
+
+    title: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A level to compare with."""
+
+    title: str
+    ours: float | None
+    paper: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axes:
+    """A panel."""
+
+    title: str
+    series: tuple[Drawn, ...]
+    level: Line | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A figure; without points where nothing has run."""
+
+    figure: Figure
+    categories: tuple[str, ...]
+    """along x where it is no number, else none"""
+    panels: tuple[Axes, ...]
+
+    @property
+    def points(self) -> list[Point]:
+        return [point for panel in self.panels for series in panel.series for point in series.points]
+
+    @property
+    def is_empty(self) -> bool:
+        return all(point.mean is None and point.paper is None and point.adopted is None for point in self.points)
+
+    @property
+    def titles(self) -> list[str]:
+        """Of the series, each once: one that is in several panels looks the same in all."""
+        return list(dict.fromkeys(series.title for panel in self.panels for series in panel.series))
+
+
+def drawing(table: Table, figure: Figure) -> Drawing:
+    """What the figure shows of the table's cells. A diagram shows none."""
+    reader = _Reader(table, figure)
+    panels = tuple(reader.axes(panel) for panel in figure.panels)
+    return Drawing(figure=figure, categories=tuple(reader.categories), panels=panels)
+
+
+class _Reader:
+    """Cells of a table by the titles of their row and column, and where they stand along x."""
+
+    def __init__(self, table: Table, figure: Figure) -> None:
+        self.figure = figure
+        self.rows = [row.title for row in table.report.rows]
+        self.columns = [column.title for column in table.report.columns]
+        self.cells = {
+            (row, column): cell
+            for row, cells in zip(self.rows, table.rows, strict=True)
+            for column, cell in zip(self.columns, cells, strict=True)
+            if cell
+        }
+        self.categories: list[str] = []
+        labels = [self._label(cell) for panel in figure.panels for series in panel.series for cell in self._of(series)]
+        if figure.x not in self.columns and any(isinstance(label, str) for label in labels):
+            self.categories = list(dict.fromkeys(str(label) for label in labels if label is not None))
+
+    def axes(self, panel: Panel) -> Axes:
+        series = tuple(Drawn(title=series.title, points=self._points(series)) for series in panel.series)
+        return Axes(title=panel.title, series=series, level=self._line(panel.level) if panel.level else None)
+
+    def _of(self, series: Series) -> Iterator[Cell]:
+        for row in self.rows:
+            cell = self.cells.get((row, series.column))
+            if cell and (row in series.rows if series.rows else all(step.matches(series.where) for step in cell.steps)):
+                yield cell
+
+    def _points(self, series: Series) -> tuple[Point, ...]:
+        found = (self._point(cell) for cell in self._of(series))
+        return tuple(sorted((point for point in found if point), key=lambda point: point.x))
+
+    def _point(self, cell: Cell) -> Point | None:
+        beside = self.cells.get((cell.row.title, self.figure.x))
+        x = self._x(cell, beside)
+        if x is None:
+            return None
+        gain = self._gain(cell)
+        seeds = [gain.of_ours(number) for number in cell.numbers]
+        along = beside.numbers if beside and not beside.planned and len(beside.numbers) == len(seeds) else [x] * len(seeds)
+        paper = gain.of_paper(cell.paper)
+        paper_x = _paper_x(beside) if self.figure.x in self.columns else x
+        return Point(
+            cell=cell,
+            x=x,
+            mean=gain.of_ours(cell.mean),
+            sd=None if cell.sd is None or gain.scale is None else cell.sd * gain.scale,
+            seeds=tuple((at, y) for at, y in zip(along, seeds, strict=True) if y is not None),
+            paper=None if paper is None or paper_x is None else (paper_x, paper),
+            adopted=gain.of_paper(cell.adopted),
+            x_sd=beside.sd if beside else None,
+        )
+
+    def _x(self, cell: Cell, beside: Cell | None) -> float | None:
+        """Of the row's cell in the column x; of the paper's where there is no other."""
+        if self.figure.x in self.columns:
+            known = (beside.mean, beside.paper, beside.adopted) if beside else ()
+            return next((value for value in known if value is not None), None)
+        label = self._label(cell)
+        if label is None:
+            return None
+        return self.categories.index(str(label)) if self.categories else float(label)
+
+    def _label(self, cell: Cell) -> float | str | None:
+        """The coordinate x, a number unless it is no quantity; or the row."""
+        if not self.figure.x:
+            return cell.row.title
+        known = [step.coordinates for step in cell.steps[:1]] + [cell.row.where or {}, cell.column.where]
+        value = next((where[self.figure.x] for where in reversed(known) if self.figure.x in where), None)
+        return value if value is None or _is_number(value) else typed(value)
+
+    def _gain(self, cell: Cell) -> _Gain:
+        if not self.figure.relative_to:
+            return _Gain(None, None, relative=False)
+        base = self.cells.get((self.figure.relative_to, cell.column.title))
+        return _Gain(base and base.mean, base and (base.paper if base.adopted is None else base.adopted), relative=True)
+
+    def _line(self, level: Level) -> Line | None:
+        cell = self.cells.get((level.row, level.column))
+        if cell is None:
+            return None
+        gain = self._gain(cell)
+        ours, paper = gain.of_ours(cell.mean), gain.of_paper(cell.paper if cell.adopted is None else cell.adopted)
+        return None if ours is None and paper is None else Line(title=level.title, ours=ours, paper=paper)
+
+
+class _Gain:
+    """Values as they stand, or in percent over those of another row: ours over our mean there, the paper's over the paper's."""
+
+    def __init__(self, ours: float | None, paper: float | None, *, relative: bool) -> None:
+        self.ours, self.paper, self.relative = ours, paper, relative
+
+    @property
+    def scale(self) -> float | None:
+        """Of a spread."""
+        return (100 / self.ours if self.ours else None) if self.relative else 1.0
+
+    def of_ours(self, value: float | None) -> float | None:
+        return self._of(value, self.ours)
+
+    def of_paper(self, value: float | None) -> float | None:
+        return self._of(value, self.paper)
+
+    def _of(self, value: float | None, base: float | None) -> float | None:
+        if not self.relative or value is None:
+            return value
+        return 100 * (value / base - 1) if base else None
+
+
+def _paper_x(beside: Cell | None) -> float | None:
+    """The paper's own; what the plan counts, where the paper has no other."""
+    if beside is None:
+        return None
+    return beside.mean if beside.paper is None and beside.planned else beside.paper
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
