@@ -40,6 +40,10 @@ class Table:
     """how many of these have a result"""
 
     @property
+    def store_option(self) -> str:
+        return self.store.option
+
+    @property
     def cells(self) -> list[Cell]:
         return [cell for row in self.rows for cell in row if cell is not None]
 

@@ -8,7 +8,7 @@ from shlex import join
 from simclr_spec.core.words import fixed
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.page import drawing
-from simclr_spec.report.page.markup import Html, command, element, joined, opener, pairs, popover, table
+from simclr_spec.report.page.markup import Html, command, element, opener, pairs, popover, table
 from simclr_spec.report.page.steps import Known, Steps, link, planned, state_word
 from simclr_spec.report.table import Table, begun
 from simclr_spec.report.text import NOTHING, measured, of_the_paper, places
@@ -40,7 +40,10 @@ def in_table(shown: Table, cell: Cell | None) -> Html:
 
 
 def _paper_line(cell: Cell) -> Html:
-    return element("span", of_the_paper(cell), class_=f"verdict {cell.verdict or 'open'}")
+    """The verdict may stand in a line of its own."""
+    numbers, _, verdict = of_the_paper(cell).rpartition(" ")
+    parts = [numbers, " ", verdict] if verdict == cell.verdict else [of_the_paper(cell)]
+    return element("span", *(element("span", part) if part.strip() else part for part in parts), class_=f"verdict {cell.verdict or 'open'}")
 
 
 def _look(cell: Cell) -> str:
@@ -91,7 +94,7 @@ def _seeds(cell: Cell, steps: Steps) -> Html:
             str(value.step.coordinates.get("seed", "–")),
             "–" if value.number is None else fixed(value.number, places(cell)),
             state_word(value.state),
-            joined((link(steps[value.step.fingerprint]), " ", element("code", value.step.fingerprint[:8]))),
+            link(steps[value.step.fingerprint]),
         ]
         for value in cell.values
     ]
@@ -105,4 +108,4 @@ def _curves(behind: list[Known]) -> list[Html]:
 
 def _command(shown: Table, cell: Cell) -> str:
     options = shown.plan.arguments.removeprefix(join(shown.plan.specs))
-    return f"simclr-spec plan --cell {join([address(shown, cell)])}{options}{shown.store.option}"
+    return f"simclr-spec plan --cell {join([address(shown, cell)])}{options}{shown.store_option}"

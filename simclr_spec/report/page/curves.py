@@ -21,8 +21,8 @@ def curves_of(folder: RunFolder) -> Mapping[str, Curve]:
             begins = min((line["train_step"] for line in read), default=0)
             lines = {step: line for step, line in lines.items() if step < begins} | {line["train_step"]: line for line in read}
     names = sorted({name for line in lines.values() for name in line} - {*_NO_MEASURES}, key=lambda name: (name != "loss", name))
-    found = {name: [(step, line[name]) for step, line in sorted(lines.items()) if name in line] for name in names}
-    return {name: thinned(curve) for name, curve in found.items()}
+    found = {name: [(step, line[name]) for step, line in sorted(lines.items()) if line.get(name) is not None] for name in names}
+    return {name: thinned(curve) for name, curve in found.items() if curve}
 
 
 def thinned(curve: Curve) -> Curve:

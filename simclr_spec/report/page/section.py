@@ -10,6 +10,7 @@ from simclr_spec.report.cells import Cell
 from simclr_spec.report.lines import nothing_yet, shortened
 from simclr_spec.report.notes import Note
 from simclr_spec.report.page.cell import cell_popover, in_table
+from simclr_spec.report.page.figure import figure
 from simclr_spec.report.page.markup import Html, command, element, folded, joined, scrolling
 from simclr_spec.report.page.steps import Steps
 from simclr_spec.report.table import Table
@@ -20,7 +21,7 @@ _COUNTED = {"Deviations": "field", "Assumptions": "field"}
 def section(table: Table, steps: Steps, title: str) -> Html:
     """Compact where nothing was begun."""
     heading = element("h2", title, id=f"{table.name}:title")
-    body = _unstarted(table) if table.is_empty else _started(table, steps)
+    body = _unstarted(table) if table.cells and table.is_empty else _started(table, steps)
     return element("section", heading, setting(table), *body, id=table.name, aria_labelledby=f"{table.name}:title")
 
 
@@ -37,7 +38,9 @@ def _unstarted(table: Table) -> list[Html]:
 
 
 def _started(table: Table, steps: Steps) -> Iterator[Html]:
-    yield _grid(table)
+    if table.cells:
+        yield _grid(table)
+    yield from (figure(table, of) for of in table.report.figures)
     yield element("div", *(_note(note) for note in table.notes), class_="notes")
     yield joined(cell_popover(table, cell, steps) for cell in table.cells)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from simclr_spec.core.files import read_json
-from simclr_spec.core.words import counted, duration, footnote, number, typed
+from simclr_spec.core.words import amount, counted, duration, footnote, number, typed
 from simclr_spec.plan import Step
 from simclr_spec.report.page import drawing
 from simclr_spec.report.page.curves import curves_of
@@ -64,9 +64,9 @@ def all_of(tables: Sequence[Table]) -> Steps:
     }
 
 
-def link(known: Known, *, text: str = "") -> Html:
+def link(known: Known) -> Html:
     """Opens the Step, where something is known of it."""
-    name = element("code", text or known.step.id)
+    name = element("code", known.step.id)
     return opener(known.name, name, class_="link") if known.begun else name
 
 
@@ -77,7 +77,7 @@ def state_word(state: str) -> Html:
 def planned(step: Step) -> list[tuple[str, str]]:
     """What the plan knows of it, in words."""
     found = KINDS[step.kind].quantities(step.config)
-    return [(words, number(found[name], 9 if name == "images_seen" else 6)) for name, words in QUANTITIES.items() if name in found]
+    return [(words, amount(found[name])) for name, words in QUANTITIES.items() if name in found]
 
 
 def step_popover(known: Known, steps: Steps) -> Html:
@@ -85,10 +85,10 @@ def step_popover(known: Known, steps: Steps) -> Html:
     parts: list[Html] = [element("p", state_word(known.state), " ", _when(known))]
     if known.state == "failed":
         parts.append(element("p", last_error(known.folder.attempts()[-1]), class_="alarm"))
-    parts += [drawing.curves(name, [curve]) for name, curve in known.curves.items()]
     facts = [("stage", ", ".join(step.stages)), ("fingerprint", step.fingerprint), ("coordinates", _coordinates(step))]
     parents = [(f"{role} (weights)", link(steps[parent])) for role, parent in step.needs.items()]
     parts.append(pairs([*facts, *parents, *planned(step), *_provenance(known)]))
+    parts.append(element("div", *(drawing.curves(name, [curve]) for name, curve in known.curves.items()), class_="curves"))
     parts += _log(known)
     return popover(known.name, step.id, *parts, element("h4", "Look closer"), *map(command, _commands(known)))
 
@@ -99,7 +99,7 @@ def _coordinates(step: Step) -> str:
 
 def _when(known: Known) -> str:
     tried = counted(len(known.folder.attempts()), "attempt")
-    return f"{known.result['finished'][:16]} · {tried}" if known.result else tried
+    return f"{known.result['finished'][:16].replace('T', ' ')} · {tried}" if known.result else tried
 
 
 def _provenance(known: Known) -> Iterator[tuple[str, str]]:
@@ -132,7 +132,7 @@ def _log(known: Known) -> list[Html]:
 
 def _commands(known: Known) -> list[str]:
     """What to type."""
-    where = f"{known.table.plan.arguments} fingerprint={known.step.fingerprint[:8]}{known.table.store.option}"
+    where = f"{known.table.plan.arguments} fingerprint={known.step.fingerprint[:8]}{known.table.store_option}"
     return [f"simclr-spec logs {where}", f"simclr-spec status {where}"]
 
 

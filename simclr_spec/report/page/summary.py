@@ -50,7 +50,7 @@ def contents(tables: Sequence[Table]) -> Html:
 
 def _reports(tables: Sequence[Table]) -> Iterator[Html]:
     if len(tables) > 1:
-        empty = sum(table.is_empty for table in tables)
+        empty = sum(bool(table.cells) and table.is_empty for table in tables)
         yield _tile("Reports", str(len(tables)), *([element("small", f" · {empty} not begun")] if empty else []))
 
 
