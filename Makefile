@@ -4,11 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: quickstart test test-slurm soak lint clean
+.PHONY: quickstart paper-mini test test-slurm soak lint clean
 
 quickstart: $(VENV)/.installed  ## install, train the quickstart, print its table
 	$(BIN)/simclr-spec run quickstart
 	$(BIN)/simclr-spec report quickstart
+
+paper-mini: $(VENV)/.installed  ## every table and figure of the paper at scale digits, in under two hours on two cores: out/index.html
+	$(BIN)/simclr-spec run --all --scale digits
+	$(BIN)/simclr-spec report --scale digits
 
 test: $(VENV)/.installed-test  ## install with the test tools, run every test that needs no cluster
 	$(BIN)/python -m pytest -q -n 2 --ignore=tests/slurm

@@ -113,7 +113,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "knn_every": 0,
     },
     "finetune": {"head": HEAD, "labels": LABELS, "from_layer": 1},
-    "linear_eval": {"labels": LABELS, "encoder_bn": "eval", **SGD},
+    "linear_eval": {"head": HEAD, "labels": LABELS, "from_layer": 0, "encoder_bn": "eval", **SGD},
     "supervised": {"labels": LABELS, "label_smoothing": 0.0, **SGD},
     "distill": {
         "temperature": 1.0,

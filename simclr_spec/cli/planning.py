@@ -31,7 +31,7 @@ def list_() -> None:
     for kind in declared.FOLDERS:
         for name in declared.names(kind):
             title = parse(declared.read(kind, name)).data.get("title", "")
-            click.echo(f"{kind:<8} {name:<14} {title}".rstrip())
+            click.echo(f"{kind:<8} {name:<18} {title}".rstrip())
 
 
 @click.command()

@@ -38,18 +38,21 @@ def report(
 ) -> None:
     """Print a table: mean ± sd (n) over seeds, the state of what is missing, deviations and assumptions.
 
-    Without a name: every declared one that has a result, on the terminal and into out/ as .md and .csv. Without --scale and
-    --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
+    Without a name every declared one that has a result is written into out/, and what changed since the last time is told.
+    Without --scale and --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
     from pathlib import Path
 
-    from simclr_spec.report.every import one, several
+    from simclr_spec.report.every import everything, one, several
     from simclr_spec.store.layout import Store
 
     names, selector = split_words(words, specs=False)
     names = list(dict.fromkeys(names))
     tell_queue(Store(Path(store)))
     options = Store(Path(store)), scale, sets, selector, form, output
-    cannot_be_shown, off = (False, one(names[0], *options)) if len(names) == 1 else several(names, *options)
+    if names:
+        cannot_be_shown, off = False, one(names[0], *options) if len(names) == 1 else several(names, *options)
+    else:
+        cannot_be_shown, off = everything(*options)
     if cannot_be_shown or (strict and off):
         raise click.exceptions.Exit(1)
 

@@ -27,7 +27,7 @@ KEYS: dict[str, Schema] = {
     "sk": {"type": "boolean", "description": "selective kernels"},
     "head_layers": {"type": "integer", "description": "layers of the projection head"},
     "head_width": {"type": "integer", "description": "width multiplier of the projection head"},
-    "from_layer": {"type": "integer", "description": "layer of the head on which fine-tuning puts the classifier"},
+    "from_layer": {"type": "integer", "description": "layer of the head on which the classifier sits"},
     "label_fraction": {"type": "number", "description": "share of the training images with labels"},
     "labels_per_class": {"type": "integer", "description": "labelled images per class"},
     "seed": {"type": "integer", "description": "the Step's seed"},

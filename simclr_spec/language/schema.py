@@ -26,7 +26,7 @@ _ROLES: dict[Role, str] = {
 _LISTED = {
     "label_fraction": ("labels.fraction", "shares of the training images that have labels"),
     "labels_per_class": ("labels.per_class", "labelled images per class"),
-    "from_layer": ("from_layer", "layers of the head to start from"),
+    "from_layer": ("from_layer", "layers of the head on which the classifier sits"),
 }
 """Axes of which a stage may give several values: the field, and what they mean."""
 

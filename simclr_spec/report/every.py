@@ -1,4 +1,4 @@
-"""One report, printed or written; or several: those named, or all declared ones that have a result."""
+"""One report, printed or written; several that are named; or all declared ones that have a result, into a folder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import write_output
 from simclr_spec.language import declared
 from simclr_spec.language.coordinates import Selector
+from simclr_spec.report import changes
 from simclr_spec.report.formats.registry import SUFFIXES, render
 from simclr_spec.report.output import format_of, write
 from simclr_spec.report.table import Table, make
@@ -45,33 +46,44 @@ def several(
     selector: Selector | None,
     form: str | None,
     folder: str | None,
-) -> tuple[bool, bool]:
-    """Print the reports `names`, or write them into the folder; without names all that have a result, printed and written.
-
-    Returns whether one cannot be shown, and whether one is off. Raises UsageError, and of named reports any fault.
-    """
+) -> bool:
+    """Print the reports `names`, or write them into the folder; whether one is off. Raises any fault of them."""
     if folder is not None:
         _check(folder, [Path(folder, file).resolve() for name in names for file in _files(name, form)], names)
-    named = ((name, make(name, store, scale, sets, selector)) for name in names)
-    found = list(named if names else _with_results(store, scale, sets, selector))
+    tables = {name: make(name, store, scale, sets, selector) for name in names}
+    if folder is not None:
+        print(f"written: {', '.join(file for name, table in tables.items() for file in _write(name, table, form, folder))}")
+    else:
+        for number, table in enumerate(tables.values()):
+            print(end="\n" * bool(number))
+            write(table, form or "table", None)
+    return any(table.is_off for table in tables.values())
+
+
+def everything(
+    store: Store, scale: str | None, sets: tuple[str, ...], selector: Selector | None, form: str | None, folder: str | None
+) -> tuple[bool, bool]:
+    """Write every declared report that has a result into the folder, and tell what changed since the last time.
+
+    Returns whether one cannot be shown, and whether one is off."""
+    folder = folder or FOLDER
+    _check(folder, [], [])
+    found = list(_with_results(store, scale, sets, selector))
     tables = {name: table for name, table in found if isinstance(table, Table)}
-    written = []
-    if folder or not names:  # before anything is printed: whoever reads may leave, as in `report | head`
-        written = [file for name, table in tables.items() for file in _write(name, table, form, folder or FOLDER)]
+    before = changes.remembered(folder)
+    written = [file for name, table in tables.items() for file in _write(name, table, form, folder)]
+    if tables:
+        written.append(changes.remember(folder, changes.shown(tables), before))
     for name, error in found:
         if isinstance(error, SimclrSpecError):
             print(f"{name} cannot be shown: {_brief(name, error)}", file=sys.stderr)
-    if not (names and folder):
-        for number, table in enumerate(tables.values()):
-            print(end="\n" * bool(number))
-            write(table, form if names and form else "table", None)
+    for line in changes.since(before, tables):
+        print(line)
     if written:
-        print("\n" * (not names) + f"written: {', '.join(written)}")
+        print(f"written: {', '.join(written)}")
     if not found:
         print(f"No declared report has a result in {store.path}; `simclr-spec list` names them, `simclr-spec run` begins one.")
-    return any(isinstance(table, SimclrSpecError) for _, table in found), not tables or any(
-        table.is_off for table in tables.values()
-    )
+    return len(tables) < len(found), not tables or any(table.is_off for table in tables.values())
 
 
 def _check(folder: str, files: Sequence[Path], names: Sequence[str]) -> None:

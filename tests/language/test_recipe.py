@@ -47,6 +47,7 @@ TRANSCRIBED = {
         from_layer 1 assumed
     """,
     "linear_eval": """
+        from_layer 0 paper
         epochs 90.0 assumed | batch 4096 assumed | optimizer sgd assumed | nesterov True code | momentum 0.9 code
         learning_rate 0.1 assumed | learning_rate_scaling linear assumed | warmup 0.0 assumed | weight_decay 1e-06 assumed
         encoder_bn eval assumed | micro_batch none derived | augment.colour_probability 0.0 assumed

@@ -112,6 +112,15 @@ def test_a_kept_head_of_no_layers_is_nothing() -> None:
     assert (head.features, head.trainable, head.forward) == (2048, 0, 0)
 
 
+def test_linear_evaluation_on_a_layer_of_the_head_passes_it_forward_only() -> None:
+    """One layer of 2048 x 2048 more for every image; the classifier on it is as large as on the encoder."""
+    plan = compile(["table1"])
+    step = next(s for s in plan.steps if s.kind == "linear_eval" and s.label.startswith("r50-1x-imagenet"))
+    below, above = (work_of(plan, step, from_layer=layer) for layer in (0, 1))
+    assert above.flops - below.flops == above.train_steps * 4096 * 2 * 2048 * 2048
+    assert (above.parameters, above.weights) == (below.parameters, below.weights) == (2049_000, 4 * 2049_000)
+
+
 def _hours(machine: str, *sets: str) -> dict[str, float]:
     plan = compile(["table1"], sets=["memory.enabled=false", *sets])
     priced = costs(plan, read_machine(machine))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from simclr_spec.core.errors import SpecError, UsageError
+from simclr_spec.language import declared
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.plan.departures import deviations
@@ -43,7 +44,7 @@ def test_parents_come_first_and_exist() -> None:
             seen.add(step.fingerprint)
 
 
-@pytest.mark.parametrize("name", ["quickstart", "table1"])
+@pytest.mark.parametrize("name", declared.names("spec"))
 def test_golden_plan(name: str) -> None:
     """Ids, edges and fingerprints: a change here makes every finished run of every user stale, so it is never an accident."""
     assert summary(name) == json.loads((GOLDEN / f"plan_{name}.json").read_text()), "meant? then python -m tests.plan.test_plan"
@@ -256,5 +257,6 @@ def test_students_of_teachers_that_differ_in_the_head_have_coordinates_of_their_
 
 
 if __name__ == "__main__":
-    for name in ("quickstart", "table1"):
-        (GOLDEN / f"plan_{name}.json").write_text(json.dumps(summary(name), indent=0) + "\n")
+    for name in declared.names("spec"):
+        lines = [f"{json.dumps(step)}: {json.dumps(golden)}" for step, golden in summary(name).items()]
+        (GOLDEN / f"plan_{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -76,6 +76,10 @@ TWO = CHAIN.replace("{ depth = 18 }", "{ depth = 18 }, { depth = 34, width = 2 }
             "x.toml:10:14: from_layer 3, but the head has 3 layers (specs/recipes/simclrv2.toml:{head}); use 0 to 2",
         ),
         (
+            CHAIN.replace('"finetune"', '"linear_eval"') + "from_layer = [0, 3]\n",
+            "x.toml:10:18: from_layer 3, but the head has 3 layers (specs/recipes/simclrv2.toml:{head}); use 0 to 2",
+        ),
+        (
             CHAIN.replace('kind = "pretrain"\n', 'kind = "pretrain"\nlinear_layer = 3\n'),
             "x.toml:7:16: linear_layer 3, but the head has 3 layers (specs/recipes/simclrv2.toml:{head}); use 0 to 2",
         ),

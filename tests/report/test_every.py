@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -27,24 +28,58 @@ def _files() -> list[str]:
     return sorted(str(path) for folder in Path().iterdir() if folder.name != "runs" for path in folder.rglob("*"))
 
 
-def test_without_a_name_every_table_with_a_result_is_printed_and_written(store: Store) -> None:
-    finish(store, of(compile(["table1"]), kind="supervised")[0], {"top1": 76.6})
+def test_without_a_name_every_table_with_a_result_is_written_and_changes_are_told(store: Store) -> None:
+    first, second = of(compile(["table1"]), kind="supervised")[:2]
+    finish(store, first, {"top1": 76.6})
     finish(store, of(compile(["quickstart"]), kind="pretrain")[0], {"knn_top1": 50.0})
     done = run("report")
     tables = {name: make(name, store) for name in ("quickstart", "table1")}
-    shown = "\n".join(render("table", table) for table in tables.values())
     files = [f"out/{name}{extension}" for name in tables for extension in (".md", ".csv")]
-    assert (done.exit_code, done.output) == (0, f"{shown}\nwritten: {', '.join(files)}\n")
-    assert _files() == sorted(files)
+    assert (done.exit_code, done.stdout.splitlines()) == (
+        0,
+        [
+            "quickstart  0 of 26 cells, first time",
+            "table1      1 of 78 cells, first time",
+            f"written: {', '.join(files)}, out/cells.json",
+        ],
+    )
+    assert _files() == sorted([*files, "out/cells.json"])
     for name, table in tables.items():
         assert Path(f"out/{name}.md").read_text() == render("markdown", table)
         assert Path(f"out/{name}.csv").read_bytes().decode() == render("csv", table)
+    assert run("report").stdout.splitlines()[:2] == [
+        "quickstart  0 of 26 cells, as last time",
+        "table1      1 of 78 cells, as last time",
+    ]
+    finish(store, second, {"top1": 78.5})
+    assert run("report").stdout.splitlines()[1:3] == [
+        "table1      2 of 78 cells, 1 new",
+        "  50-1x-sk/supervised  78.5 (1)",
+    ]
+
+
+def test_what_changed_and_what_is_gone_is_told_and_a_damaged_memory_is_none(store: Store) -> None:
+    step = of(compile(["table1"]), kind="supervised")[0]
+    folder = finish(store, step, {"top1": 76.6})
+    finish(store, of(compile(["table1"]), kind="supervised")[1], {"top1": 78.5})
+    run("report")
+    folder.result.write_text(folder.result.read_text().replace("76.6", "70.0"))
+    assert run("report").stdout.splitlines()[:2] == [
+        "table1  2 of 78 cells, 1 changed",
+        "  50-1x/supervised  76.6 (1) → 70.0 (1)",
+    ]
+    folder.result.unlink()
+    assert run("report").stdout.startswith("table1  1 of 78 cells, 1 changed\n")
+    Path("out/cells.json").write_text("{")
+    assert run("report").stdout.startswith("table1  1 of 78 cells, first time\n")
+    assert json.loads(Path("out/cells.json").read_text())["table1"]["50-1x-sk/supervised"] == "78.5 (1)"
 
 
 def test_each_table_is_that_of_the_plan_that_ran_last(store: Store) -> None:
     record_plan(store, ["table1"], "digits", ["finetune.epochs=2"])
     finish_all(store, compile(["table1"], scale="digits", sets=["finetune.epochs=2"]), 33.3)
-    text = run("report").output
+    run("report", "--format", "table")
+    text = Path("out/table1.txt").read_text()
     assert "table1 --scale digits --set finetune.epochs=2, as run 20" in text
     assert "33.3 (1)" in text
     assert "Deviations   every stage: " in text
@@ -53,10 +88,11 @@ def test_each_table_is_that_of_the_plan_that_ran_last(store: Store) -> None:
 def test_a_format_narrows_the_files_and_an_option_names_their_folder(store: Store) -> None:
     finish_all(store, compile(["quickstart"]), 50)
     done = run("report", "--format", "json", "-o", "tables/today", "stage=supervised")
-    assert done.output.endswith("\nwritten: tables/today/quickstart.json\n")
-    assert "50.0 ± 0.0 (6)" in done.output
-    assert "fine-tuned" not in done.output
-    assert _files() == ["tables/today", "tables/today/quickstart.json"]
+    assert done.output.endswith("\nwritten: tables/today/quickstart.json, tables/today/cells.json\n")
+    text = Path("tables/today/quickstart.json").read_text()
+    assert '"mean": 50.0' in text
+    assert "fine-tuned" not in text
+    assert _files() == ["tables/today", "tables/today/cells.json", "tables/today/quickstart.json"]
 
 
 @pytest.mark.usefixtures("store")
@@ -77,8 +113,7 @@ def test_a_table_that_cannot_be_shown_any_more_hides_no_other(store: Store) -> N
     (told,), shown = done.stderr.splitlines(), done.stdout.splitlines()
     assert told.startswith(f"quickstart cannot be shown: {Path.cwd()}/big.toml:3:1: unknown key 'epoch'")
     assert told.endswith(" (and 1 more: simclr-spec report quickstart)")
-    assert shown[0] == make("table1", store).report.title
-    assert shown[-1] == "written: out/table1.md, out/table1.csv"
+    assert shown == ["table1  1 of 78 cells, first time", "written: out/table1.md, out/table1.csv, out/cells.json"]
     assert run("report", "quickstart").exit_code == 2
 
 
@@ -140,7 +175,8 @@ def test_whoever_reads_only_the_beginning_has_all_files(store: Store) -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert process.stderr.read() == b""
-    assert _files() == [f"out/{name}{extension}" for name in ("quickstart", "table1") for extension in (".csv", ".md")]
+    written = [f"out/{name}{extension}" for name in ("quickstart", "table1") for extension in (".csv", ".md")]
+    assert _files() == ["out/cells.json", *written]
 
 
 def test_a_selector_may_stand_without_a_name(store: Store) -> None:
@@ -148,7 +184,7 @@ def test_a_selector_may_stand_without_a_name(store: Store) -> None:
     assert run("report", "stag=finetune").exit_code == 2
     done = run("report", "stage=supervised")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "Made from    48 of 48 runs" in done.stdout  # of all stages: 168
+    assert "**Made from:** 48 of 48 runs" in Path("out/quickstart.md").read_text()  # of all stages: 168
 
 
 def test_a_report_named_twice_is_shown_once(store: Store) -> None:

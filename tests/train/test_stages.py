@@ -128,17 +128,52 @@ def test_linear_evaluation_learns_the_classifier_alone(pretrained: RunFolder) ->
     assert set(stage.state()) == {"classifier.weight", "classifier.bias"}
 
 
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_linear_evaluation_reads_a_layer_of_the_frozen_head(pretrained: RunFolder, layer: int) -> None:
+    """By hand from the file of weights: dense, BN by its moving statistics and ReLU, as often as there are layers below."""
+    stage = LinearEval(config("linear_eval", from_layer=layer), {"from": pretrained}).double()
+    nn.init.normal_(stage.classifier.weight)
+    nn.init.normal_(stage.classifier.bias)
+    images = batch(9, 0).views[0]
+    features = stage.encoder(images)
+    weights = {name: tensor.double() for name, tensor in read_weights(pretrained).items()}
+    for number in range(layer):
+        dense, gamma, beta, mean, variance = (
+            weights[f"head.layers.{number}.{name}"]
+            for name in ("dense.weight", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var")
+        )
+        normal = (features @ dense.T - mean) / (variance + stage.config.encoder.bn_epsilon).sqrt()
+        features = (normal * gamma + beta).clamp(min=0)
+    logits = features @ stage.classifier.weight.T + stage.classifier.bias
+    torch.testing.assert_close(stage(images), logits, rtol=1e-10, atol=1e-12)
+    tuned = Finetune(config("finetune", from_layer=layer), {"from": pretrained}).double().eval()
+    tuned.classifier.load_state_dict(stage.classifier.state_dict())
+    torch.testing.assert_close(stage(images), tuned(images), rtol=1e-12, atol=1e-12)
+
+
+def test_linear_evaluation_on_the_head_learns_and_hands_on_the_classifier_alone(pretrained: RunFolder) -> None:
+    stage = LinearEval(config("linear_eval", from_layer=2), {"from": pretrained}).double()
+    before = {name: tensor.clone() for name, tensor in stage.state_dict().items()}
+    assert {name.split(".")[2] for name in before if name.startswith("head.")} == {"0", "1"}
+    measured = train_step(stage, optimizer(stage, stage.config), batch(9, 0), 0.1, micro_batch=9)
+    assert float(measured[0]) > 0
+    changed = {name for name, tensor in stage.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed == set(stage.state()) == set(stage.exported_weights()) == {"classifier.weight", "classifier.bias"}
+
+
 def test_linear_evaluation_may_move_bn_statistics(pretrained: RunFolder) -> None:
-    stage = LinearEval(config("linear_eval", encoder_bn="train"), {"from": pretrained}).double()
+    stage = LinearEval(config("linear_eval", encoder_bn="train", from_layer=1), {"from": pretrained}).double()
     before = {name: tensor.clone() for name, tensor in stage.state_dict().items()}
     train_step(stage, optimizer(stage, stage.config), batch(9, 0), 0.1, micro_batch=9)
     moved = {
         name
         for name, tensor in stage.state_dict().items()
-        if name.startswith("encoder") and not torch.equal(tensor, before[name])
+        if not name.startswith("classifier") and not torch.equal(tensor, before[name])
     }
     assert moved == {name for name in before if "running" in name}
+    assert {name.partition(".")[0] for name in moved} == {"encoder", "head"}
     assert moved <= set(stage.state())
+    assert moved <= set(stage.exported_weights())
 
 
 @pytest.mark.parametrize(("alpha", "temperature", "squared"), [(1.0, 1.0, False), (1.0, 0.5, True), (0.3, 2.0, False)])
