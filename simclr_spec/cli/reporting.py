@@ -26,7 +26,9 @@ _WRITTEN = "{} or {}".format(" ".join([*SUFFIXES.values()][:-1]), [*SUFFIXES.val
 @existing_store_option
 @click.option("--format", "form", type=click.Choice([*SUFFIXES]), help="Instead of FILE's.")
 @click.option("-o", "--output", metavar="PATH", help=f"Write {_WRITTEN}; of several reports, a folder.")
-@click.option("--strict", is_flag=True, help="Exit code 1 when a cell is missing, or off the paper's value.")
+@click.option(
+    "--strict", is_flag=True, help="Exit code 1 when a cell is missing, off, or deviates; not when undecided or unjudged."
+)
 def report(
     words: Sequence[str],
     scale: str | None,

@@ -16,9 +16,13 @@ from simclr_spec.stages.training import QUANTITIES
 
 Verdict = Literal["match", "off", "deviates", "undecided", "unjudged", "missing"]
 """match: as the paper says, within what the report declares. off: not. deviates: it would match, but departs from the recipe.
-undecided: its seeds spread too much to say. unjudged: one seed, or no declared margin. missing: not all of it has run."""
+undecided: its seeds spread too much to say. unjudged: one training only, or no rule is declared. missing: not all has run."""
 ROUNDED = 0.5
 """The paper prints millions of parameters as whole numbers."""
+ONE_SIDED = 0.05
+"""Level of each of the two tests of equivalence."""
+SLACK = 1e-9
+"""58.1 is 0.2 away from 57.9, although floats say more."""
 Numbers = Mapping[str, Mapping[Any, float]]
 """Metric -> fingerprint -> what a finished Step measured."""
 
@@ -45,9 +49,14 @@ class Cell:
     open: bool = False
     """whether the paper has a value that is not known here"""
     adopted: float | None = None
+    source: str = ""
+    """of the paper's or the adopted number"""
     tolerance: float | None = None
     margin: float | None = None
     deviates: bool = False
+    """whether a Step departs from the recipe, itself or in an ancestor"""
+    trained: bool = False
+    """whether any of its weights were trained here, by a Step or in an ancestor"""
 
     @property
     def address(self) -> str:
@@ -82,12 +91,23 @@ class Cell:
         return None if self.mean is None or self.paper is None else self.mean - self.paper
 
     @property
+    def within(self) -> float | None:
+        """The largest |ours - paper| that matches, if one is declared."""
+        if self.planned:
+            return ROUNDED
+        return self.margin if self.trained else self.tolerance
+
+    @property
     def half_width(self) -> float | None:
-        """Of the interval around ours that two one-sided tests at 5 % each compare with the margin (90 %, Student's t)."""
+        """Of ours, as two one-sided t-tests hold it against the margin; None for one seed, 0 where nothing was trained."""
+        if self.planned or not self.trained:
+            return 0.0
+        if self.sd is None:
+            return None
         from scipy import stats
 
         n = len(self.numbers)
-        return None if self.sd is None else float(stats.t.ppf(0.95, n - 1)) * self.sd / math.sqrt(n)
+        return float(stats.t.ppf(1 - ONE_SIDED, n - 1)) * self.sd / math.sqrt(n)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -96,47 +116,55 @@ class Cell:
             return None
         if self.delta is None or not self.complete:
             return "missing"
-        trained = not self.planned and any(KINDS[step.kind].trains for step in self.steps)
-        found = self._of_training() if trained else self._within()
+        found = _judged(abs(self.delta), self.within, self.half_width)
         return "deviates" if found == "match" and self.deviates else found
 
-    def _within(self) -> Verdict:
-        """Of weights that were not trained here, and of counts."""
-        tolerance = ROUNDED if self.planned else self.tolerance
-        if tolerance is None:
-            return "unjudged"
-        return "match" if abs(self.delta or 0.0) <= tolerance + 1e-9 else "off"
 
-    def _of_training(self) -> Verdict:
-        """Equivalent within the margin, different from every value within it, or neither for certain."""
-        delta, half = abs(self.delta or 0.0), self.half_width
-        if half is None or self.margin is None:
-            return "unjudged"
-        if delta + half <= self.margin + 1e-9:
-            return "match"
-        return "off" if delta - half > self.margin else "undecided"
+def _judged(delta: float, within: float | None, half_width: float | None) -> Verdict:
+    """Whether all of the interval lies within, none of it, or neither for certain."""
+    if within is None or half_width is None:
+        return "unjudged"
+    if delta + half_width <= within + SLACK:
+        return "match"
+    return "off" if delta - half_width > within else "undecided"
 
 
 def declared(cell: Cell, report: Report, at: int) -> Cell:
     """With what the report says of it; `at`: its place among the cells of its row."""
     paper = cell.row.paper[at] if cell.row.paper else None
+    adopted = cell.row.adopted[at] if cell.row.adopted else None
     return replace(
         cell,
         paper=None if isinstance(paper, str) else paper,
         open=paper == OPEN,
-        adopted=cell.row.adopted[at] if cell.row.adopted else None,
+        adopted=adopted,
+        source="" if paper is None and adopted is None else cell.row.source or report.source,
         tolerance=report.tolerance,
         margin=report.margin,
     )
 
 
-def fill(cell: Cell, states: Mapping[str, str], numbers: Numbers, *, at_paper_scale: bool, deviating: AbstractSet[str]) -> Cell:
-    """The cell with its numbers. `states` by fingerprint; `deviating`: fingerprints of Steps that depart from the recipe."""
+def fill(
+    cell: Cell,
+    states: Mapping[str, str],
+    numbers: Numbers,
+    *,
+    at_paper_scale: bool,
+    deviating: AbstractSet[str],
+    trained: AbstractSet[str],
+) -> Cell:
+    """The cell with its numbers. `states` by fingerprint; `deviating`, `trained`: fingerprints of Steps to which that applies,
+    themselves or in an ancestor."""
     measured = {s.fingerprint: quantity(s, cell.metric) for s in cell.steps} if cell.planned else numbers.get(cell.metric, {})
-    values = tuple(_value(step, cell.metric, states[step.fingerprint], measured.get(step.fingerprint)) for step in cell.steps)
-    deviates = not cell.planned and any(step.fingerprint in deviating for step in cell.steps)
-    filled = replace(cell, values=values, deviates=deviates)
-    return filled if at_paper_scale else replace(filled, paper=None, open=False, adopted=None)
+    filled = replace(
+        cell,
+        values=tuple(
+            _value(step, cell.metric, states[step.fingerprint], measured.get(step.fingerprint)) for step in cell.steps
+        ),
+        deviates=not cell.planned and any(step.fingerprint in deviating for step in cell.steps),
+        trained=any(step.fingerprint in trained for step in cell.steps),
+    )
+    return filled if at_paper_scale else replace(filled, paper=None, open=False, adopted=None, source="")
 
 
 def quantity(step: Step, name: str) -> float | None:

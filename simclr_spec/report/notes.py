@@ -1,4 +1,4 @@
-"""What stands below every table and cannot be switched off: deviations, assumptions, provenance, and what to type next."""
+"""What stands below every table and cannot be switched off: deviations, assumptions, what is missing, and what to type next."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from simclr_spec.core.states import FINISHED
-from simclr_spec.core.words import footnote, number
+from simclr_spec.core.words import footnote
 from simclr_spec.language.setting import Setting
 from simclr_spec.plan import Plan, Step, departures
 from simclr_spec.plan.departures import Departure
@@ -105,31 +103,6 @@ def missing(states: Iterable[tuple[str, str]]) -> Note | None:
     """`12 new · 1 failed`: the Steps of cells that have no number, each once; None when all have one."""
     counts = Counter(dict(states).values())
     return Note("Missing", tuple(f"{count:,} {state}" for state, count in counts.items())) if counts else None
-
-
-def made_from(steps: list[Step], results: pd.DataFrame) -> Note:
-    """Runs, device time, code and torch versions; versions that differ within the table are flagged."""
-    done = results.loc[[step.fingerprint for step in steps if step.fingerprint in results.index]]
-    items = [f"{len(done)} of {len(steps)} runs"]
-    if len(done):
-        items.extend(_time(done))
-        items.extend(_versions(done, "code", "") + _versions(done, "torch", "torch ") + _versions(done, "device", ""))
-    return Note("Made from", tuple(items))
-
-
-def _time(done: pd.DataFrame) -> list[str]:
-    """Core-hours (threads × processes) of the runs on CPUs, GPU-hours (processes) of the others."""
-    cuda = done["accelerator"] == "cuda"
-    hours = done["seconds"] / 3600 * done["world_size"]
-    spent = [("GPU-hours", hours[cuda].sum()), ("core-hours", (hours * done["threads"])[~cuda].sum())]
-    return [f"{number(value, 2)} {unit}" for unit, value in spent if value > 0]
-
-
-def _versions(done: pd.DataFrame, column: str, prefix: str) -> list[str]:
-    found = sorted(done[column].dropna().astype(str).unique())
-    if len(found) < 2:
-        return [f"{prefix}{value}" for value in found]
-    return [f"MIXED {column}: {', '.join(found)}"]
 
 
 def next_commands(steps: list[Step], states: Mapping[str, str], arguments: str, store: Store) -> Note | None:

@@ -11,9 +11,10 @@ from simclr_spec.language.coordinates import Selector, as_selector
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.departures import at_paper_scale, deviating
 from simclr_spec.plan.overrides import concerning
-from simclr_spec.report import cells, notes, select
+from simclr_spec.report import cells, notes, provenance, reading, select
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
+from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store import results
 from simclr_spec.store.history import RecordedPlan, last_plan, located
 from simclr_spec.store.layout import Store
@@ -54,7 +55,7 @@ class Table:
 
     @property
     def is_off(self) -> bool:
-        """For --strict: a cell without all its runs, or that does not match the paper's value."""
+        """For --strict: a cell lacks runs, is off, or would match if it did not depart from the recipe."""
         return any(not cell.complete or cell.verdict in ("off", "deviates") for cell in self.cells)
 
 
@@ -87,19 +88,32 @@ def make(
     changed = deviating(steps)
     if not paper:
         report, selected = _without_adopted(report, selected)
+    trained = plan.descendants(step.fingerprint for step in steps if KINDS[step.kind].trains)
     rows = tuple(
-        tuple(cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=changed) for cell in row)
+        tuple(
+            cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=changed, trained=trained) for cell in row
+        )
         for row in selected
     )
-    subtitle = _subtitle(plan, paper, bool(changed), recorded)
-    last = notes.made_from(steps, found), notes.next_commands(steps, states, plan.arguments, store)
-    below = (_missing(rows), notes.deviations(steps), notes.assumptions(steps), *last)
+    shown = [cell for row in rows for cell in row if cell]
+    below = (
+        Note("Figures", tuple(figure.title for figure in report.figures)) if report.figures else None,
+        Note("Notes", report.notes) if report.notes else None,
+        reading.judged(shown),
+        reading.sources(shown),
+        reading.trained(shown),
+        _missing(shown),
+        notes.deviations(steps),
+        notes.assumptions(steps),
+        provenance.made_from(steps, found),
+        notes.next_commands(steps, states, plan.arguments, store),
+    )
     return Table(
         name=name,
         report=report,
         plan=plan,
         at_paper_scale=paper,
-        subtitle=subtitle,
+        subtitle=_subtitle(plan, paper, bool(changed), recorded),
         rows=rows,
         notes=tuple(note for note in below if note),
         store=store,
@@ -135,7 +149,7 @@ def _beside(cell: Cell, known: Mapping[Same, Cell]) -> Cell:
     other = known.get(_same(cell))
     if other is None or cell.paper is not None or cell.adopted is not None:
         return cell
-    return replace(cell, paper=other.paper, open=other.open)
+    return replace(cell, paper=other.paper, open=other.open, source=other.source)
 
 
 def _without_adopted(
@@ -151,9 +165,9 @@ def begun(cell: Cell) -> bool:
     return not cell.planned and any(value.number is not None or value.state != "new" for value in cell.values)
 
 
-def _missing(rows: Sequence[Sequence[Cell | None]]) -> Note | None:
+def _missing(cells: Iterable[Cell]) -> Note | None:
     """The Steps of all cells that have no number."""
-    values = (value for row in rows for cell in row if cell for value in cell.values)
+    values = (value for cell in cells for value in cell.values)
     return notes.missing((value.step.fingerprint, value.state) for value in values if value.number is None)
 
 

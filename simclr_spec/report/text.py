@@ -6,6 +6,7 @@ from collections import Counter
 
 from simclr_spec.core.words import amount, fixed, number
 from simclr_spec.report.cells import Cell
+from simclr_spec.report.reading import ADOPTED
 from simclr_spec.report.table import begun
 
 ROUNDING = 10
@@ -17,9 +18,11 @@ SIGNS = {"match": "✓", "missing": ""}
 
 
 def measured(cell: Cell) -> str:
-    """`61.2 ± 5.0 (4)`: mean, sample sd and n over seeds; what is missing is told by its state, never by a number."""
+    """`61.2 ± 5.0 (4)`: mean, sample sd and n over seeds; what is missing is told by its state, never by a number.
+
+    `25.4†` is adopted from a publication: the note Sources says from which."""
     if cell.adopted is not None:
-        return f"{fixed(cell.adopted, places(cell))} adopted"
+        return fixed(cell.adopted, places(cell)) + ADOPTED
     if cell.planned:
         return NOTHING if cell.mean is None else _counted(cell.mean)
     if not begun(cell):
@@ -48,12 +51,12 @@ def without_number(cell: Cell) -> Counter[str]:
 
 
 def of_the_paper(cell: Cell) -> str:
-    """`paper 57.9 +0.3 ✓`, or nothing without a paper's value."""
+    """`paper 57.9, +0.3 ✓`, or nothing without a paper's value."""
     if cell.open:
         return "paper open"
     if cell.paper is None:
         return ""
-    delta = "" if cell.delta is None else f" {fixed(cell.delta, places(cell), sign=True)}"
+    delta = "" if cell.delta is None else f", {fixed(cell.delta, places(cell), sign=True)}"
     sign = SIGNS.get(cell.verdict, cell.verdict) if cell.verdict else ""
     if cell.planned:
         return f"paper {fixed(cell.paper, 0)} {sign}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 from simclr_spec.report.data import cell_data, key_of
 from simclr_spec.report.table import Table
@@ -12,14 +13,15 @@ from simclr_spec.report.table import Table
 def render(table: Table) -> str:
     """One line per cell, each with the setting; what stands below the table stands in the last columns of the first line."""
     out = io.StringIO()
-    names = ["row", "column", "metric", "state", "n", "of", "mean", "sd", "adopted", "paper", "delta", "verdict", "steps"]
     below = {key_of(note): note.text for note in table.notes if note.name not in ("Next", "Missing")}
-    writer = csv.DictWriter(out, [*names, "setting", *below])
+    lines = [_line(cell_data(table, cell)) | {"setting": " · ".join(table.subtitle)} for cell in table.cells] or [{}]
+    writer = csv.DictWriter(out, [*lines[0], *below])
     writer.writeheader()
-    for number, cell in enumerate(table.cells):
-        data = cell_data(cell)
-        line = {name: data[name] for name in names if name != "steps"} | {
-            "steps": " ".join(step["id"] for step in data["steps"])
-        }
-        writer.writerow(line | {"setting": " · ".join(table.subtitle)} | ({} if number else below))
+    writer.writerows([lines[0] | below, *lines[1:]])
     return out.getvalue()
+
+
+def _line(data: dict[str, Any]) -> dict[str, Any]:
+    """What a cell has several of stands in one field, parted by spaces."""
+    lists = {"steps": [step["id"] for step in data["steps"]]} | {key: data[key] for key in ("train_steps", "images_seen")}
+    return data | {key: " ".join(map(str, values)) for key, values in lists.items()}

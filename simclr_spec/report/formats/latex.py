@@ -1,4 +1,4 @@
-"""LaTeX: a table environment with everything escaped."""
+"""LaTeX: a table environment with booktabs' rules, everything escaped."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ _TEX = {
     "–": r"\textendash{}",
     "…": r"\dots{}",
     "§": r"\S{}",
+    "†": r"$\dagger$",
     "τ": r"$\tau$",
     "α": r"$\alpha$",
 }
@@ -41,22 +42,23 @@ def _tex(text: str) -> str:
 
 
 def render(table: Table) -> str:
-    """A table environment that needs no package."""
+    """A table environment; the paper's value stands small below ours."""
     heads = ["", *(_tex(column.title) for column in table.report.columns)]
     body = [
-        [_stack([table.report.rows[i].title], "l"), *(_stack(cell_lines(cell), "r") for cell in cells)]
-        for i, cells in enumerate(table.rows)
+        [_tex(row.title), *(_stack(cell_lines(cell)) for cell in cells)]
+        for row, cells in zip(table.report.rows, table.rows, strict=True)
     ]
     out = [
+        r"% in the preamble: \usepackage{booktabs}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_tex(table.report.title)}. {_tex(' · '.join(table.subtitle))}.}}",
         rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
-        r"\hline",
+        r"\toprule",
         " & ".join(heads) + r" \\",
-        r"\hline",
+        r"\midrule",
         *(" & ".join(row) + r" \\" for row in body),
-        r"\hline",
+        r"\bottomrule",
         r"\end{tabular}",
         "",
         *(rf"\par\footnotesize\textbf{{{_tex(note.name)}}} {_tex(note.text)}" for note in table.notes),
@@ -65,6 +67,6 @@ def render(table: Table) -> str:
     return "\n".join(out) + "\n"
 
 
-def _stack(parts: list[str], side: str) -> str:
-    stacked = r"\\".join(map(_tex, parts))
-    return stacked if len(parts) < 2 else rf"\shortstack[{side}]{{{stacked}}}"
+def _stack(lines: list[str]) -> str:
+    ours, *paper = map(_tex, lines or [""])
+    return rf"\shortstack[r]{{{ours}\\\scriptsize {paper[0]}}}" if paper else ours

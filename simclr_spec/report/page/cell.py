@@ -61,7 +61,7 @@ def cell_popover(shown: Table, cell: Cell, steps: Steps) -> Html:
     value = measured(cell) if measured(cell) != NOTHING else "nothing yet"
     head = element("p", element("strong", f"{cell.metric} {value}"), " ", _paper_line(cell) if of_the_paper(cell) else "")
     parts: list[Html] = [head, pairs(_facts(cell))]
-    if cell.numbers and not cell.planned:
+    if not cell.planned and len(cell.numbers) + (cell.paper is not None) > 1:
         parts.append(drawing.strip(cell))
     behind = [steps[step.fingerprint] for step in cell.steps]
     if cell.steps:

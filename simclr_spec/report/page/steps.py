@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from simclr_spec.core.files import read_json
-from simclr_spec.core.words import amount, counted, duration, footnote, number, typed
+from simclr_spec.core.words import counted, duration, footnote, number, typed
 from simclr_spec.plan import Step
 from simclr_spec.report.page import drawing
 from simclr_spec.report.page.curves import curves_of
@@ -77,7 +77,7 @@ def state_word(state: str) -> Html:
 def planned(step: Step) -> list[tuple[str, str]]:
     """What the plan knows of it, in words."""
     found = KINDS[step.kind].quantities(step.config)
-    return [(words, amount(found[name])) for name, words in QUANTITIES.items() if name in found]
+    return [(words, number(found[name], 3 if name == "parameters" else 1)) for name, words in QUANTITIES.items() if name in found]
 
 
 def step_popover(known: Known, steps: Steps) -> Html:

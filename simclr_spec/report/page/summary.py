@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from simclr_spec.report import notes
+from simclr_spec.report import notes, provenance
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.page.markup import Html, command, element, joined, scrolling
 from simclr_spec.report.page.section import setting
@@ -80,7 +80,7 @@ def _made_from(steps: Steps) -> tuple[tuple[str, Html], list[str], str]:
     """Runs done, hours spent, versions: those of the note, over all tables."""
     counted_ones = [known for known in steps.values() if known.state != "stale"]
     frame = results.frame(known.folder for known in counted_ones if known.result)
-    items = notes.made_from([known.step for known in counted_ones], frame).items[1:]
+    items = provenance.made_from([known.step for known in counted_ones], frame).items[1:]
     hours = [item for item in items if item.endswith("-hours")]
     return _share(len(frame), len(steps)), hours, " · ".join(item for item in items if item not in hours)
 
