@@ -73,15 +73,17 @@ def cell_popover(shown: Table, cell: Cell, steps: Steps) -> Html:
 
 def _facts(cell: Cell) -> Iterator[tuple[str, str]]:
     if cell.adopted is not None:
-        yield "adopted", f"not run here; from {cell.row.source}"
+        yield "adopted", f"not run here; from {cell.source}"
     if cell.verdict:
         yield "verdict", f"{cell.verdict}: {VERDICTS[cell.verdict]}"
     if cell.delta is not None and not cell.planned:
         yield "ours − paper", fixed(cell.delta, places(cell), sign=True)
-    if cell.paper is not None and cell.half_width is not None:
+    if cell.paper is not None and cell.half_width:
         yield "90 % interval", f"± {fixed(cell.half_width, places(cell) + 1)}"
-    if cell.paper is not None and not cell.planned and cell.margin is not None:
-        yield "margin", f"± {fixed(cell.margin, places(cell))}"
+    if cell.verdict and cell.within is not None:
+        yield "matches within", f"± {fixed(cell.within, 1)}"
+    if cell.source and cell.adopted is None:
+        yield "the paper's value", f"from {cell.source}"
     if cell.deviates:
         yield "deviates", "its Steps depart from the paper's recipe: see the deviations below the table"
     if cell.steps:
