@@ -78,8 +78,8 @@ def make(
     states_of_all = Folders(plan, Images(store, plan.specs)).states
     if selector is not None:
         report, selected = _narrowed(report, selected, plan.select(selector, states_of_all), selector)
-    shown = [step for row in selected for cell in row if cell for step in cell.steps]
-    steps = notes.chain(plan, shown or plan.steps)  # a diagram shows them all
+    behind = [step for row in selected for cell in row if cell for step in cell.steps]
+    steps = notes.chain(plan, behind or plan.steps)  # a diagram shows them all
     states = {step.fingerprint: states_of_all[step.fingerprint] for step in steps}
     found = results.frame(store.folder(step.id) for step in steps if states[step.fingerprint] != "stale")
     metrics = {cell.metric for row in selected for cell in row if cell} & set(found.columns)

@@ -36,7 +36,9 @@ class Browser:
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         self.number += 1
-        message = {"id": self.number, "method": method, "params": params} | ({"sessionId": self.session} if self.session else {})
+        message = {"id": self.number, "method": method, "params": params} | (
+            {"sessionId": self.session} if self.session else {}
+        )
         os.write(self.write, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != self.number:
             self.events.append(answer)
@@ -96,7 +98,10 @@ def browsing(folder: Path) -> Iterator[Browser]:
     ]  # fmt: skip
     script = f'exec "$@" 3<&{there[0]} 4>&{ours[1]}'
     process = subprocess.Popen(
-        ["sh", "-c", script, "sh", program, *options], pass_fds=(there[0], ours[1]), stderr=subprocess.DEVNULL, start_new_session=True
+        ["sh", "-c", script, "sh", program, *options],
+        pass_fds=(there[0], ours[1]),
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     os.close(there[0])
     os.close(ours[1])

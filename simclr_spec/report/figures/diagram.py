@@ -122,6 +122,8 @@ def _draw(axes: Axes, name: str, box: Box) -> None:
 def _arrow(axes: Axes, parent: Box, child: Box, role: str) -> None:
     (x, y), (to_x, to_y) = _corner(parent), _corner(child)
     start, end = (x + WIDE, y + HIGH / 2), (to_x, to_y + HIGH / 2)
-    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=INK, linewidth=0.9, shrinkA=0, shrinkB=0))
+    axes.add_patch(
+        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=INK, linewidth=0.9, shrinkA=0, shrinkB=0)
+    )
     middle = end[0] - 0.5 * ACROSS, end[1] - (end[1] - start[1]) * 0.5 * ACROSS / (end[0] - start[0])
     axes.text(middle[0], middle[1] - 0.04, role, ha="center", va="bottom", fontsize=6)

@@ -46,7 +46,9 @@ def svg(page: Page) -> str:
         figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{page.name}-", out.getvalue()[out.getvalue().index("<svg") :])
     text = re.sub(r"(font: [^;\"]*?px) '[^;\"]*", rf"\1 sans-serif; {_FONT}", text).replace(INK, "currentColor")
-    told = f'<title id="{page.name}-title">{escape(page.title)}</title><desc id="{page.name}-desc">{escape(page.described)}</desc>'
+    told = (
+        f'<title id="{page.name}-title">{escape(page.title)}</title><desc id="{page.name}-desc">{escape(page.described)}</desc>'
+    )
     aria = f'<svg role="img" aria-labelledby="{page.name}-title {page.name}-desc"'
     return re.sub(r"<svg([^>]*)>", lambda head: f"{aria}{head[1]}>\n {told}", text, count=1)
 

@@ -28,13 +28,20 @@ def address(table: Table, cell: Cell) -> str:
     return f"{table.name}/{cell.address}"
 
 
+def opens(cell: Cell) -> bool:
+    """Of a row from the literature not every cell has anything."""
+    return bool(cell.steps) or cell.adopted is not None
+
+
 def in_table(shown: Table, cell: Cell | None) -> Html:
     """One place of the table; empty where the row has no cell."""
-    if cell is None:
-        return element("td", element("span", "no cell", class_="unseen"))
+    if cell is None or not opens(cell):
+        return element("td", "" if cell is None else NOTHING, element("span", "no value", class_="unseen"), class_="empty")
     name = address(shown, cell)
     said = measured(cell)
-    value = element("span", *(["–", element("span", "nothing yet", class_="unseen")] if said == NOTHING else [said]), class_="value")
+    value = element(
+        "span", *(["–", element("span", "nothing yet", class_="unseen")] if said == NOTHING else [said]), class_="value"
+    )
     lines = [value, _paper_line(cell)] if of_the_paper(cell) else [value]
     return element("td", opener(f"{name}:cell", *lines, class_=_look(cell)), id=name)
 
@@ -43,7 +50,9 @@ def _paper_line(cell: Cell) -> Html:
     """The verdict may stand in a line of its own."""
     numbers, _, verdict = of_the_paper(cell).rpartition(" ")
     parts = [numbers, " ", verdict] if verdict == cell.verdict else [of_the_paper(cell)]
-    return element("span", *(element("span", part) if part.strip() else part for part in parts), class_=f"verdict {cell.verdict or 'open'}")
+    return element(
+        "span", *(element("span", part) if part.strip() else part for part in parts), class_=f"verdict {cell.verdict or 'open'}"
+    )
 
 
 def _look(cell: Cell) -> str:

@@ -20,7 +20,9 @@ def curves_of(folder: RunFolder) -> Mapping[str, Curve]:
             read = [json.loads(line) for line in attempt.metrics.read_text().splitlines() if line.endswith("}")]
             begins = min((line["train_step"] for line in read), default=0)
             lines = {step: line for step, line in lines.items() if step < begins} | {line["train_step"]: line for line in read}
-    names = sorted({name for line in lines.values() for name in line} - {*_NO_MEASURES}, key=lambda name: (name != "loss", name))
+    names = sorted(
+        {name for line in lines.values() for name in line} - {*_NO_MEASURES}, key=lambda name: (name != "loss", name)
+    )
     found = {name: [(step, line[name]) for step, line in sorted(lines.items()) if line.get(name) is not None] for name in names}
     return {name: thinned(curve) for name, curve in found.items() if curve}
 

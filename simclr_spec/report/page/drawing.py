@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from simclr_spec.core.words import fixed, number
 from simclr_spec.report.cells import Cell
@@ -43,7 +43,9 @@ def curves(name: str, found: Sequence[Curve]) -> Html:
     last_step = max(step for step, _ in every)
     low, high = min(value for _, value in every), max(value for _, value in every)
     lines = [
-        element("polyline", points=" ".join(f"{x},{y}" for x, y in _points(curve, last_step, low, high)), class_=f"curve c{k % 4}")
+        element(
+            "polyline", points=" ".join(f"{x},{y}" for x, y in _points(curve, last_step, low, high)), class_=f"curve c{k % 4}"
+        )
         for k, curve in enumerate(found)
     ]
     told = f"{name} from {_span(curve[0][1] for curve in found)} to {_span(curve[-1][1] for curve in found)}"
@@ -53,16 +55,14 @@ def curves(name: str, found: Sequence[Curve]) -> Html:
     return element("figure", picture, element("figcaption", over), class_="small")
 
 
-def _span(values: Sequence[float] | object) -> str:
-    """`0.33`, or `0.33 to 0.41` of several."""
-    ordered = sorted(values)  # type: ignore[call-overload]
+def _span(values: Iterable[float]) -> str:
+    """`0.33`, or `0.33–0.41` of several."""
+    ordered = sorted(values)
     return "–".join(dict.fromkeys(number(value, 3) for value in (ordered[0], ordered[-1])))
 
 
 def _points(curve: Curve, last_step: float, low: float, high: float) -> list[tuple[int, int]]:
-    return [
-        (_scaled(step, 0, last_step, 48, _WIDTH), _scaled(-value, -high, -low, 4, _CURVE - 4)) for step, value in curve
-    ]
+    return [(_scaled(step, 0, last_step, 48, _WIDTH), _scaled(-value, -high, -low, 4, _CURVE - 4)) for step, value in curve]
 
 
 def _scaled(value: float, low: float, high: float, start: int, end: int) -> int:

@@ -45,8 +45,8 @@ def pairs(items: Iterable[tuple[str, str]]) -> Html:
     return element("dl", *(joined((element("dt", name), element("dd", value))) for name, value in items))
 
 
-def folded(summary: str, *children: str, class_: str | None = None) -> Html:
-    return element("details", element("summary", summary), *children, class_=class_)
+def folded(summary: str, *children: str, **attributes: Attribute) -> Html:
+    return element("details", element("summary", summary), *children, **attributes)
 
 
 def opener(target: str, *children: str, **attributes: Attribute) -> Html:
@@ -68,9 +68,7 @@ def popover(name: str, title: str, *children: str) -> Html:
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]], caption: str, class_: str = "plain") -> Html:
     """Of plain text or markup; the first column are headings of rows. It scrolls by itself where it is too wide."""
     head = element("tr", *(element("th", title, scope="col") for title in heads))
-    body = [
-        element("tr", element("th", first, scope="row"), *(element("td", each) for each in rest)) for first, *rest in rows
-    ]
+    body = [element("tr", element("th", first, scope="row"), *(element("td", each) for each in rest)) for first, *rest in rows]
     inner = element("table", element("caption", caption), element("thead", head), element("tbody", *body), class_=class_)
     return scrolling(inner, caption)
 

@@ -33,7 +33,9 @@ def page(tables: Sequence[Table], title: str) -> Html:
     body += [plan.section(tables, steps), _reading()]
     opened = (step_popover(known, steps) for known in steps.values() if known.begun)
     main = element("main", joined(body, "\n"), id="main")
-    return joined((Html("<!doctype html>\n"), element("html", _head(title), element("body", _skip(), main, *opened), lang="en")))
+    return joined(
+        (Html("<!doctype html>\n"), element("html", _head(title), element("body", _skip(), main, *opened), lang="en"))
+    )
 
 
 def _head(title: str) -> Html:

@@ -4,43 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simclr_spec.core.words import amount
+from simclr_spec.core.words import amount, counted
 from simclr_spec.language.machine import read_machine
 from simclr_spec.plan import Plan
 from simclr_spec.plan.cost import costs
-from simclr_spec.report.page.markup import Html, element, joined, scrolling
+from simclr_spec.report.page.markup import Html, element, folded, table
 from simclr_spec.report.page.steps import Known, Steps
 from simclr_spec.report.table import Table
 
-HEADS = ("Stage", "Steps", "done", "failed", "not finished", "device-hours spent", "estimated hours to go")
+HEADS = ("Stage", "Steps", "done", "failed", "not finished", "device-hours spent", "hours to go")
 
 
 def section(tables: Sequence[Table], steps: Steps) -> Html:
-    """Of each plan, since tables may share one."""
+    """Of each plan, since tables may share one; folded where there are several."""
     plans = {table.plan.digest: table.plan for table in tables}
-    head = element("thead", element("tr", *(element("th", title, scope="col") for title in HEADS)))
-    caption = element("caption", "Steps behind the tables, by stage")
-    inner = element("table", caption, head, *(_body(plan, steps) for plan in plans.values()), class_="plain numbers")
-    return element("section", element("h2", "The plan", id="plan:title"), scrolling(inner, "The plan"), id="plan")
+    parts = (_stages(plan, steps, folds=len(plans) > 1) for plan in plans.values())
+    return element("section", element("h2", "The plan", id="plan:title"), *parts, id="plan", aria_labelledby="plan:title")
 
 
-def _body(plan: Plan, steps: Steps) -> Html:
+def _stages(plan: Plan, steps: Steps, *, folds: bool) -> Html:
     shown = [known for step in plan.steps if (known := steps.get(step.fingerprint))]
     hours = _estimated(plan)
     stages = dict.fromkeys(known.step.stage for known in shown)
-    machine = f" · hours to go of one {plan.machine}" if hours else ""
-    title = element("tr", element("th", f"{plan.arguments}{machine}", scope="rowgroup", colspan=len(HEADS)))
     rows = (_row(stage, [known for known in shown if known.step.stage == stage], hours) for stage in stages)
-    return element("tbody", title, *rows)
+    estimated = f"; hours to go are estimated for one {plan.machine}" if hours else ""
+    inner = table(HEADS, rows, f"Steps by stage{estimated}", class_="plain numbers")
+    done = sum(known.state == "done" for known in shown)
+    return folded(f"{plan.arguments}: {done:,} of {counted(len(shown), 'Step')} done", inner, open=not folds)
 
 
-def _row(stage: str, shown: Sequence[Known], hours: dict[str, float]) -> Html:
+def _row(stage: str, shown: Sequence[Known], hours: dict[str, float]) -> list[str]:
     done = [known for known in shown if known.state == "done"]
     failed = sum(known.state == "failed" for known in shown)
     ahead = sum(hours.get(known.step.fingerprint, 0.0) for known in shown if known.result is None)
     numbers = [len(shown), len(done), failed, len(shown) - len(done) - failed]
-    cells = [*map(str, numbers), amount(sum(map(_spent, shown))), amount(ahead) if hours else "–"]
-    return element("tr", element("th", stage, scope="row"), joined(element("td", cell) for cell in cells))
+    return [stage, *map(str, numbers), amount(sum(map(_spent, shown))), amount(ahead) if hours else "–"]
 
 
 def _spent(known: Known) -> float:
@@ -49,7 +47,7 @@ def _spent(known: Known) -> float:
         return 0.0
     there = known.result["environment"]
     each = 1 if there["accelerator"] == "cuda" else there["threads"]
-    return float(known.result["seconds"]) / 3600 * there["world_size"] * each
+    return float(known.result["seconds"] / 3600 * there["world_size"] * each)
 
 
 def _estimated(plan: Plan) -> dict[str, float]:
@@ -57,5 +55,3 @@ def _estimated(plan: Plan) -> dict[str, float]:
     if len(plan.machines) > 1:
         return {}
     return {key: each.seconds / 3600 for key, each in costs(plan, read_machine(plan.machine)).items()}
-
-

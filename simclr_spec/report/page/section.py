@@ -9,7 +9,7 @@ from simclr_spec.language.report import Row
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.lines import nothing_yet, shortened
 from simclr_spec.report.notes import Note
-from simclr_spec.report.page.cell import cell_popover, in_table
+from simclr_spec.report.page.cell import cell_popover, in_table, opens
 from simclr_spec.report.page.figure import figure
 from simclr_spec.report.page.markup import Html, command, element, folded, joined, scrolling
 from simclr_spec.report.page.steps import Steps
@@ -41,8 +41,8 @@ def _started(table: Table, steps: Steps) -> Iterator[Html]:
     if table.cells:
         yield _grid(table)
     yield from (figure(table, of) for of in table.report.figures)
-    yield element("div", *(_note(note) for note in table.notes), class_="notes")
-    yield joined(cell_popover(table, cell, steps) for cell in table.cells)
+    yield element("div", *(_note(note) for note in table.notes if note.name != "Figures"), class_="notes")
+    yield joined(cell_popover(table, cell, steps) for cell in table.cells if opens(cell))
 
 
 def _grid(table: Table) -> Html:

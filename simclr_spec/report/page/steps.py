@@ -51,7 +51,8 @@ class Known:
 
     @cached_property
     def result(self) -> Mapping[str, Any] | None:
-        return read_json(self.folder.result, "metrics", "environment")
+        found: Mapping[str, Any] | None = read_json(self.folder.result, "metrics", "environment")
+        return found
 
 
 Steps = Mapping[str, Known]
@@ -59,9 +60,7 @@ Steps = Mapping[str, Known]
 
 
 def all_of(tables: Sequence[Table]) -> Steps:
-    return {
-        key: Known(table.plan.by_fingerprint[key], state, table) for table in tables for key, state in table.states.items()
-    }
+    return {key: Known(table.plan.by_fingerprint[key], state, table) for table in tables for key, state in table.states.items()}
 
 
 def link(known: Known) -> Html:
@@ -71,13 +70,15 @@ def link(known: Known) -> Html:
 
 
 def state_word(state: str) -> Html:
-    return element("span", state, class_=f"state {state.split()[0]}")
+    return element("span", state, class_=f"state {state.split(maxsplit=1)[0]}")
 
 
 def planned(step: Step) -> list[tuple[str, str]]:
     """What the plan knows of it, in words."""
     found = KINDS[step.kind].quantities(step.config)
-    return [(words, number(found[name], 3 if name == "parameters" else 1)) for name, words in QUANTITIES.items() if name in found]
+    return [
+        (words, number(found[name], 3 if name == "parameters" else 1)) for name, words in QUANTITIES.items() if name in found
+    ]
 
 
 def step_popover(known: Known, steps: Steps) -> Html:
@@ -134,5 +135,3 @@ def _commands(known: Known) -> list[str]:
     """What to type."""
     where = f"{known.table.plan.arguments} fingerprint={known.step.fingerprint[:8]}{known.table.store_option}"
     return [f"simclr-spec logs {where}", f"simclr-spec status {where}"]
-
-

@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 
 from simclr_spec.report import notes, provenance
 from simclr_spec.report.cells import Cell
-from simclr_spec.report.page.markup import Html, command, element, joined, scrolling
+from simclr_spec.report.page.markup import Html, command, element, folded, joined, scrolling
 from simclr_spec.report.page.section import setting
 from simclr_spec.report.page.steps import Steps
 from simclr_spec.report.table import Table
 from simclr_spec.store import results
 
 SIGNS = {"match": "✓", "off": "✗", "deviates": "≠", "undecided": "?", "unjudged": "·", "missing": "…"}
+
+_COMMANDS = 4
+"""That stand there at once."""
 
 
 def summary(tables: Sequence[Table], steps: Steps) -> Html:
@@ -61,7 +64,7 @@ def _tile(name: str, *value: str) -> Html:
 def _filled(cells: Sequence[Cell]) -> tuple[str, Html]:
     """Of the cells that need a run."""
     measured = [cell for cell in cells if cell.steps and not cell.planned]
-    return _share(sum(cell.complete for cell in measured), len(measured))
+    return _share(sum(cell.complete for cell in measured), len(measured)) if measured else ("–", Html())
 
 
 def _share(part: int, whole: int) -> tuple[str, Html]:
@@ -71,7 +74,7 @@ def _share(part: int, whole: int) -> tuple[str, Html]:
 
 def _verdicts(cells: Sequence[Cell]) -> Html:
     """`✓ 5 match`, of each verdict on something that was run."""
-    counts = Counter(cell.verdict for cell in cells if not cell.planned)
+    counts = Counter[str | None](cell.verdict for cell in cells if not cell.planned)
     found = ((sign, counts[verdict], verdict) for verdict, sign in SIGNS.items() if counts[verdict])
     return joined((element("span", f"{sign} {n:,} {verdict}", class_=f"verdict {verdict}") for sign, n, verdict in found), " ")
 
@@ -95,5 +98,6 @@ def _missing(cells: Sequence[Cell]) -> list[Html]:
 def _next_commands(tables: Sequence[Table]) -> list[Html]:
     """Of all tables, each once."""
     found = dict.fromkeys(item for table in tables for note in table.notes if note.name == "Next" for item in note.items)
-    return [element("div", element("b", "Next"), *map(command, found), class_="note")] if found else []
-
+    first, rest = [*found][:_COMMANDS], [*found][_COMMANDS:]
+    more = [folded(f"and {len(rest)} more", *map(command, rest))] if rest else []
+    return [element("div", element("b", "Next"), *map(command, first), *more, class_="note")] if found else []
