@@ -214,7 +214,7 @@ def test_the_arms_of_the_study_of_the_memory_differ_in_it_at_every_scale(scale: 
     plan = compile("study_memory", scale=scale)
     for one, other in zip(of(plan, stage="with_memory"), of(plan, stage="without_memory"), strict=True):
         assert (one.params["memory"]["enabled"], other.params["memory"]["enabled"]) == (True, False)
-        assert one.params | {"memory": None} == other.params | {"memory": None}
+        assert {**one.params, "memory": None} == {**other.params, "memory": None}
         views = 2 * one.params["dataset"]["train_images"]
         assert one.params["memory"]["keys"] < views / 4, "a queue of less than a quarter of an epoch"
 

@@ -91,6 +91,14 @@ def of_arrays(splits: Iterable[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> 
     return sha.hexdigest()
 
 
+def of_names(names: Iterable[str], labels: Iterable[int], data: str) -> str:
+    """SHA-256 over the digest of the data set that files are of and a line end, then each file's name, a 0 and its label."""
+    sha = sha256(f"{data}\n".encode())
+    for name, label in zip(names, labels, strict=True):
+        sha.update(os.fsencode(name) + b"\0" + label.to_bytes(8, "little", signed=True))
+    return sha.hexdigest()
+
+
 def _twins(splits: Sequence[tuple[Sequence[str | Path], Sequence[int]]], hashes: Sequence[bytes]) -> Iterator[str]:
     """Of the same bytes: test images that are trained on, training images that have two classes."""
     (train, labels), *others = splits

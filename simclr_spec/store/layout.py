@@ -9,7 +9,8 @@
     step.json             the Step: fingerprint, kind, label, params, coordinates, needs {role: parent's fingerprint, folder}
     lease                 locked by the process that works on the Step, with its heartbeat; see lease.py
     queued.json           the scheduler's job that is to make the next attempt, or how that ended before it made one
-    attempts/N/           record.json, log, metrics.jsonl, checkpoint.safetensors, weights.safetensors, result.json
+    attempts/N/           record.json, log, metrics.jsonl, checkpoint.safetensors, weights.safetensors, outcomes.safetensors,
+                          result.json
     result.json           hard link to the winning attempt's result: exists exactly when the Step is done
     cancelled             its time is when somebody wanted the Step to stop
     committed/            on a file system without links: the folder that an attempt renamed first, holding its result.json
@@ -73,6 +74,11 @@ class Attempt:
     @property
     def weights(self) -> Path:
         return self.path / "weights.safetensors"
+
+    @property
+    def outcomes(self) -> Path:
+        """What became of each test image; see outcomes.py."""
+        return self.path / "outcomes.safetensors"
 
     @property
     def result(self) -> Path:
@@ -143,6 +149,12 @@ class RunFolder:
         return self.path / str(read_json(self.result, "weights")["weights"])
 
     @property
+    def outcomes(self) -> Path | None:
+        """The winning attempt's; None where the Step tests nothing, or its result is of before they were kept."""
+        name = (read_json(self.result) or {}).get("outcomes")
+        return None if name is None else self.path / str(name)
+
+    @property
     def cancelled(self) -> Path:
         return self.path / "cancelled"
 
@@ -179,8 +191,9 @@ class RunFolder:
                 number += 1
 
     def commit(self, attempt: Attempt, result: dict[str, Any]) -> bool:
-        """Make the Step done by this attempt; False when another attempt was first. Its weights must be on disk."""
-        write_json(attempt.result, {**result, "weights": str(attempt.weights.relative_to(self.path))})
+        """Make the Step done by this attempt; False when another attempt was first. What it leaves must be on disk."""
+        files = {"weights": attempt.weights} | ({"outcomes": attempt.outcomes} if attempt.outcomes.exists() else {})
+        write_json(attempt.result, result | {name: str(path.relative_to(self.path)) for name, path in files.items()})
         taken = self.done or self.committed.exists()  # perhaps by a machine that sees the file system in another way
         won = not taken and place_first(attempt.result, self.result, self.committed)
         self.settle()

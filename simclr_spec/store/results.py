@@ -35,7 +35,8 @@ def frame(folders: Iterable[RunFolder]) -> pd.DataFrame:
 
     Columns: kind, label, folder · the Step's coordinates (depth, width, ..., stage as the first spec named it) · its metrics
     (top1 and top5 in percent, ...) · provenance: seconds of training, parameters, finished, environment (torch, device, ...),
-    data_digest (of the images, where nothing declared it: rows that differ in it saw other images).
+    data_digest (of the images, where nothing declared it: rows that differ in it saw other images), test_list (digest of the
+    test images, their order and labels: rows that agree in it can be compared image by image).
     """
     rows = [row for folder in folders if (row := _row(folder))]
     return pd.DataFrame(rows).set_index("fingerprint") if rows else pd.DataFrame(index=pd.Index([], name="fingerprint"))
@@ -56,5 +57,6 @@ def _row(folder: RunFolder) -> dict[str, Any] | None:
         "folder": str(folder.path),
         **result["metrics"],
         **{key: result.get(key) for key in PROVENANCE},
+        "test_list": result.get("test_list", {}).get("digest"),
         **result["environment"],
     }

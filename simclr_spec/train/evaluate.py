@@ -1,4 +1,4 @@
-"""Evaluation: top-1 and top-5 over a test set, and the cosine k-NN that watches pretraining."""
+"""Evaluation: the top 5 classes of every test image, and the cosine k-NN that watches pretraining."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from simclr_spec.stages.common import AugmentConfig
+from simclr_spec.store.outcomes import TOP, Outcomes
 from simclr_spec.train.data.photos import Files, chunks
 from simclr_spec.train.views.augment import evaluation_view
 
@@ -25,16 +26,21 @@ def outputs(
     return torch.cat(found)
 
 
-def count_correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """logits (n, classes), labels (n,) -> (3,) float64: correct in the top 1, in the top 5, and n. Add up over ranks."""
-    ranked = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
-    return torch.stack((ranked[:, 0].sum(), ranked.sum(), torch.tensor(len(labels), device=logits.device))).double()
+def of_logits(logits: Tensor, labels: Tensor) -> Outcomes:
+    """logits (n, classes), labels (n,)."""
+    classes = logits.shape[1]
+    return _kept(logits.topk(min(TOP, classes)).indices, labels, classes)
 
 
-def percentages(counts: Tensor) -> dict[str, float]:
-    """Counts of count_correct -> {"top1": percent, "top5": percent}."""
-    top1, top5, total = counts.tolist()
-    return {"top1": 100 * top1 / total, "top5": 100 * top5 / total}
+def of_votes(votes: Tensor, labels: Tensor, chunk: int = 1024) -> Outcomes:
+    """votes (n, classes), labels (n,); among equal votes the lower class comes first, as in argmax; none without any."""
+    ranked = torch.cat([part.argsort(dim=1, descending=True, stable=True)[:, :TOP] for part in torch.split(votes, chunk)])
+    return _kept(ranked.where(votes.gather(1, ranked) > 0, -1), labels, votes.shape[1])
+
+
+def _kept(ranked: Tensor, labels: Tensor, classes: int) -> Outcomes:
+    small = torch.int16 if classes <= 2**15 else torch.int32
+    return Outcomes(*(tensor.to("cpu", small).numpy() for tensor in (ranked, labels)))
 
 
 class Neighbours:

@@ -65,7 +65,7 @@ def test_schemas_are_draft_4(kind: str) -> None:
 
 def test_list_names_every_kind() -> None:
     output = run("list").output
-    for line in ("spec     table1         Table 1", "dataset  imagenet", "machine  h200           NVIDIA H200"):
+    for line in ("spec     table1             Table 1", "dataset  imagenet", "machine  h200               NVIDIA H200"):
         assert line in output
 
 

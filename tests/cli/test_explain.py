@@ -44,7 +44,7 @@ def test_explain_shows_the_parameters_that_are_named_and_nothing_else() -> None:
         (["tabel1"], "no spec is named 'tabel1'; did you mean 'table1'?\n"),
         (["table1", "finetune"], "'finetune' is no parameter; for a kind of training write kind=finetune\n"),
         (["table1", "kind=finetune", "temperature"], "no Step that is selected has 'temperature' (they are of finetune)\n"),
-        (["learning_rate"], "name a spec: quickstart, "),
+        (["learning_rate"], "name a spec: figure4, "),
     ],
 )
 def test_a_word_that_is_no_parameter_is_told(words: list[str], sentence: str) -> None:

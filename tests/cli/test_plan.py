@@ -90,7 +90,7 @@ def test_what_is_expected_is_a_digest_or_a_plan(text: str | None, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["plan"], "name a spec: quickstart"),
+        (["plan"], "name a spec: figure4, "),
         (["plan", "tabel1"], "no spec is named 'tabel1'; did you mean 'table1'?"),
         (["plan", "table1", "--scale", "digit"], "no scale is named 'digit'; did you mean 'digits'?"),
         (["plan", "table1", "--machine", "h20"], "no machine is named 'h20'; did you mean 'h200'?"),

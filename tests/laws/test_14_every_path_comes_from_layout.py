@@ -21,7 +21,7 @@ RUN_FOLDER, ATTEMPT, STORE = RunFolder(Path("runs/k/l")), Attempt(Path("runs/k/l
 ARRAY = ArrayFolder(Path("runs/.arrays/x"))
 PATHS = [
     *(RUN_FOLDER.step, RUN_FOLDER.lease, RUN_FOLDER.result, RUN_FOLDER.queued, RUN_FOLDER.cancelled, RUN_FOLDER.committed),
-    *(ATTEMPT.record, ATTEMPT.log, ATTEMPT.metrics, ATTEMPT.checkpoint, ATTEMPT.weights, ATTEMPT.path.parent),
+    *(ATTEMPT.record, ATTEMPT.log, ATTEMPT.metrics, ATTEMPT.checkpoint, ATTEMPT.weights, ATTEMPT.outcomes, ATTEMPT.path.parent),
     *(STORE.all_plans, STORE.all_plans.parent, STORE.jobs, STORE.hashes_of(Path("x")).parent),
     *(STORE.arrays, ARRAY.intent, ARRAY.receipt, ARRAY.script, STORE.bad_node("x").parent),
 ]

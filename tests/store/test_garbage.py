@@ -94,6 +94,20 @@ def test_gc_deletes_the_attempts_that_did_not_win(store: Store, tmp_path: Path) 
     assert [attempt.weights.exists() for attempt in folder.attempts()] == [True]
 
 
+def test_gc_keeps_the_outcomes_of_the_attempt_that_won(store: Store, tmp_path: Path) -> None:
+    step = compile([spec(tmp_path)], sets=["epochs=1"]).steps[0]
+    record_plan(store, [str(tmp_path / "x.toml")], None, ["epochs=1"])
+    folder = prepare(store, step)
+    first, second = folder.new_attempt(), folder.new_attempt()
+    for attempt in (second, first):
+        attempt.outcomes.write_bytes(b"12")
+        folder.commit(attempt, {})
+    garbage.delete(garbage.waste_of(store))
+    assert folder.attempts() == [second]
+    assert folder.outcomes == second.outcomes
+    assert second.outcomes.exists()
+
+
 def test_gc_leaves_what_is_queued_and_deletes_arrays_whose_jobs_have_ended(tmp_path: Path) -> None:
     store, step = Store(tmp_path / "runs"), compile([spec(tmp_path)], sets=["epochs=1"]).steps[0]
     folder = prepare(store, step)

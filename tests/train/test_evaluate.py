@@ -1,8 +1,9 @@
-"""Top-k counts and the k-NN monitor against plain loops."""
+"""What became of each test image, and the k-NN monitor against plain loops."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,37 +12,71 @@ from torch import Tensor
 
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.stages.kinds import KINDS
+from simclr_spec.store.outcomes import Outcomes, metrics
 from simclr_spec.train.data import datasets
-from simclr_spec.train.evaluate import Neighbours, count_correct, outputs, percentages
+from simclr_spec.train.evaluate import Neighbours, of_logits, of_votes, outputs
 from simclr_spec.train.loop.fit import stage_class
 from simclr_spec.train.stages.stage import Stage
 from tests.steps import disturb, step
+from tests.train.ranks import Counter, in_processes
 from tests.train.views.augment_config import digit_images, official
 
 
-def test_counts_of_a_known_ranking() -> None:
+def test_outcomes_of_a_known_ranking() -> None:
     logits = torch.tensor([[9.0, 8, 7, 6, 5, 4], [4, 5, 6, 7, 8, 9], [1, 2, 3, 9, 8, 7]])
-    counts = count_correct(logits, torch.tensor([0, 1, 0]))  # first, fifth, sixth
-    assert counts.tolist() == [1, 2, 3]
-    assert percentages(counts) == {"top1": 100 / 3, "top5": 200 / 3}
+    found = of_logits(logits, torch.tensor([0, 1, 0]))  # first, fifth, sixth
+    assert found.top5.tolist() == [[0, 1, 2, 3, 4], [5, 4, 3, 2, 1], [3, 4, 5, 2, 1]]
+    assert found.labels.tolist() == [0, 1, 0]
+    assert metrics({"": found}) == {"top1": 100 / 3, "top5": 200 / 3}
+    assert metrics({"linear": found}) == {"linear_top1": 100 / 3, "linear_top5": 200 / 3}
 
 
-def test_counts_add_up_over_shares_and_batches() -> None:
+@pytest.mark.parametrize(("classes", "kind"), [(6, "int16"), (2**15, "int16"), (2**15 + 1, "int32")])
+def test_outcomes_are_as_small_as_the_classes_allow(classes: int, kind: str) -> None:
+    last = torch.arange(classes).float()[None]
+    for found in (of_logits(last, torch.tensor([classes - 1])), of_votes(last, torch.tensor([classes - 1]))):
+        assert {str(found.top5.dtype), str(found.labels.dtype)} == {kind}
+        assert found.top5.tolist() == [[classes - 1 - i for i in range(5)]]
+        assert found.percent(1) == 100
+
+
+def test_among_equal_logits_topk_decides_as_it_always_did() -> None:
+    logits = torch.randint(0, 3, (500, 40), generator=torch.Generator().manual_seed(0)).float()
+    assert of_logits(logits, torch.zeros(500)).top5.tolist() == logits.topk(5).indices.tolist()
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1024])
+def test_among_equal_votes_the_lower_class_comes_first_and_none_without_any(chunk: int) -> None:
+    votes = torch.randint(0, 3, (40, 30), generator=torch.Generator().manual_seed(0)).float()
+    votes[0] = torch.zeros(30)
+    votes[0, [3, 9, 20]] = torch.tensor([1.0, 2, 1])
+    found = of_votes(votes, torch.zeros(40), chunk)
+    assert found.top5[0].tolist() == [9, 3, 20, -1, -1]
+    assert found.top5[:, 0].tolist() == votes.argmax(1).tolist()
+    for row, top in zip(votes.tolist(), found.top5.tolist(), strict=True):
+        wanted = sorted((i for i in range(30) if row[i]), key=lambda i: -row[i])[:5]
+        assert top == wanted + [-1] * (5 - len(wanted))
+
+
+def test_outcomes_do_not_depend_on_batches() -> None:
     torch.manual_seed(0)
     images = datasets.as_tensors(LOADERS["digits"].read(None))
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 10)).eval()
     samples = torch.arange(len(images.test_labels))
 
-    def counts(rows: Tensor, batch: int) -> Tensor:
-        return count_correct(outputs(network, images.test, rows, official(), 8, batch), images.test_labels[rows])
+    def found(rows: Tensor, batch: int) -> Outcomes:
+        return of_logits(outputs(network, images.test, rows, official(), 8, batch), images.labels_of(rows))
 
-    whole = counts(samples, batch=360)
-    assert torch.equal(whole, counts(samples[::2], batch=50) + counts(samples[1::2], batch=50))
-    assert whole[2] == 360
+    whole, part = found(samples, batch=360), found(samples[1::2], batch=50)
+    assert whole.top5.shape == (360, 5)
+    assert whole.top5[1::2].tolist() == part.top5.tolist()
+    assert whole.labels[1::2].tolist() == part.labels.tolist()
 
 
 def test_few_classes_have_a_shorter_top_five() -> None:
-    assert count_correct(torch.eye(3), torch.arange(3)).tolist() == [3, 3, 3]
+    found = of_logits(torch.eye(3), torch.arange(3))
+    assert found.top5.shape == (3, 3)
+    assert metrics({"": found}) == {"top1": 100, "top5": 100}
 
 
 @pytest.mark.parametrize("part", [50, 20, 3])
@@ -94,13 +129,40 @@ def test_an_images_outputs_do_not_depend_on_its_batch() -> None:
         torch.testing.assert_close(whole, stage.eval()(digit_images()[1][:12].float() / 255))
 
 
+def kept(_rank: int = 0, _world: int = 1, _counter: Counter | None = None) -> list[Any]:
+    """Of every case: test, classes and labels of its images."""
+    found: list[Any] = []
+    for kind, overrides in CASES:
+        stage, images = disturbed(kind, overrides)
+        found += [(name, test.top5.tolist(), test.labels.tolist()) for name, test in stage.evaluate(images).items()]
+    return found
+
+
+def test_the_step_keeps_the_greatest_logits_of_its_images_in_their_order() -> None:
+    stage, images = disturbed("supervised", {})
+    samples = datasets.evaluation_samples(images.test_labels, 30)
+    with torch.no_grad():
+        logits = stage.eval()(digit_images()[1][samples].float() / 255)
+    assert kept()[0] == ("", logits.topk(5).indices.tolist(), images.test_labels[samples].tolist())
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_every_rank_has_all_outcomes_in_order_however_they_were_shared(world: int, tmp_path: Path) -> None:
+    """30 images are no multiple of 4: the last rank's share is shorter."""
+    alone = kept()
+    assert [name for name, *_ in alone] == ["", "knn", "linear"]
+    for found in in_processes(world, kept, tmp_path / "meeting"):
+        assert found == alone
+
+
 @pytest.mark.parametrize(("kind", "overrides"), CASES)
 def test_evaluation_moves_nothing_and_leaves_every_module_in_its_mode(kind: str, overrides: dict[str, Any]) -> None:
     stage, images = disturbed(kind, overrides)
     before = {name: tensor.clone() for name, tensor in stage.state_dict().items()}
     modes = [module.training for module in stage.modules()]
     assert 0 < sum(modes) < len(modes)
-    metrics = stage.evaluate(images)
-    assert metrics == stage.evaluate(images)
+    first, again = stage.evaluate(images), stage.evaluate(images)
+    assert first.keys() == again.keys()
+    assert all(first[test].top5.tolist() == again[test].top5.tolist() for test in first)
     assert all(torch.equal(tensor, before[name]) for name, tensor in stage.state_dict().items())
     assert [module.training for module in stage.modules()] == modes

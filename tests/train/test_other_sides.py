@@ -184,7 +184,7 @@ def test_the_linear_head_may_read_a_layer_of_the_head(layer: int) -> None:
     with torch.no_grad():
         right = read(images.test / 255).argmax(1) == images.test_labels  # type: ignore[arg-type, operator]
     stage.train()
-    assert stage.evaluate(images)["linear_top1"] == pytest.approx(100 * right.double().mean().item())
+    assert stage.evaluate(images)["linear"].percent(1) == pytest.approx(100 * right.double().mean().item())
     priced = KINDS["pretrain"].work(stage.config, {})
     assert priced.parameters == sum(p.numel() for p in stage.parameters())
 

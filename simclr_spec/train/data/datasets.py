@@ -19,7 +19,7 @@ from simclr_spec.data.registry import LOADERS, undeclared
 from simclr_spec.data.roots import data_roots, label_list
 from simclr_spec.stages.common import DatasetConfig, LabelsConfig
 from simclr_spec.store.layout import Store
-from simclr_spec.train.data.photos import Files
+from simclr_spec.train.data.photos import Files, chunks
 from simclr_spec.train.random import permutation
 
 
@@ -37,6 +37,10 @@ class ImageSet:
     def train_names(self) -> tuple[str, ...] | None:
         """CLASS/FILE, where images are files."""
         return None if self.listing is None else self.listing.train.files
+
+    def labels_of(self, samples: Tensor) -> Tensor:
+        """(n,) int64: of test images (n,)."""
+        return self.test_labels[samples.to(self.test_labels.device)]
 
     def to(self, device: torch.device | str) -> ImageSet:
         """The same images and labels living on a device."""
@@ -88,6 +92,17 @@ def _digest(dataset: DatasetConfig, images: ImageSet, store: Store, tell: digest
     folder = loader.find(dataset.name, data_roots(), labelled=dataset.labelled)
     assert folder is not None
     return loader.digest(images.listing, store.hashes_of(folder, labelled=dataset.labelled), tell=tell)
+
+
+def test_list(images: ImageSet, samples: Tensor, data_digest: str) -> str:
+    """SHA-256 of the test images (n,) in their order, with labels. `data_digest`, declared or `seen`, tells what files hold."""
+    labels = images.labels_of(samples).cpu()
+    if images.listing is not None:
+        names = (images.listing.test.files[sample] for sample in samples.tolist())
+        return digests.of_names(names, labels.tolist(), data_digest)
+    (pixels,) = chunks(images.test, samples)
+    assert isinstance(pixels, Tensor)
+    return digests.of_arrays([(pixels.cpu().numpy(), labels.numpy())])
 
 
 def balanced(labels: Tensor, count: int, *key: int) -> Tensor:

@@ -14,6 +14,7 @@ from simclr_spec.core.errors import Interrupted, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.core.times import now
 from simclr_spec.stages.kinds import KINDS
+from simclr_spec.store import outcomes
 from simclr_spec.store.layout import Attempt, RunFolder
 from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import delete_checkpoints, write_tensors
@@ -60,10 +61,12 @@ def _attempt(folder: RunFolder, step: Mapping[str, Any], device: torch.device, s
 
 
 def _commit(job: Job, outcome: Outcome) -> None:
-    """Weights, then the result; rank 0 writes."""
+    """Weights and outcomes, then the result; rank 0 writes."""
     if distributed.rank() != 0:
         return
     write_tensors(job.attempt.weights, outcome.weights)
+    if outcome.tests:
+        outcomes.write(job.attempt.outcomes, outcome.tests)
     result = {
         "fingerprint": job.fingerprint,
         "metrics": outcome.metrics,

@@ -20,6 +20,7 @@ from simclr_spec.language.runner import Common
 from simclr_spec.stages.common import DatasetConfig, TrainingConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.stages.training import TrainingKind
+from simclr_spec.store import outcomes
 from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import Checkpoint, checkpoints, delete_checkpoints, write_checkpoint
 from simclr_spec.train.data import datasets
@@ -50,7 +51,8 @@ def train(job: Job) -> Outcome:
     if config.compile:
         trainer.stage.compile_encoders()
     fit(trainer, job)
-    means, measured = trainer.means(), trainer.stage.evaluate(images)
+    means, tests = trainer.means(), trainer.stage.evaluate(images)
+    measured = {name: value for name, value in outcomes.metrics(tests).items() if name in KINDS[job.kind].metrics}
     job.record.log(f"result: {_sentence(measured or means)}, after {fixed(trainer.seconds, 1)} s of training")
     if distributed.rank() == 0:
         _still_there(config.dataset, images, job)
@@ -62,7 +64,9 @@ def train(job: Job) -> Outcome:
         counts={
             "train_steps": trainer.schedule.train_steps,
             "images_per_second": round(trainer.schedule.train_steps * trainer.schedule.batch / trainer.seconds, 2),
+            **({"test_list": _test_list(trainer.stage, images, job)} if tests else {}),
         },
+        tests=tests,
     )
 
 
@@ -72,6 +76,12 @@ def stage_class(kind: str) -> type[Stage[Any]]:
     assert isinstance(trained, TrainingKind)
     found: type[Stage[Any]] = imported(trained.stage)
     return found
+
+
+def _test_list(stage: Stage[Any], images: datasets.ImageSet, job: Job) -> dict[str, Any]:
+    """Which images were tested; results that agree in it can be compared in pairs."""
+    samples, known = stage.test_samples(images), stage.config.dataset.digest or job.record.values.get("data_digest", "")
+    return {"images": len(samples), "digest": datasets.test_list(images, samples, known)}
 
 
 def _still_there(dataset: DatasetConfig, images: datasets.ImageSet, job: Job) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from simclr_spec.core.errors import UsageError
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Attempt, RunFolder, Store
+from simclr_spec.store.outcomes import Outcomes
 from simclr_spec.train.loop.attempt import Record, Stop
 
 
@@ -67,6 +68,8 @@ class Outcome:
     """trained ones"""
     counts: Mapping[str, Any] = field(default_factory=dict)
     """what else the result tells, such as train_steps"""
+    tests: Mapping[str, Outcomes] = field(default_factory=dict)
+    """what became of each test image, by the name of the test; see store/outcomes.py"""
 
 
 Executor = Callable[[Job], Outcome]

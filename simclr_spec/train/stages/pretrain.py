@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.store.layout import RunFolder
+from simclr_spec.store.outcomes import Outcomes
 from simclr_spec.train.data.datasets import ImageSet, evaluation_samples
-from simclr_spec.train.evaluate import Neighbours
+from simclr_spec.train.evaluate import Neighbours, of_votes
 from simclr_spec.train.losses.contrastive import LOSSES
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
 from simclr_spec.train.model.memory import Memory
-from simclr_spec.train.stages.stage import Batch, Stage, classification, named, top1
+from simclr_spec.train.stages.stage import Batch, Stage, classification, named
 from simclr_spec.train.tensors import to_float32
 
 BANK = 10
@@ -69,21 +70,18 @@ class Pretrain(Stage[PretrainConfig]):
 
     def monitor(self, images: ImageSet, epochs_done: int) -> dict[str, float]:
         every = self.config.knn_every
-        return self.knn(images) if every and epochs_done % every == 0 else {}
+        due = self.config.dataset.labelled and every and epochs_done % every == 0
+        return {"knn_top1": self.knn(images).percent(1)} if due else {}
 
-    def evaluate(self, images: ImageSet) -> dict[str, float]:
-        metrics = self.knn(images)
+    def evaluate(self, images: ImageSet) -> dict[str, Outcomes]:
+        """The k-NN monitor and the linear head; images without classes have neither."""
+        tests = {"knn": self.knn(images)} if self.config.dataset.labelled else {}
         if self.classifier is not None:
             below = self.head.layers[: self.config.linear_layer]
-            tested = self.test(nn.Sequential(self.encoder, *below, self.classifier), images)
-            metrics |= {f"linear_{name}": value for name, value in tested.items()}
-        return metrics
+            tests["linear"] = self.test(nn.Sequential(self.encoder, *below, self.classifier), images)
+        return tests
 
-    def knn(self, images: ImageSet) -> dict[str, float]:
-        """The k-NN monitor; images without classes have none."""
-        return {"knn_top1": self.knn_top1(images)} if self.config.dataset.labelled else {}
-
-    def knn_top1(self, images: ImageSet) -> float:
+    def knn(self, images: ImageSet) -> Outcomes:
         """Of the test images among the training images (BANK for each of `test_images`), by the features that are handed on."""
         samples, encoder, config = self.test_samples(images), self.exported_modules()["encoder"], self.config
         bank = evaluation_samples(images.train_labels, config.test_images and BANK * config.test_images)
@@ -92,7 +90,7 @@ class Pretrain(Stage[PretrainConfig]):
             features = self.outputs(encoder, images.train, part)
             near.see(features, images.train_labels[part.to(images.train_labels.device)])
         votes = near.votes(cast(int, config.dataset.classes), config.knn_temperature)
-        return top1(votes, images.test_labels[samples.to(images.test_labels.device)]).item()
+        return of_votes(votes, images.labels_of(samples))
 
     def exported_modules(self) -> dict[str, nn.Module]:
         source = self.memory if self.memory is not None and self.config.memory.handed_on == "momentum" else self

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from simclr_spec.stages.common import LabelsConfig, TrainingConfig
 from simclr_spec.store.layout import RunFolder
+from simclr_spec.store.outcomes import Outcomes
 from simclr_spec.train import distributed, evaluate
 from simclr_spec.train.data.datasets import ImageSet, evaluation_samples, labelled
 from simclr_spec.train.data.photos import Files
@@ -75,9 +76,9 @@ class Stage(nn.Module, Generic[Config]):
         """At the end of each epoch: metrics for the curve, where the Step asks for them."""
         return {}
 
-    def evaluate(self, images: ImageSet) -> dict[str, float]:
-        """Metrics of the finished network; shares are percent."""
-        return self.test(self, images)
+    def evaluate(self, images: ImageSet) -> dict[str, Outcomes]:
+        """Tests of the finished network by name, all of `test_samples`; the name of a Step's own test is empty."""
+        return {"": self.test(self, images)}
 
     def exported_weights(self) -> dict[str, Tensor]:
         """The tensors of weights.safetensors."""
@@ -106,6 +107,7 @@ class Stage(nn.Module, Generic[Config]):
         return labelled(images.train_labels, labels, classes, images.train_names)
 
     def test_samples(self, images: ImageSet) -> Tensor:
+        """(n,) sorted int64: the test images of this Step, in their order."""
         return evaluation_samples(images.test_labels, self.config.test_images)
 
     @torch.no_grad()
@@ -123,12 +125,10 @@ class Stage(nn.Module, Generic[Config]):
             module.training = mode
         return distributed.gather(found)[: len(samples)]
 
-    def test(self, classifier: nn.Module, images: ImageSet) -> dict[str, float]:
-        """Top-1 and top-5 of the test images, in percent."""
+    def test(self, classifier: nn.Module, images: ImageSet) -> Outcomes:
+        """On every rank, of all test images."""
         samples = self.test_samples(images)
-        logits = self.outputs(classifier, images.test, samples)
-        labels = images.test_labels[samples.to(images.test_labels.device)]
-        return evaluate.percentages(evaluate.count_correct(logits, labels))
+        return evaluate.of_logits(self.outputs(classifier, images.test, samples), images.labels_of(samples))
 
 
 class LabelledStage(Stage[Config]):

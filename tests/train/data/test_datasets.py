@@ -113,6 +113,46 @@ def test_image_folder(folder: Path) -> None:
     assert IMAGE_FOLDER.today(folder / "tiny") != found
 
 
+# ---------------------------------------------------------------- the test list
+
+
+def listed(images: datasets.ImageSet, rows: list[int] | None = None, data_digest: str = "") -> str:
+    return datasets.test_list(
+        images, torch.arange(len(images.test_labels)) if rows is None else torch.tensor(rows), data_digest
+    )
+
+
+def test_the_test_list_of_pixels_tells_images_order_and_labels() -> None:
+    images = datasets.load(declared("digits"))
+    assert isinstance(images.train, torch.Tensor)
+    assert isinstance(images.test, torch.Tensor)
+    other, moved = images.test.clone(), images.test_labels.clone()
+    other[359, 1, 3, 3] ^= 1
+    moved[359] = (moved[359] + 1) % 10
+    trained_on_less = replace(images, train=images.train[:50], train_labels=images.train_labels[:50])
+    assert listed(images) == listed(trained_on_less) == listed(images, data_digest="other training images")
+    changed = [replace(images, test=other), replace(images, test_labels=moved)]
+    found = [listed(one) for one in changed] + [listed(images, rows) for rows in ([*range(359)], [1, 0, *range(2, 360)])]
+    assert len({listed(images), *found}) == 5
+
+
+def test_the_test_list_of_files_tells_images_order_and_labels(folder: Path) -> None:
+    images, data = datasets.load(TINY), IMAGE_FOLDER.today(folder / "tiny")
+    first = listed(images, data_digest=data)
+    assert listed(datasets.load(TINY), data_digest=data) == first
+    assert images.listing is not None
+    renamed = replace(images.listing.test, files=("n00000000/other.JPEG", images.listing.test.files[1]))
+    changed = [
+        replace(images, listing=replace(images.listing, test=renamed)),
+        replace(images, test_labels=torch.tensor([0, 0])),
+    ]
+    found = [listed(one, data_digest=data) for one in changed]
+    found += [listed(images, rows, data) for rows in ([0], [1, 0])]
+    (folder / "tiny" / "val" / "n00000000" / "n00000000_0.JPEG").write_bytes(b"other")
+    found.append(listed(images, data_digest=IMAGE_FOLDER.today(folder / "tiny")))
+    assert len({first, *found}) == 6
+
+
 # ---------------------------------------------------------------- labelled subsets
 
 UNEVEN = torch.tensor([i % 7 for i in range(700)] + [6] * 50)[torch.randperm(750, generator=torch.Generator().manual_seed(0))]

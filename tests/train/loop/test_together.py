@@ -14,11 +14,12 @@ import pytest
 
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import RunFolder, Store
+from simclr_spec.store.outcomes import metrics, read
 from tests import runs
 from tests.steps import prepare
 
 Start = Callable[..., list[subprocess.Popen[str]]]
-LONG: dict[str, Any] = {"train_steps": 120, "batch": 24, "test_images": 40}
+LONG: dict[str, Any] = {"train_steps": 120, "batch": 24, "test_images": 41}
 MAIN = """
 import os, sys, time
 from simclr_spec.store.layout import RunFolder
@@ -127,12 +128,27 @@ def test_one_that_is_asked_to_stop_stops_all_and_none_leaves_early(store: Store,
     assert folder.weights.read_bytes() == whole.weights.read_bytes()
 
 
+def test_killed_between_outcomes_and_result_a_step_is_not_done_and_goes_on(store: Store, start: Start) -> None:
+    folder = prepare(store, "supervised", **LONG | {"train_steps": 20})
+    assert ended(start(folder, change="RunFolder.commit = lambda *_: os.kill(os.getpid(), 9)", world=1)) == [-signal.SIGKILL]
+    (first,) = folder.attempts()
+    assert first.outcomes.exists()
+    assert (folder.done, folder.outcomes, read(folder)) == (False, None, {})
+    assert ended(start(folder, world=1)) == [0]
+    second = folder.attempts()[-1]
+    assert folder.outcomes == second.outcomes
+    assert second.outcomes.read_bytes() == first.outcomes.read_bytes()
+    assert read_json(folder.result)["metrics"].items() >= metrics(read(folder)).items()
+
+
 def test_none_leaves_before_the_result_is_there(store: Store, start: Start) -> None:
     folder = prepare(store, "supervised", **LONG | {"train_steps": 3})
     processes = start(folder, change=WRITES_SLOWLY)
     processes[1].wait(runs.PATIENCE)
     assert folder.done
     assert record_of(folder)["state"] == "done"
+    assert read_json(folder.result)["metrics"].items() >= metrics(read(folder)).items()
+    assert len(read(folder)[""].labels) == LONG["test_images"]
     assert ended(processes) == [0, 0]
 
 
