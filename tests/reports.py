@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simclr_spec.plan import Plan, Step
 from simclr_spec.report import terminal
-from simclr_spec.report.formats.registry import SUFFIXES, render
+from simclr_spec.report.formats.registry import WRITTEN, render
 from simclr_spec.report.table import Table
 from tests.finished import FEW
 
@@ -55,4 +55,4 @@ def of(plan: Plan, **where: object) -> list[Step]:
 def everything(table: Table) -> dict[str, str]:
     on_terminal = io.StringIO()
     terminal.print_table(table, on_terminal)
-    return {name: render(name, table) for name in SUFFIXES} | {"terminal": on_terminal.getvalue()}
+    return {name: render(name, table) for name in WRITTEN} | {"terminal": on_terminal.getvalue()}

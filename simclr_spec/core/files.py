@@ -79,15 +79,15 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode(), durable=durable)
 
 
-def write_output(name: str, text: str) -> None:
+def write_output(name: str, content: str | bytes) -> None:
     """A user's file, all of it or nothing; what is no regular file, such as /dev/stdout, is written to. Raises UsageError."""
-    path = Path(name)
+    path, data = Path(name), content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
         else:
-            write_atomic(path.resolve(), text.encode())
+            write_atomic(path.resolve(), data)
     except OSError as error:
         raise UsageError(f"cannot write {name}: {error.strerror}") from None
 

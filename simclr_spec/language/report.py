@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simclr_spec.core import fields
-from simclr_spec.core.errors import Fault, SpecError, did_you_mean
+from simclr_spec.core.errors import Fault, SpecError, UsageError, did_you_mean
 from simclr_spec.core.fields import NAME, NOT_EMPTY, POSITIVE, build, described, listed
 from simclr_spec.language import document, figure
 from simclr_spec.language.coordinates import selector_schema
@@ -61,6 +61,9 @@ class Row:
     )
     adopted: tuple[float | None, ...] | None = described(
         "values adopted from a publication, in place of `where`", _NUMBERS, default=None
+    )
+    adopted_from: str = described(
+        "REPORT/ROW whose adopted values stand here, too: in the columns of the same names", _ADDRESSES, default=""
     )
     source: str = described(
         "where adopted values come from, or the paper's of this row where not from the report's source", NOT_EMPTY, default=""
@@ -118,8 +121,8 @@ def load(name: str, folder: Path | None = None) -> tuple[Report, Document]:
     columns, rows = data.get("columns", []), data.get("rows", [])
     titles = [column["title"] for column in columns]
     faults = [
-        *_repeated(source, "columns", columns, Column),
-        *_repeated(source, "rows", rows, Row),
+        *_repeated(source, "columns", columns),
+        *_repeated(source, "rows", rows),
         *(fault for i, row in enumerate(rows) for fault in _row_faults(source, i, row, titles)),
         *figure.faults(source, titles, rows),
     ]
@@ -127,19 +130,50 @@ def load(name: str, folder: Path | None = None) -> tuple[Report, Document]:
         faults.append(source.fault((), "a report needs `columns` and `rows`, or figures alone"))
     if faults:
         raise SpecError(faults)
-    specs = document.all_referred(source, "spec", "spec")
-    return build(
-        Report, source.content | {"spec": specs, "paper_of": document.all_referred(source, "report", "paper_of")}
-    ), source
+    referred = {
+        "spec": document.all_referred(source, "spec", "spec"),
+        "paper_of": document.all_referred(source, "report", "paper_of"),
+        "rows": [_adopting(source, i, row) if "adopted_from" in row else row for i, row in enumerate(rows)],
+    }
+    return build(Report, source.content | referred), source
 
 
-def _repeated(source: Document, key: str, written: list[dict[str, Any]], cls: type[Column] | type[Row]) -> list[Fault]:
+def _adopting(source: Document, i: int, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the numbers and the source of the one that it adopts them from. Raises SpecError."""
+    name, _, wanted = row["adopted_from"].rpartition("/")
+    place = ("rows", i, "adopted_from")
+    try:
+        data = document.load("report", name, schema, source.folder).data
+    except UsageError as error:
+        raise SpecError([source.fault(place, str(error))]) from None
+    theirs = {_address(each): each for each in data.get("rows", []) if "adopted" in each}
+    if wanted not in theirs:
+        hint = did_you_mean(wanted, theirs)
+        raise SpecError([source.fault(place, f"no row of the report {name!r} with adopted values is named {wanted!r}{hint}")])
+    numbers = dict(zip(_cells(data["columns"], theirs[wanted]), theirs[wanted]["adopted"], strict=False))
+    own = _cells(source.data["columns"], row)
+    if lost := [each for each in own if each not in numbers]:
+        raise SpecError([source.fault(place, f"{row['adopted_from']} has no column {lost[0]!r}{did_you_mean(lost[0], numbers)}")])
+    return row | {"adopted": [numbers[each] for each in own], "source": theirs[wanted]["source"]}
+
+
+def _address(written: dict[str, Any]) -> str:
+    return written.get("name") or slug(written["title"])
+
+
+def _cells(columns: list[dict[str, Any]], row: dict[str, Any]) -> list[str]:
+    """Names of the columns in which a row has cells, in the row's order."""
+    names = {column["title"]: _address(column) for column in columns}
+    return [names[title] for title in row.get("columns", names) if title in names]
+
+
+def _repeated(source: Document, key: str, written: list[dict[str, Any]]) -> list[Fault]:
     """Titles that stand twice, or else addresses."""
     titles = [each["title"] for each in written]
     if twice := [i for i, title in enumerate(titles) if title in titles[:i]]:
         sentence = "title {!r} stands twice; name each of the {} differently"
         return [source.fault((key, i, "title"), sentence.format(titles[i], key)) for i in twice]
-    found = [cls(title=each["title"], name=each.get("name", "")).address for each in written]
+    found = [_address(each) for each in written]
     return [
         source.fault((key, i, "name" if "name" in written[i] else "title"), f"{text!r} is another one's name; give it a `name`")
         for i, text in enumerate(found)
@@ -162,9 +196,9 @@ def _row_faults(source: Document, i: int, row: dict[str, Any], titles: list[str]
         for key in ("paper", "adopted")
         if key in row and len(row[key]) != cells
     ]
-    if ("where" in row) == ("adopted" in row):
-        faults.append(source.fault(("rows", i), f"row {row['title']!r} needs either `where` or `adopted`"))
-    if "adopted" in row and "paper" in row:
+    if sum(key in row for key in ("where", "adopted", "adopted_from")) != 1:
+        faults.append(source.fault(("rows", i), f"row {row['title']!r} needs either `where` or `adopted` or `adopted_from`"))
+    if "where" not in row and "paper" in row:
         faults.append(source.fault(("rows", i, "paper"), "an adopted row has no values of ours to compare with the paper's"))
     if "adopted" in row and "source" not in row:
         faults.append(source.fault(("rows", i, "adopted"), "adopted values need a `source`"))

@@ -11,7 +11,7 @@ from simclr_spec.core.files import write_output
 from simclr_spec.language import declared
 from simclr_spec.language.coordinates import Selector
 from simclr_spec.report import changes
-from simclr_spec.report.formats.registry import SUFFIXES, render
+from simclr_spec.report.formats.registry import SUFFIXES, files
 from simclr_spec.report.output import format_of, write
 from simclr_spec.report.table import Table, make
 from simclr_spec.store.layout import Store
@@ -120,7 +120,9 @@ def _files(name: str, form: str | None) -> dict[str, str]:
 
 
 def _write(name: str, table: Table, form: str | None, folder: str) -> list[str]:
-    forms = {str(Path(folder) / file): file_form for file, file_form in _files(name, form).items()}
-    for file, file_form in forms.items():
-        write_output(file, render(file_form, table))
-    return list(forms)
+    written: list[str] = []
+    for file, file_form in _files(name, form).items():
+        for path, content in files(file_form, table, str(Path(folder) / file)).items():
+            write_output(path, content)
+            written.append(path)
+    return written

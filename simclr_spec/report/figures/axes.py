@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from simclr_spec.core.words import number
+from simclr_spec.language.coordinates import KEYS
 from simclr_spec.report.figures.page import wrapped
 from simclr_spec.report.figures.points import Drawing, Line
 from simclr_spec.report.figures.said import NOTHING
@@ -21,15 +22,15 @@ WIDTHS = {1: 4.2, 2: 5.6}
 WIDEST = 7.0
 HEIGHT = 2.7
 FEW_TICKS = 5
-LONG = 14
-"""Characters of a title that stand beside each other below an axis."""
+MANY = 4
+"""Panels too narrow for three ticks a decade."""
 
 
 def width(drawing: Drawing) -> float:
     return WIDTHS.get(len(drawing.panels), WIDEST)
 
 
-def panels(figure: Figure, drawing: Drawing) -> list[Axes]:
+def panels(figure: SubFigure, drawing: Drawing) -> list[Axes]:
     """With one scale for all."""
     grid = figure.subplots(1, len(drawing.panels), sharex=True, sharey=True, squeeze=False)
     for axes, panel in zip(grid[0], drawing.panels, strict=True):
@@ -40,9 +41,10 @@ def panels(figure: Figure, drawing: Drawing) -> list[Axes]:
     return list(grid[0])
 
 
-def name_axes(figure: Figure, x: str, y: str) -> None:
-    figure.supxlabel(x, fontsize=7.5)
-    figure.supylabel(y, fontsize=7.5)
+def name_axes(panels: Sequence[Axes], x: str, y: str) -> None:
+    for axes in panels:
+        axes.set_xlabel(wrapped(x, 5 / (len(panels) + 1), 7.5))
+    panels[0].set_ylabel(y)
 
 
 def y_title(drawing: Drawing) -> str:
@@ -52,16 +54,17 @@ def y_title(drawing: Drawing) -> str:
 
 
 def ticks_along_x(axes: Axes, drawing: Drawing) -> None:
-    """At the values themselves where these are few."""
+    """At the values themselves where x is a coordinate of few."""
     if drawing.categories:
         axes.set_xticks(range(len(drawing.categories)), [wrapped(title, 0.7, 6.5) for title in drawing.categories])
         return
     if drawing.figure.log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if len(drawing.panels) < MANY else (1, 3)))
+        axes.xaxis.set_minor_locator(LogLocator(subs=range(1, 10)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     known = sorted({point.x for point in drawing.points})
-    if 0 < len(known) <= FEW_TICKS:
+    if drawing.figure.x in KEYS and 0 < len(known) <= FEW_TICKS:
         axes.xaxis.set_major_locator(FixedLocator(known))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 4)))
 
@@ -76,12 +79,12 @@ def level(axes: Axes, line: Line) -> list[Line2D]:
     return drawn
 
 
-def legend(figure: Figure, handles: Sequence[Any], columns: int = 4) -> None:
+def legend(figure: SubFigure, handles: Sequence[Any], columns: int = 4) -> None:
     """Each label once."""
     labelled = {handle.get_label(): handle for handle in handles}
     if labelled:
         longest = max(map(len, labelled))
-        fit = max(1, int(figure.get_figwidth() * 72 / ((longest + 7) * 6.5 * 0.56)))
+        fit = max(1, int(figure.figure.get_figwidth() * 72 / ((longest + 7) * 6.5 * 0.56)))
         ncols = min(columns, fit, len(labelled))
         figure.legend(handles=[*labelled.values()], loc="outside lower center", ncols=ncols)
 
@@ -89,7 +92,7 @@ def legend(figure: Figure, handles: Sequence[Any], columns: int = 4) -> None:
 def meaning(drawing: Drawing) -> list[Line2D]:
     """What hollow and faint marks say, where there are some."""
     found = []
-    if any(point.paper for point in drawing.points):
+    if any(point.paper for point in drawing.points) and drawing.figure.kind == "lines":
         found.append(Line2D([], [], color=INK, marker="o", **OF_THE_PAPER, label="the paper's (hollow)"))
     if any(len(point.seeds) > 1 for point in drawing.points):
         style = {"markersize": 3, "alpha": FAINT, "markeredgewidth": 0}

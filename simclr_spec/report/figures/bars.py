@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -17,7 +17,7 @@ from simclr_spec.report.figures.style import FAINT, INK, colour
 from simclr_spec.report.text import places
 
 HATCHES = ("", "////", "xxxx", "....", "----", "\\\\\\\\")
-"""By series, over the colour of ours."""
+"""Of the series of a panel, over the colour of ours."""
 LITERATURE = "literature (hatched)"
 FULL = 0.8
 """Of a category, filled with bars."""
@@ -26,16 +26,18 @@ BAR = 0.2
 
 
 def height(drawing: Drawing) -> float:
-    return max(1.6, 0.7 + BAR * len(drawing.categories) * (len(drawing.titles) + 0.6))
+    return max(2.0, 1.3 + BAR * len(drawing.categories) * (max(len(panel.series) for panel in drawing.panels) + 0.6))
 
 
-def paint(figure: Figure, drawing: Drawing) -> None:
+def paint(figure: SubFigure, drawing: Drawing) -> None:
     """Lying, so that rows may have long titles: ours filled, the literature's hatched, the paper's value a hollow mark."""
     handles: list[Any] = []
-    for at, (axes, panel) in enumerate(zip(common.panels(figure, drawing), drawing.panels, strict=True)):
-        for series in panel.series:
+    panels = common.panels(figure, drawing)
+    for at, (axes, panel) in enumerate(zip(panels, drawing.panels, strict=True)):
+        for place, series in enumerate(panel.series):
             number = drawing.titles.index(series.title)
-            handles += _series(axes, series, number, len(drawing.titles), f"{at}-{number}")
+            gid = f"{at}-{number}"
+            handles += _series(axes, series, colour(number), place, len(panel.series), gid)
         for value, style in [(panel.level.ours, "--"), (panel.level.paper, ":")] if panel.level else []:
             if value is not None and panel.level:
                 of = "" if style == "--" else ", the paper's"
@@ -43,7 +45,7 @@ def paint(figure: Figure, drawing: Drawing) -> None:
                 handles.append(axes.axvline(value, **look))
         if not drawing.is_empty:
             _along(axes, drawing)
-    common.name_axes(figure, common.y_title(drawing), drawing.figure.x_title)
+    common.name_axes(panels, common.y_title(drawing), drawing.figure.x_title)
     common.legend(figure, [*handles, *_meaning(drawing)])
 
 
@@ -52,17 +54,17 @@ def _along(axes: Axes, drawing: Drawing) -> None:
     axes.set_yticks(range(len(titles)), titles)
     axes.set_ylim(len(titles) - 0.45, -0.55)
     axes.grid(visible=False, axis="y")
-    axes.margins(x=0.2)
+    axes.margins(x=0.32)
 
 
-def _series(axes: Axes, series: Drawn, number: int, of: int, gid: str) -> list[Patch]:
-    """One bar a row. `of`: so many share a row."""
+def _series(axes: Axes, series: Drawn, own: str, place: int, of: int, gid: str) -> list[Patch]:
+    """One bar a row, in the `place` of so many."""
     thick = FULL / of
-    look = {"facecolor": colour(number), "edgecolor": "white", "hatch": HATCHES[number % len(HATCHES)], "linewidth": 0}
+    look = {"facecolor": own, "edgecolor": "white", "hatch": HATCHES[place % len(HATCHES)], "linewidth": 0}
     for point in series.points:
-        at = point.x + (number - (of - 1) / 2) * thick
+        at = point.x + (place - (of - 1) / 2) * thick
         if point.adopted is not None:
-            hatched = {"facecolor": "none", "edgecolor": colour(number), "hatch": "///", "linewidth": 0.8}
+            hatched = {"facecolor": "none", "edgecolor": own, "hatch": "///", "linewidth": 0.8}
             axes.barh(at, point.adopted, thick * 0.92, gid=f"adopted-{gid}", **hatched)
         if point.mean is not None:
             axes.barh(at, point.mean, thick * 0.92, gid=f"ours-{gid}", **look)
@@ -77,15 +79,12 @@ def _series(axes: Axes, series: Drawn, number: int, of: int, gid: str) -> list[P
 
 
 def _tell(axes: Axes, point: Point, at: float) -> None:
-    """The number behind the end of all that is drawn of it."""
+    """The number, at the right of the axes."""
     shown = point.mean if point.mean is not None else point.adopted
-    paper = point.paper[1] if point.paper else None
-    ends = [value for value in (shown, paper, *(y for _, y in point.seeds)) if value is not None]
-    if ends:
-        end = max([*ends, (point.mean or 0) + (point.sd or 0)])
-        text = fixed(shown if shown is not None else ends[0], places(point.cell))
-        beside = {"xytext": (4.5, 0), "textcoords": "offset points", "va": "center", "fontsize": 5.5}
-        axes.annotate(text, (end, at), **beside)
+    if shown is not None:
+        digits = places(point.cell)
+        text = fixed(shown, digits) + ("" if point.sd is None else f" ± {fixed(point.sd, digits)}")
+        axes.text(0.995, at, text, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=5.5)
 
 
 def _hollow() -> dict[str, Any]:
@@ -95,7 +94,7 @@ def _hollow() -> dict[str, Any]:
 def _meaning(drawing: Drawing) -> list[Any]:
     found: list[Any] = common.meaning(drawing)
     if any(point.paper for point in drawing.points):
-        found[0] = Line2D([], [], label="the paper's (hollow)", **_hollow())
+        found.append(Line2D([], [], label="the paper's (hollow)", **_hollow()))
     if any(point.adopted is not None for point in drawing.points):
         found.append(Patch(facecolor="none", edgecolor=INK, hatch="///", linewidth=0.8, label=LITERATURE))
     return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import SubFigure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
 
 from simclr_spec.core.words import counted, typed
 from simclr_spec.plan import Plan, Step
@@ -15,10 +17,12 @@ from simclr_spec.report.figures.page import wrapped
 from simclr_spec.report.figures.style import INK, colour
 from simclr_spec.stages.kinds import KINDS
 
-WIDE, HIGH = 1.75, 0.95
+WIDE, HIGH = 1.85, 1.05
 """Inches of a box."""
 ACROSS, DOWN = 0.65, 0.25
 """Inches between boxes."""
+MOST_VALUES = 4
+"""Of an axis, told one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +62,13 @@ def stages(plan: Plan) -> Stages:
     """A box stands one column right of its last parent."""
     steps: dict[str, list[Step]] = {}
     arrows: dict[tuple[str, str, str], None] = {}
-    columns: dict[str, int] = {}
     for step in plan.steps:
         for stage in step.stages:
             steps.setdefault(stage, []).append(step)
-            parents = {role: plan.by_fingerprint[key].stage for role, key in step.needs.items()}
-            arrows.update(dict.fromkeys((parent, role, stage) for role, parent in parents.items()))
-            columns[stage] = max([columns.get(stage, 0), *(columns[parent] + 1 for parent in parents.values())])
+            arrows |= {(plan.by_fingerprint[key].stage, role, stage): None for role, key in step.needs.items()}
+    columns = dict.fromkeys(steps, 0)
+    for _ in steps:
+        columns |= {child: max(columns[child], columns[parent] + 1) for parent, _, child in arrows}
     boxes: dict[str, Box] = {}
     for stage, own in steps.items():
         row = sum(box.column == columns[stage] for box in boxes.values())
@@ -75,7 +79,7 @@ def stages(plan: Plan) -> Stages:
 def _box(stage: str, steps: Sequence[Step], column: int, row: int) -> Box:
     kind = KINDS[steps[0].kind]
     values = {key: dict.fromkeys(step.coordinates[key] for step in steps if key in step.coordinates) for key in kind.axes}
-    varied = [f"{key} {typed([*found])}" for key, found in values.items() if len(found) > 1]
+    varied = [_varied(key, [*found]) for key, found in values.items() if len(found) > 1]
     return Box(
         title=stage if stage == kind.name else f"{stage} ({kind.name})",
         what=kind.parameters.__doc__ or "",
@@ -83,6 +87,11 @@ def _box(stage: str, steps: Sequence[Step], column: int, row: int) -> Box:
         column=column,
         row=row,
     )
+
+
+def _varied(key: str, found: Sequence[Any]) -> str:
+    """`label_fraction 0.01, 0.1, 1.0`, or `6 seeds`."""
+    return counted(len(found), key) if len(found) > MOST_VALUES else f"{key} {', '.join(map(typed, found))}"
 
 
 def width(found: Stages) -> float:
@@ -93,7 +102,7 @@ def height(found: Stages) -> float:
     return found.rows * (HIGH + DOWN) - DOWN + 0.2
 
 
-def paint(figure: Figure, found: Stages) -> None:
+def paint(figure: SubFigure, found: Stages) -> None:
     """In inches, the first row on top."""
     axes = figure.subplots()
     axes.set(xlim=(-0.1, width(found) - 0.1), ylim=(height(found) - 0.1, -0.1), aspect="equal")
@@ -121,9 +130,7 @@ def _draw(axes: Axes, name: str, box: Box) -> None:
 
 def _arrow(axes: Axes, parent: Box, child: Box, role: str) -> None:
     (x, y), (to_x, to_y) = _corner(parent), _corner(child)
-    start, end = (x + WIDE, y + HIGH / 2), (to_x, to_y + HIGH / 2)
-    axes.add_patch(
-        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=INK, linewidth=0.9, shrinkA=0, shrinkB=0)
-    )
-    middle = end[0] - 0.5 * ACROSS, end[1] - (end[1] - start[1]) * 0.5 * ACROSS / (end[0] - start[0])
-    axes.text(middle[0], middle[1] - 0.04, role, ha="center", va="bottom", fontsize=6)
+    start, end, bend = (x + WIDE, y + HIGH / 2), (to_x, to_y + HIGH / 2), to_x - 0.6 * ACROSS
+    path = Path([start, (bend, start[1]), (bend, end[1]), end])
+    axes.add_patch(FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=8, color=INK, linewidth=0.9))
+    axes.text(to_x - 0.3 * ACROSS, end[1] - 0.05, role, ha="center", va="bottom", fontsize=6)

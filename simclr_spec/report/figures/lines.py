@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation, Transform
 from scipy import stats
 
 from simclr_spec.core.words import fixed
@@ -18,11 +19,12 @@ FEWEST = 3
 """Points of which a correlation says anything."""
 
 
-def paint(figure: Figure, drawing: Drawing) -> None:
+def paint(figure: SubFigure, drawing: Drawing) -> None:
     """Ours filled with error bars of one sd, each seed faint; the paper's hollow; the literature's crossed."""
     joined = drawing.figure.kind == "lines"
     handles: list[Line2D] = []
-    for at, (axes, panel) in enumerate(zip(common.panels(figure, drawing), drawing.panels, strict=True)):
+    panels = common.panels(figure, drawing)
+    for at, (axes, panel) in enumerate(zip(panels, drawing.panels, strict=True)):
         for series in panel.series:
             number = drawing.titles.index(series.title)
             handles += _series(axes, series, of_series(number), f"{at}-{number}", joined=joined)
@@ -30,7 +32,7 @@ def paint(figure: Figure, drawing: Drawing) -> None:
         if not drawing.is_empty:
             axes.margins(0.07, 0.08)
             common.ticks_along_x(axes, drawing)
-    common.name_axes(figure, drawing.figure.x_title or drawing.figure.x, common.y_title(drawing))
+    common.name_axes(panels, drawing.figure.x_title or drawing.figure.x, common.y_title(drawing))
     common.legend(figure, [*handles, *common.meaning(drawing)])
 
 
@@ -47,7 +49,7 @@ def _series(axes: Axes, series: Drawn, style: dict[str, Any], gid: str, *, joine
     axes.plot(*_split(adopted), gid=f"adopted-{gid}", color=colour, marker="x", linestyle="", zorder=2.1)
     seeds = [place for point in series.points for place in point.seeds if len(point.seeds) > 1]
     faint = {"color": colour, "marker": marker, "linestyle": "", "markersize": 2.6, "alpha": FAINT, "markeredgewidth": 0}
-    axes.plot(*_split(seeds), gid=f"seeds-{gid}", zorder=2.2, **faint)
+    axes.plot(*_split(seeds), gid=f"seeds-{gid}", zorder=2.2, transform=_beside(axes, 3.5 if joined else 0), **faint)
     for point in series.points:
         if point.mean is not None and point.sd is not None:
             bars = {"ecolor": colour, "elinewidth": 0.9, "capsize": 1.8, "fmt": "none", "zorder": 2.3}
@@ -57,6 +59,11 @@ def _series(axes: Axes, series: Drawn, style: dict[str, Any], gid: str, *, joine
         return [Line2D([], [], label=series.title, **(style if ours or not papers else hollow))]
     found = [("", ours, filled), (", the paper's", papers, hollow)] if papers else [("", ours, filled)]
     return [Line2D([], [], label=f"{series.title}{of}{correlation(places)}", **look) for of, places, look in found if places]
+
+
+def _beside(axes: Axes, points: float) -> Transform:
+    """Right of the mean, which would hide them."""
+    return axes.transData + ScaledTranslation(points / 72, 0, axes.get_figure(root=True).dpi_scale_trans)
 
 
 def correlation(places: list[Place]) -> str:

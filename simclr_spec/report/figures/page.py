@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 import matplotlib
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from simclr_spec.report.figures.style import INK, RC, SMALL
 
@@ -36,7 +36,7 @@ class Page:
     width: float
     height: float
     """in inches, without title and small print"""
-    paint: Callable[[Figure], None]
+    paint: Callable[[SubFigure], None]
 
 
 def svg(page: Page) -> str:
@@ -69,15 +69,13 @@ def _drawn(page: Page) -> Iterator[Figure]:
         matplotlib.rcParams.update(RC | {"svg.hashsalt": page.name})
         title = wrapped(page.title, page.width, 9)
         small = "\n".join(wrapped(line, page.width, SMALL) for line in page.small)
-        below = (small.count("\n") + 1.8) * 1.35 * SMALL / _INCH if small else 0
+        below = (small.count("\n") + 1.8) * 1.35 * SMALL / _INCH
         height = page.height + below + (title.count("\n") + 1) * 9 * 1.4 / _INCH
         figure = Figure(figsize=(page.width, height), layout="constrained")
-        engine = figure.get_layout_engine()
-        assert engine is not None
-        engine.set(rect=(0, below / height, 1, 1 - below / height))  # type: ignore[call-arg]
-        figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
-        figure.text(0.01, 0.06 / height, small, fontsize=SMALL, linespacing=1.35, alpha=0.8, va="bottom")
-        page.paint(figure)
+        above, print_below = figure.subfigures(2, 1, height_ratios=[height - below, below])
+        above.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+        print_below.text(0.01, 0.5, small, fontsize=SMALL, linespacing=1.35, alpha=0.8, va="center")
+        page.paint(above)
         yield figure
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from simclr_spec.core.words import typed
 from simclr_spec.language.figure import Figure, Level, Panel, Series
@@ -116,8 +117,8 @@ class _Reader:
                 yield cell
 
     def _points(self, series: Series) -> tuple[Point, ...]:
-        found = (self._point(cell) for cell in self._of(series))
-        return tuple(sorted((point for point in found if point), key=lambda point: point.x))
+        found = [point for cell in self._of(series) if (point := self._point(cell))]
+        return tuple(sorted(_best(found) if self.figure.best else found, key=lambda point: point.x))
 
     def _point(self, cell: Cell) -> Point | None:
         beside = self.cells.get((cell.row.title, self.figure.x))
@@ -194,6 +195,24 @@ class _Gain:
         if not self.relative or value is None:
             return value
         return 100 * (value / base - 1) if base else None
+
+
+def _best(points: Sequence[Point]) -> list[Point]:
+    """Ours of the highest mean at each x, with the paper's highest: none where one of the paper's is not known."""
+    at: dict[float, list[Point]] = {}
+    for point in points:
+        at.setdefault(point.x, []).append(point)
+    return [replace(max(found, key=_height), paper=_best_of_paper(found)) for found in at.values()]
+
+
+def _height(point: Point) -> float:
+    return -math.inf if point.mean is None else point.mean
+
+
+def _best_of_paper(points: Sequence[Point]) -> Place | None:
+    if any(point.cell.open for point in points):
+        return None
+    return max((point.paper for point in points if point.paper), key=lambda place: place[1], default=None)
 
 
 def _paper_x(beside: Cell | None) -> float | None:

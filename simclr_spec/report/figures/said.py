@@ -58,7 +58,7 @@ def below(table: Table) -> str:
     """How much the table says below itself; the figure has no room for it."""
     found = {note.name: note.items for note in table.notes if note.items != ("none",)}
     counts = [counted(len(found.get(name.capitalize() + "s", ())), name) for name in ("deviation", "assumption")]
-    return f"{' and '.join(counts)}, told by: simclr-spec report {table.name}{table.store_option}"
+    return f"{' and '.join(counts)}, told by: simclr-spec report {table.name}"
 
 
 def _reading(drawing: Drawing) -> list[str]:
