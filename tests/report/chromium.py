@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import select
 import shutil
-import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds to an answer."""
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
 
@@ -72,6 +73,13 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def until(self, expression: str) -> None:
+        """It becomes true, in frames to come."""
+        begun = time.monotonic()
+        while not self.ask(expression):
+            assert time.monotonic() - begun < PATIENCE, expression
+            time.sleep(0.02)
+
     def press(self, key: str, shift: bool = False) -> None:
         about: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key], "modifiers": 8 * shift}
         if key == "Enter":
@@ -89,29 +97,30 @@ class Browser:
 @contextlib.contextmanager
 def browsing(folder: Path) -> Iterator[Browser]:
     """A browser with a profile of its own, which ends with the block."""
-    there, ours = os.pipe(), os.pipe()
+    theirs, ours = _pipes()
     program = chromium()
     assert program is not None
     options = [
         "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe", "--hide-scrollbars",
         "--disable-dev-shm-usage", f"--user-data-dir={folder}",
     ]  # fmt: skip
-    script = f'exec "$@" 3<&{there[0]} 4>&{ours[1]}'
-    process = subprocess.Popen(
-        ["sh", "-c", script, "sh", program, *options],
-        pass_fds=(there[0], ours[1]),
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    os.close(there[0])
-    os.close(ours[1])
+    ends = [(os.POSIX_SPAWN_DUP2, end, number) for end, number in zip(theirs, (3, 4), strict=True)]
+    silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    process = os.posix_spawn(program, [program, *options], os.environ, file_actions=[*silent, *ends])
+    for end in theirs:
+        os.close(end)
     try:
-        yield Browser(ours[0], there[1])
+        yield Browser(*ours)
     finally:
-        os.close(there[1])  # it leaves when nobody speaks to it any more
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        os.close(ours[0])
+        for end in ours:
+            os.close(end)  # it leaves when nobody speaks to it any more
+        os.waitpid(process, 0)
+
+
+def _pipes() -> tuple[tuple[int, int], tuple[int, int]]:
+    """Theirs to read and to write, which are not 3 or 4 yet; ours."""
+    asked, answered = os.pipe(), os.pipe()
+    moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (asked[0], answered[1])]
+    os.close(asked[0])
+    os.close(answered[1])
+    return (moved[0], moved[1]), (answered[0], asked[1])

@@ -1,4 +1,4 @@
-"""HTML: one page by itself, without scripts and with everything escaped; of one report, or of several."""
+"""HTML: one page by itself, with everything escaped; of one report, or of several."""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ def files(name: str, table: Table, path: str) -> dict[str, str | bytes]:
         return {path: render(name, table)}
     figures, draw = table.report.figures, import_module(f"simclr_spec.report.formats.{name}").render
     if not figures:
-        raise UsageError(f"{table.name} has no figure to write as {DRAWN[name]}; give it one ([[figures]]), or draw its --curves")
+        raise UsageError(
+            f"{table.name} has no figure to write as {DRAWN[name]}; give it one ([[figures]]), or draw its --curves"
+        )
     file = Path(path)
     names = [path] if len(figures) == 1 else [str(file.with_stem(f"{file.stem}-{i + 1}")) for i in range(len(figures))]
     return {name: draw(table, figure) for name, figure in zip(names, figures, strict=True)}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from simclr_spec.report.page.drawing import Curve
 from simclr_spec.store.layout import RunFolder
 
-POINTS = 80
+POINTS = 60
 _NO_MEASURES = ("train_step", "train_steps", "epoch", "time", "images_per_second")
 
 

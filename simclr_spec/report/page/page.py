@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
+from hashlib import sha256
 from importlib.resources import files
 
 from simclr_spec.core.code import code_version
@@ -13,8 +15,18 @@ from simclr_spec.report.page.markup import Html, element, folded, joined, pairs
 from simclr_spec.report.page.steps import all_of, step_popover
 from simclr_spec.report.table import Table
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-"""The page asks for nothing, whatever stands in it."""
+FOCUS = """
+const from = new Map(), here = () => document.activeElement;
+addEventListener("beforetoggle", e => e.newState === "open" && from.set(e.target, here()), true);
+addEventListener("toggle", e => e.newState === "closed" && (here() === document.body || e.target.contains(here()))
+  && from.get(e.target)?.focus(), true);
+"""
+"""Browsers give the focus back only when the outermost popover is closed. Without it all opens and closes just the same."""
+POLICY = (
+    f"default-src 'none'; script-src 'sha256-{b64encode(sha256(FOCUS.encode()).digest()).decode()}'; "
+    "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+"""The page asks for nothing and runs these lines alone, whatever stands in it."""
 _READING = {
     "match": f"✓ {VERDICTS['match']}",
     **{verdict: said for verdict, said in VERDICTS.items() if verdict not in ("match", "missing")},
@@ -48,6 +60,7 @@ def _head(title: str) -> Html:
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),
         element("style", Html(style)),
+        element("script", Html(FOCUS)),
     )
 
 
