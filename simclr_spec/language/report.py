@@ -153,7 +153,9 @@ def _adopting(source: Document, i: int, row: dict[str, Any]) -> dict[str, Any]:
     numbers = dict(zip(_cells(data["columns"], theirs[wanted]), theirs[wanted]["adopted"], strict=False))
     own = _cells(source.data["columns"], row)
     if lost := [each for each in own if each not in numbers]:
-        raise SpecError([source.fault(place, f"{row['adopted_from']} has no column {lost[0]!r}{did_you_mean(lost[0], numbers)}")])
+        raise SpecError(
+            [source.fault(place, f"{row['adopted_from']} has no column {lost[0]!r}{did_you_mean(lost[0], numbers)}")]
+        )
     return row | {"adopted": [numbers[each] for each in own], "source": theirs[wanted]["source"]}
 
 

@@ -266,6 +266,17 @@ def test_a_cell_and_its_step_open_and_close_by_keyboard(browser: Browser, files:
     browser.until(f"document.activeElement.getAttribute('popovertarget') === {json.dumps(opener)}")
 
 
+def test_without_scripts_a_cell_opens_all_the_same(browser: Browser, files: dict[str, Path]) -> None:
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    browser.open(files["paper"])
+    browser.ask("document.querySelector('button.cell').focus()")
+    browser.press("Enter")
+    assert browser.ask("document.querySelector(':popover-open').id") == "table1/50-1x/parameters:cell"
+    browser.press("Escape")
+    assert browser.ask("document.querySelector(':popover-open')") is None
+    browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
 def test_every_cell_can_be_reached_and_has_a_name(browser: Browser, files: dict[str, Path], tables: dict[str, Table]) -> None:
     browser.open(files["paper"])
     reached = browser.ask(
