@@ -26,6 +26,7 @@ _WRITTEN = "{} or {}".format(" ".join([*SUFFIXES.values()][:-1]), [*SUFFIXES.val
 @existing_store_option
 @click.option("--format", "form", type=click.Choice([*SUFFIXES]), help="Instead of FILE's.")
 @click.option("-o", "--output", metavar="PATH", help=f"Write {_WRITTEN}; of several reports, a folder.")
+@click.option("--curves", is_flag=True, help="Instead the training curves of a report's or a spec's Steps: .svg .png .csv.")
 @click.option(
     "--strict", is_flag=True, help="Exit code 1 when a cell is missing, off, or deviates; not when undecided or unjudged."
 )
@@ -36,6 +37,7 @@ def report(
     store: str,
     form: str | None,
     output: str | None,
+    curves: bool,
     strict: bool,
 ) -> None:
     """Print a table: mean ± sd (n) over seeds, the state of what is missing, deviations and assumptions.
@@ -44,13 +46,16 @@ def report(
     Without --scale and --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
     from pathlib import Path
 
-    from simclr_spec.report.every import everything, one, several
+    from simclr_spec.report.every import curves_of, everything, one, several
     from simclr_spec.store.layout import Store
 
     names, selector = split_words(words, specs=False)
     names = list(dict.fromkeys(names))
     tell_queue(Store(Path(store)))
     options = Store(Path(store)), scale, sets, selector, form, output
+    if curves:
+        curves_of(names, *options)
+        return
     if names:
         cannot_be_shown, off = False, one(names[0], *options) if len(names) == 1 else several(names, *options)
     else:

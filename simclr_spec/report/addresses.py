@@ -101,6 +101,6 @@ def served(plan: Plan, reports: Sequence[str]) -> Mapping[Step, int]:
     counts: Counter[str] = Counter()
     for name in reports:
         for cell in cells_of(name, plan.asked_scale, plan.sets):
-            if not cell.planned:
+            if cell.measured:
                 counts.update(plan.ancestors(step.fingerprint for step in cell.steps))
     return {step: counts[step.fingerprint] for step in plan.steps}

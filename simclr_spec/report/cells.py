@@ -69,6 +69,11 @@ class Cell:
         return self.metric in QUANTITIES
 
     @property
+    def measured(self) -> bool:
+        """Whether Steps must run for its number: neither planned nor adopted."""
+        return bool(self.steps) and not self.planned
+
+    @property
     def numbers(self) -> list[float]:
         return [value.number for value in self.values if value.number is not None]
 

@@ -48,11 +48,11 @@ def since(before: Shown, tables: Mapping[str, Table]) -> Iterator[str]:
     wide = max(map(len, tables), default=0)
     for name, cells in shown(tables).items():
         old = before.get(name, {})
-        filled = sum(cell.complete for cell in tables[name].cells if not cell.planned)
-        of = sum(not cell.planned for cell in tables[name].cells)
+        of = [cell for cell in tables[name].cells if cell.measured]
+        filled = sum(cell.complete for cell in of)
         changed = [key for key in cells if key != SETTING and old.get(key) != cells[key]]
         gone = [key for key in old if key not in cells]
-        yield f"{name:{wide}}  {filled} of {counted(of, 'cell')}, {_told(old, cells, changed, gone)}"
+        yield f"{name:{wide}}  {filled} of {counted(len(of), 'cell')}, {_told(old, cells, changed, gone)}"
         for key in changed[:_MOST] if old else ():
             yield f"  {key}  {old[key] + ' → ' if key in old else ''}{cells[key]}"
         if old and len(changed) > _MOST:

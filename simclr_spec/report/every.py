@@ -8,11 +8,12 @@ from pathlib import Path
 
 from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import write_output
+from simclr_spec.core.words import counted
 from simclr_spec.language import declared
 from simclr_spec.language.coordinates import Selector
-from simclr_spec.report import changes
+from simclr_spec.report import changes, curves
 from simclr_spec.report.formats.registry import SUFFIXES, files
-from simclr_spec.report.output import format_of, write
+from simclr_spec.report.output import format_of, show, write
 from simclr_spec.report.table import Table, make
 from simclr_spec.store.layout import Store
 
@@ -84,6 +85,40 @@ def everything(
     if not found:
         print(f"No declared report has a result in {store.path}; `simclr-spec list` names them, `simclr-spec run` begins one.")
     return len(tables) < len(found), not tables or any(table.is_off for table in tables.values())
+
+
+def curves_of(
+    names: Sequence[str],
+    store: Store,
+    scale: str | None,
+    sets: tuple[str, ...],
+    selector: Selector | None,
+    form: str | None,
+    output: str | None,
+) -> None:
+    """Training curves into the file, or to standard output. Raises UsageError, and any fault of the report or spec."""
+    if len(names) != 1:
+        raise UsageError("--curves wants the name of one report, or spec")
+    form = format_of(form, output)
+    if form not in curves.FORMATS:
+        raise UsageError(
+            f"curves are drawn as .svg or .png, or written as .csv: name such a file, as in -o {Path(names[0]).stem}-curves.svg"
+        )
+    found = curves.make_curves(names[0], store, scale, sets, selector)
+    content = _curves_as(form, found)
+    if output is None:
+        show({form: content}, f"{Path(names[0]).stem}-curves.{form}")
+    else:
+        write_output(output, content)
+        print(f"{output}: curves of {counted(len(found.steps), 'Step')}")
+
+
+def _curves_as(form: str, found: curves.Curves) -> str | bytes:
+    if form == "csv":
+        return curves.as_csv(found)
+    from simclr_spec.report.figures import training
+
+    return training.svg(found) + "\n" if form == "svg" else training.png(found)
 
 
 def _check(folder: str, files: Sequence[Path], names: Sequence[str]) -> None:

@@ -66,11 +66,9 @@ def make(
 
     A `selector` leaves the Steps that it selects, and the cells and rows that have such Steps."""
     report, source = report_language.load(name)
-    recorded = None if scale or sets else _last_plan(store, report.spec)
+    plan, recorded = planned(report.spec, store, scale, sets)
     if recorded is not None:
         scale, sets = recorded.scale, recorded.sets
-    with located(store, report.spec):
-        plan = compile(report.spec, scale=scale, sets=concerning(sets, report.spec) if recorded else sets)
     selected = select.select(report, source, plan)
     if at_paper_scale(plan, plan.steps):
         borrowed = {name: number for other in report.paper_of for name, number in _numbers_of(other, scale, sets).items()}
@@ -113,13 +111,22 @@ def make(
         report=report,
         plan=plan,
         at_paper_scale=paper,
-        subtitle=_subtitle(plan, paper, bool(changed), recorded),
+        subtitle=subtitle(plan, steps, recorded),
         rows=rows,
         notes=tuple(note for note in below if note),
         store=store,
         states=states,
         finished=len(found),
     )
+
+
+def planned(specs: Sequence[str], store: Store, scale: str | None, sets: tuple[str, ...]) -> tuple[Plan, RecordedPlan | None]:
+    """The plan of these options; the one that ran last when there are none. Raises SpecError."""
+    recorded = None if scale or sets else _last_plan(store, specs)
+    if recorded is not None:
+        scale, sets = recorded.scale, concerning(recorded.sets, specs)
+    with located(store, specs):
+        return compile(specs, scale=scale, sets=sets), recorded
 
 
 def _last_plan(store: Store, specs: Sequence[str]) -> RecordedPlan | None:
@@ -189,10 +196,11 @@ def _of(cell: Cell, fingerprints: set[str]) -> Cell | None:
     return replace(cell, steps=steps) if steps else None
 
 
-def _subtitle(plan: Plan, paper: bool, changed: bool, recorded: RecordedPlan | None) -> tuple[str, ...]:
-    if not paper:
+def subtitle(plan: Plan, steps: Sequence[Step], recorded: RecordedPlan | None) -> tuple[str, ...]:
+    """The setting of these Steps, and what one types to have their plan again."""
+    if not at_paper_scale(plan, steps):
         setting = "a rehearsal, NOT the paper's setting"
     else:
-        setting = "the paper's recipe, CHANGED (see the deviations)" if changed else "the paper's recipe"
+        setting = "the paper's recipe, CHANGED (see the deviations)" if deviating(steps) else "the paper's recipe"
     scale = [plan.scale_title] if plan.scale_title else []
     return (setting, *scale, f"{plan.arguments}, as run {recorded.time[:16]}" if recorded else plan.arguments)

@@ -10,7 +10,7 @@ import pytest
 from simclr_spec.cli.main import main
 from simclr_spec.plan import compile
 from simclr_spec.report import formats
-from simclr_spec.report.formats.registry import SUFFIXES, render
+from simclr_spec.report.formats.registry import SUFFIXES, WRITTEN, render
 from simclr_spec.report.output import format_of
 from simclr_spec.report.table import make
 from simclr_spec.store.layout import Store
@@ -24,7 +24,7 @@ def test_every_file_is_a_format_and_the_command_line_offers_each() -> None:
     assert files == SUFFIXES.keys() == set(option.type.choices)
 
 
-@pytest.mark.parametrize(("name", "suffix"), SUFFIXES.items())
+@pytest.mark.parametrize(("name", "suffix"), WRITTEN.items())
 def test_a_format_is_found_by_its_suffix_and_writes_every_row(name: str, suffix: str, store: Store) -> None:
     finish(store, next(step for step in compile(["quickstart"]).steps if step.stage == "linear"), {"top1": 50.0})
     assert format_of(None, f"mine{suffix}") == name

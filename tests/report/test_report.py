@@ -44,7 +44,7 @@ def test_every_cell_of_the_declared_reports_is_one_step_per_seed(name: str, scal
     report, source = report_language.load(name)
     plan = compile(report.spec, scale=scale)
     for row in select.select(report, source, plan):
-        for cell in filter(None, row):
+        for cell in (cell for cell in row if cell and cell.row.adopted is None):
             assert cell.steps
             assert len({step.coordinates["seed"] for step in cell.steps}) == len(cell.steps)
             assert len({(step.stage, step.coordinates["width"], step.coordinates["depth"]) for step in cell.steps}) == 1
@@ -172,6 +172,45 @@ def test_faults_of_the_language_have_a_place(tmp_path: Path, old: str, new: str,
     assert any(told.startswith(fault) for told in _faults(tmp_path, SMALL.replace(old, new))), _faults(
         tmp_path, SMALL.replace(old, new)
     )
+
+
+THEIRS = SMALL.replace("rows = [", 'rows = [\n  { title = "S4L", adopted = ["none", 73.2], source = "their paper" },')
+"""A report to adopt values from."""
+
+
+def _adopting(tmp_path: Path, row: str, name: str = "theirs.toml") -> str:
+    (tmp_path / name).write_text(THEIRS, encoding="utf-8")
+    return SMALL.replace("rows = [", f"rows = [\n  {row},")
+
+
+def test_a_row_may_take_the_adopted_values_of_another_reports_row(tmp_path: Path) -> None:
+    text = _adopting(tmp_path, '{ title = "best", adopted_from = "theirs.toml/s4l", columns = ["all"] }')
+    row = report_language.load(write(tmp_path, text))[0].rows[0]
+    assert (row.adopted, row.source) == ((73.2,), "their paper")
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ('"theirs.toml/s5l"', "no row of the report 'theirs.toml' with adopted values is named 's5l'; did you mean 's4l'?"),
+        ('"theirs.toml/tuned"', "no row of the report 'theirs.toml' with adopted values is named 'tuned'"),
+        ('"tabel1/s4l"', "no report is named 'tabel1'; did you mean 'table1'?"),
+        (
+            '"theirs.toml/s4l", source = "S4L", adopted = [1, 2]',
+            "row 'S4L' needs either `where` or `adopted` or `adopted_from`",
+        ),
+        ('"theirs.toml/s4l", paper = [1, 2]', "an adopted row has no values of ours to compare with the paper's"),
+    ],
+)
+def test_a_row_that_cannot_be_adopted_is_told_with_its_place(tmp_path: Path, row: str, fault: str) -> None:
+    faults = _faults(tmp_path, _adopting(tmp_path, f'{{ title = "S4L", adopted_from = {row} }}'))
+    assert [told.partition(": ")[2] for told in faults] == [fault]
+    assert all(told.startswith("mine.toml:10:") for told in faults)
+
+
+def test_a_column_that_the_adopted_row_does_not_have_is_a_fault(tmp_path: Path) -> None:
+    text = _adopting(tmp_path, '{ title = "S4L", adopted_from = "theirs.toml/s4l" }').replace('title = "all"', 'title = "al"')
+    assert _faults(tmp_path, text) == ["mine.toml:10:35: theirs.toml/s4l has no column 'al'; did you mean 'all'?"]
 
 
 # Numbers and states

@@ -150,7 +150,7 @@ def test_notes_stand_by_stage_wrapped_between_items_and_lose_none(tmp_path: Path
 def test_no_option_hides_what_stands_below_a_table() -> None:
     """Whoever adds an option must come here and say that it hides neither deviations nor assumptions."""
     command = main.commands["report"]
-    options = {"words", "scale", "sets", "data_root", "store", "form", "output", "strict"}
+    options = {"words", "scale", "sets", "data_root", "store", "form", "output", "curves", "strict"}
     assert {option.name for option in command.params} == options
 
 
@@ -265,7 +265,9 @@ def test_the_format_asked_for_wins_over_the_extension(form: str | None, output: 
 
 
 def test_an_unknown_extension_is_told() -> None:
-    with pytest.raises(UsageError, match=r"^table\.xls: name one of \.txt \.md \.csv \.json \.tex \.html, or say --format$"):
+    with pytest.raises(
+        UsageError, match=r"^table\.xls: name one of \.txt \.md \.csv \.json \.tex \.html \.svg \.png, or say --format$"
+    ):
         format_of(None, "table.xls")
 
 

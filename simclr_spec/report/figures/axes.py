@@ -15,7 +15,7 @@ from simclr_spec.language.coordinates import KEYS
 from simclr_spec.report.figures.page import wrapped
 from simclr_spec.report.figures.points import Drawing, Line
 from simclr_spec.report.figures.said import NOTHING
-from simclr_spec.report.figures.style import FAINT, INK, OF_THE_PAPER
+from simclr_spec.report.figures.style import FAINT, INK, OF_THE_PAPER, Look
 
 WIDTHS = {1: 4.2, 2: 5.6}
 """Inches, by the number of panels."""
@@ -95,6 +95,6 @@ def meaning(drawing: Drawing) -> list[Line2D]:
     if any(point.paper for point in drawing.points) and drawing.figure.kind == "lines":
         found.append(Line2D([], [], color=INK, marker="o", **OF_THE_PAPER, label="the paper's (hollow)"))
     if any(len(point.seeds) > 1 for point in drawing.points):
-        style = {"markersize": 3, "alpha": FAINT, "markeredgewidth": 0}
+        style: Look = {"markersize": 3, "alpha": FAINT, "markeredgewidth": 0}
         found.append(Line2D([], [], color=INK, marker="o", linestyle="", label="each seed", **style))
     return found

@@ -13,7 +13,7 @@ from simclr_spec.core.words import fixed
 from simclr_spec.report.figures import axes as common
 from simclr_spec.report.figures.page import wrapped
 from simclr_spec.report.figures.points import Drawing, Drawn, Point
-from simclr_spec.report.figures.style import FAINT, INK, colour
+from simclr_spec.report.figures.style import FAINT, INK, Look, colour
 from simclr_spec.report.text import places
 
 HATCHES = ("", "////", "xxxx", "....", "----", "\\\\\\\\")
@@ -41,7 +41,7 @@ def paint(figure: SubFigure, drawing: Drawing) -> None:
         for value, style in [(panel.level.ours, "--"), (panel.level.paper, ":")] if panel.level else []:
             if value is not None and panel.level:
                 of = "" if style == "--" else ", the paper's"
-                look = {"color": INK, "linestyle": style, "linewidth": 0.9, "label": panel.level.title + of}
+                look: Look = {"color": INK, "linestyle": style, "linewidth": 0.9, "label": panel.level.title + of}
                 handles.append(axes.axvline(value, **look))
         if not drawing.is_empty:
             _along(axes, drawing)
@@ -60,17 +60,17 @@ def _along(axes: Axes, drawing: Drawing) -> None:
 def _series(axes: Axes, series: Drawn, own: str, place: int, of: int, gid: str) -> list[Patch]:
     """One bar a row, in the `place` of so many."""
     thick = FULL / of
-    look = {"facecolor": own, "edgecolor": "white", "hatch": HATCHES[place % len(HATCHES)], "linewidth": 0}
+    look: Look = {"facecolor": own, "edgecolor": "white", "hatch": HATCHES[place % len(HATCHES)], "linewidth": 0}
     for point in series.points:
         at = point.x + (place - (of - 1) / 2) * thick
         if point.adopted is not None:
-            hatched = {"facecolor": "none", "edgecolor": own, "hatch": "///", "linewidth": 0.8}
+            hatched: Look = {"facecolor": "none", "edgecolor": own, "hatch": "///", "linewidth": 0.8}
             axes.barh(at, point.adopted, thick * 0.92, gid=f"adopted-{gid}", **hatched)
         if point.mean is not None:
             axes.barh(at, point.mean, thick * 0.92, gid=f"ours-{gid}", **look)
             axes.errorbar(point.mean, at, xerr=point.sd or 0, ecolor=INK, elinewidth=0.8, capsize=1.6 * bool(point.sd))
         if len(point.seeds) > 1:
-            faint: dict[str, Any] = {"color": INK, "alpha": FAINT, "marker": "o", "markersize": 2, "markeredgewidth": 0}
+            faint: Look = {"color": INK, "alpha": FAINT, "marker": "o", "markersize": 2, "markeredgewidth": 0}
             axes.plot([y for _, y in point.seeds], [at] * len(point.seeds), linestyle="", gid=f"seeds-{gid}", **faint)
         if point.paper is not None:
             axes.plot(point.paper[1], at, gid=f"paper-{gid}", **_hollow())
@@ -80,14 +80,15 @@ def _series(axes: Axes, series: Drawn, own: str, place: int, of: int, gid: str) 
 
 def _tell(axes: Axes, point: Point, at: float) -> None:
     """The number, at the right of the axes."""
-    shown = point.mean if point.mean is not None else point.adopted
+    shown, digits = point.mean if point.mean is not None else point.adopted, places(point.cell)
     if shown is not None:
-        digits = places(point.cell)
         text = fixed(shown, digits) + ("" if point.sd is None else f" ± {fixed(point.sd, digits)}")
-        axes.text(0.995, at, text, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=5.5)
+    else:
+        text = f"paper {fixed(point.paper[1], digits)}" if point.paper else ""
+    axes.text(0.995, at, text, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=5.5)
 
 
-def _hollow() -> dict[str, Any]:
+def _hollow() -> Look:
     return {"color": INK, "marker": "D", "markerfacecolor": "none", "markersize": 4, "markeredgewidth": 0.9, "linestyle": ""}
 
 

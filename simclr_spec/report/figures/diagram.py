@@ -14,7 +14,7 @@ from matplotlib.path import Path
 from simclr_spec.core.words import counted, typed
 from simclr_spec.plan import Plan, Step
 from simclr_spec.report.figures.page import wrapped
-from simclr_spec.report.figures.style import INK, colour
+from simclr_spec.report.figures.style import INK, Look, colour
 from simclr_spec.stages.kinds import KINDS
 
 WIDE, HIGH = 1.85, 1.05
@@ -120,7 +120,7 @@ def _corner(box: Box) -> tuple[float, float]:
 def _draw(axes: Axes, name: str, box: Box) -> None:
     x, y = _corner(box)
     shape = "round,pad=0,rounding_size=0.08"
-    edge = {"edgecolor": colour(0), "facecolor": "none", "linewidth": 1.1}
+    edge: Look = {"edgecolor": colour(0), "facecolor": "none", "linewidth": 1.1}
     axes.add_patch(FancyBboxPatch((x, y), WIDE, HIGH, boxstyle=shape, gid=f"stage-{name}", **edge))
     left = x + 0.08
     axes.text(left, y + 0.09, box.title, va="top", fontweight="bold", fontsize=7.5)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
@@ -13,7 +11,7 @@ from scipy import stats
 from simclr_spec.core.words import fixed
 from simclr_spec.report.figures import axes as common
 from simclr_spec.report.figures.points import Drawing, Drawn, Place
-from simclr_spec.report.figures.style import FAINT, OF_THE_PAPER, of_series
+from simclr_spec.report.figures.style import FAINT, OF_THE_PAPER, Look, of_series
 
 FEWEST = 3
 """Points of which a correlation says anything."""
@@ -36,23 +34,23 @@ def paint(figure: SubFigure, drawing: Drawing) -> None:
     common.legend(figure, [*handles, *common.meaning(drawing)])
 
 
-def _series(axes: Axes, series: Drawn, style: dict[str, Any], gid: str, *, joined: bool) -> list[Line2D]:
+def _series(axes: Axes, series: Drawn, style: Look, gid: str, *, joined: bool) -> list[Line2D]:
     """Legend handles: of ours, or of the paper's where there is nothing else."""
     ours = [(point.x, point.mean) for point in series.points if point.mean is not None]
     papers = [point.paper for point in series.points if point.paper]
     adopted = [(point.x, point.adopted) for point in series.points if point.adopted is not None]
     colour, marker = style["color"], style["marker"]
-    unjoined = {} if joined else {"linestyle": ""}
-    hollow = {"color": colour, "marker": marker, **OF_THE_PAPER, **unjoined}
+    unjoined: Look = {} if joined else {"linestyle": ""}
+    hollow: Look = {"color": colour, "marker": marker, **OF_THE_PAPER, **unjoined}
     filled = {**style, **unjoined}
     axes.plot(*_split(papers), gid=f"paper-{gid}", zorder=2.1, **hollow)
     axes.plot(*_split(adopted), gid=f"adopted-{gid}", color=colour, marker="x", linestyle="", zorder=2.1)
     seeds = [place for point in series.points for place in point.seeds if len(point.seeds) > 1]
-    faint = {"color": colour, "marker": marker, "linestyle": "", "markersize": 2.6, "alpha": FAINT, "markeredgewidth": 0}
+    faint: Look = {"color": colour, "marker": marker, "linestyle": "", "markersize": 2.6, "alpha": FAINT, "markeredgewidth": 0}
     axes.plot(*_split(seeds), gid=f"seeds-{gid}", zorder=2.2, transform=_beside(axes, 3.5 if joined else 0), **faint)
     for point in series.points:
         if point.mean is not None and point.sd is not None:
-            bars = {"ecolor": colour, "elinewidth": 0.9, "capsize": 1.8, "fmt": "none", "zorder": 2.3}
+            bars: Look = {"ecolor": colour, "elinewidth": 0.9, "capsize": 1.8, "fmt": "none", "zorder": 2.3}
             axes.errorbar(point.x, point.mean, yerr=point.sd, xerr=point.x_sd, **bars)
     axes.plot(*_split(ours), gid=f"ours-{gid}", zorder=2.4, **filled)
     if joined:
@@ -63,7 +61,8 @@ def _series(axes: Axes, series: Drawn, style: dict[str, Any], gid: str, *, joine
 
 def _beside(axes: Axes, points: float) -> Transform:
     """Right of the mean, which would hide them."""
-    return axes.transData + ScaledTranslation(points / 72, 0, axes.get_figure(root=True).dpi_scale_trans)
+    figure = axes.figure.figure
+    return axes.transData + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
 
 
 def correlation(places: list[Place]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure, SubFigure
@@ -19,7 +20,6 @@ _INCH = 72
 """Points to an inch."""
 _WIDE = 0.56
 """Mean width of a character over the size of its font."""
-_FONT = "font-family: system-ui, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,8 @@ def svg(page: Page) -> str:
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{page.name}-", out.getvalue()[out.getvalue().index("<svg") :])
-    text = re.sub(r"(font: [^;\"]*?px) '[^;\"]*", rf"\1 sans-serif; {_FONT}", text).replace(INK, "currentColor")
+    text = text.replace(INK, "currentColor").replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
+    text = text.replace("*{", f"#{page.name}-figure_1 *{{")  # its style is that of the whole HTML page else
     told = (
         f'<title id="{page.name}-title">{escape(page.title)}</title><desc id="{page.name}-desc">{escape(page.described)}</desc>'
     )
@@ -66,13 +67,15 @@ def _drawn(page: Page) -> Iterator[Figure]:
     """Within one style, whatever the user's own is: matplotlib asks for it until the file is written."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(RC | {"svg.hashsalt": page.name})
+        settings: Any = RC | {"svg.hashsalt": page.name}
+        matplotlib.rcParams.update(settings)
         title = wrapped(page.title, page.width, 9)
         small = "\n".join(wrapped(line, page.width, SMALL) for line in page.small)
         below = (small.count("\n") + 1.8) * 1.35 * SMALL / _INCH
         height = page.height + below + (title.count("\n") + 1) * 9 * 1.4 / _INCH
         figure = Figure(figsize=(page.width, height), layout="constrained")
-        above, print_below = figure.subfigures(2, 1, height_ratios=[height - below, below])
+        parts: Any = figure.subfigures(2, 1, height_ratios=[height - below, below])
+        above, print_below = parts
         above.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
         print_below.text(0.01, 0.5, small, fontsize=SMALL, linespacing=1.35, alpha=0.8, va="center")
         page.paint(above)

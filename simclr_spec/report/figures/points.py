@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from simclr_spec.core.words import typed
 from simclr_spec.language.figure import Figure, Level, Panel, Series
@@ -113,7 +114,7 @@ class _Reader:
     def _of(self, series: Series) -> Iterator[Cell]:
         for row in self.rows:
             cell = self.cells.get((row, series.column))
-            if cell and (row in series.rows if series.rows else all(step.matches(series.where) for step in cell.steps)):
+            if cell and (row in series.rows if series.rows else _has(cell, series.where)):
                 yield cell
 
     def _points(self, series: Series) -> tuple[Point, ...]:
@@ -163,7 +164,9 @@ class _Reader:
         if not self.figure.relative_to:
             return _Gain(None, None, relative=False)
         base = self.cells.get((self.figure.relative_to, cell.column.title))
-        return _Gain(base and base.mean, base and (base.paper if base.adopted is None else base.adopted), relative=True)
+        if base is None:
+            return _Gain(None, None, relative=True)
+        return _Gain(base.mean, base.paper if base.adopted is None else base.adopted, relative=True)
 
     def _line(self, level: Level) -> Line | None:
         cell = self.cells.get((level.row, level.column))
@@ -195,6 +198,11 @@ class _Gain:
         if not self.relative or value is None:
             return value
         return 100 * (value / base - 1) if base else None
+
+
+def _has(cell: Cell, where: Mapping[str, Any]) -> bool:
+    """Literature has no coordinates."""
+    return not where or (bool(cell.steps) and all(step.matches(where) for step in cell.steps))
 
 
 def _best(points: Sequence[Point]) -> list[Point]:

@@ -69,7 +69,7 @@ def _reading(drawing: Drawing) -> list[str]:
         parts.append(f"ours: mean ± sd over seeds, n = {n}" if counts != {1} else "ours: n = 1")
     if drawing.figure.relative_to:
         parts.append(f"gains over {drawing.figure.relative_to}, ours over ours and the paper's over the paper's")
-    cells = {point.cell.address: point.cell for point in drawing.points if point.adopted is None}.values()
+    cells = {point.cell.address: point.cell for point in drawing.points if point.cell.measured}.values()
     if lacking := sum(not cell.complete for cell in cells):
         parts.append(f"{lacking} of {counted(len(cells), 'cell')} lack a result")
     if unknown := sum(cell.open for cell in cells):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+Look = dict[str, Any]
+"""Arguments of matplotlib's artists."""
 INK = "#010203"
 """Text and axes. No other colour is near it, so that SVG can say `currentColor` instead."""
 COLOURS = ("#0072B2", "#D55E00", "#00875F", "#B0569A", "#94720A", "#6F7378")
 """Told apart by the colour-blind; each has a contrast of at least 3 with white and with #121212."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 DASHES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)))
-OF_THE_PAPER: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 0.8, "linestyle": ":", "linewidth": 0.8}
+OF_THE_PAPER: Look = {"markerfacecolor": "none", "markeredgewidth": 0.8, "linestyle": ":", "linewidth": 1.0}
 """Hollow, joined by fine dots; ours are filled."""
 FAINT = 0.45
 SMALL = 5.5
 """Points of the print below a figure."""
 
-RC: dict[str, Any] = {
+RC: Look = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 7.5,
@@ -52,6 +54,7 @@ RC: dict[str, Any] = {
     "figure.facecolor": "none",
     "savefig.dpi": 200,
     "svg.fonttype": "none",
+    "text.parse_math": False,
 }
 
 
@@ -59,7 +62,7 @@ def colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
-def of_series(number: int) -> dict[str, Any]:
+def of_series(number: int) -> Look:
     """Colour, marker and dashes of one series of a figure: no two of the first 24 agree in more than two of them."""
     return {
         "color": colour(number),
