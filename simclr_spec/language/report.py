@@ -94,7 +94,7 @@ class Report:
         "largest |ours - paper| that matches where nothing was trained, in the metric's unit", default=None, minimum=0
     )
     margin: float | None = described(
-        "trainings are equivalent to the paper's within ±margin, at 95 % over their seeds, in the metric's unit",
+        "trainings match within ±margin of the paper, by two one-sided t-tests at 5 % over their seeds, in the metric's unit",
         POSITIVE,
         default=None,
     )

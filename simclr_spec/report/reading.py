@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from simclr_spec.core.words import counted, number, percent
 from simclr_spec.language.coordinates import as_selector
@@ -66,18 +65,14 @@ def _length(step: Step) -> str:
 
 
 def _by_length(stage: str, lengths: Mapping[Step, str]) -> list[str]:
-    """One item per length, with what its Steps have in common and no others have."""
-    keys = next((keys for keys in TELLING if _tell_apart(keys, lengths)), TELLING[-1])
+    """One item per length, with the first of TELLING by which Steps of different lengths differ."""
+    differing = {key for key in TELLING[-1] if len({step.coordinates.get(key) for step in lengths}) > 1}
+    for telling in TELLING:
+        keys = [key for key in telling if key in differing]
+        names = {step: as_selector({key: step.coordinates[key] for key in keys if key in step.coordinates}) for step in lengths}
+        if len({(names[step], lengths[step]) for step in lengths}) == len(set(names.values())):
+            break
     found: dict[str, dict[str, None]] = {}
     for step, length in lengths.items():
-        found.setdefault(length, {})[as_selector(_only(keys, step))] = None
-    return [f"{stage} {', '.join(names)}".rstrip() + f": {length}" for length, names in found.items()]
-
-
-def _tell_apart(keys: Sequence[str], lengths: Mapping[Step, str]) -> bool:
-    pairs = {(as_selector(_only(keys, step)), length) for step, length in lengths.items()}
-    return len(pairs) == len({name for name, _ in pairs})
-
-
-def _only(keys: Sequence[str], step: Step) -> dict[str, Any]:
-    return {key: step.coordinates[key] for key in keys if key in step.coordinates}
+        found.setdefault(length, {})[names[step]] = None
+    return [f"{stage} {', '.join(which)}".rstrip() + f": {length}" for length, which in found.items()]

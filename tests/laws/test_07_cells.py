@@ -1,7 +1,7 @@
 """A report's cell selects exactly one Step per chain of seeds, checked before anything else.
 
 A missing result prints as missing. Each fault with its place: tests/report/test_report.py; adopted numbers:
-tests/report/test_shown.py.
+tests/report/test_cells.py.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def test_a_cell_of_two_kinds_of_steps_is_told_with_what_tells_them_apart(tmp_pat
     ("old", "new", "fault"),
     [
         ("stage = ", "stagee = ", "mine.toml:10:37: unknown key 'stagee'"),
-        ('metric = "top1"', "", "mine.toml:"),
+        ('metric = "top1"', "metric = 1", "mine.toml:4:10: metric must be text"),
         (
             "width = 1 } },\n]",
             'width = 1 }, columns = ["al"] },\n]',
@@ -237,7 +237,6 @@ def test_mean_sample_sd_and_n_over_seeds_and_states_of_what_is_missing(
     assert re.search(r"tuned +41\.0 ± 1\.4 \(2 of 4, failed, new\) +–\n", text)
     assert re.search(r"Missing +9 new · 1 failed\n", text)
     assert tuned.sd == pytest.approx(2**0.5)
-    assert "Made from    6 of 17 runs · 6 core-hours · 1a2b3c4 · torch 2.11.0 · x86_64" in text
     store_option = f"--store {store.path}"
     commands = [f"simclr-spec logs {FEW} {store_option} state=failed", f"simclr-spec run {FEW} {store_option}"]
     assert next(note.items for note in table.notes if note.name == "Next") == tuple(commands)
@@ -304,21 +303,6 @@ def test_the_commands_that_come_next_can_be_typed(tmp_path: Path, store: Store) 
         dry = ["--dry-run"] if " run " in command else []
         done = CliRunner().invoke(main, [*shlex.split(command)[1:], *dry])
         assert done.exit_code == 0, (command, done.output)
-
-
-def test_mixed_provenance_is_flagged(tmp_path: Path, store: Store) -> None:
-    first, second = of(compile([FEW]), stage="supervised", width=1, label_fraction=1.0)[:2]
-    finish(store, first, {"top1": 1})
-    finish(store, second, {"top1": 1}, torch="2.12.0")
-    assert "MIXED torch: 2.11.0, 2.12.0" in render("table", make(write(tmp_path, SMALL), store))
-
-
-def test_time_on_gpus_and_on_cpus_is_told_apart(tmp_path: Path, store: Store) -> None:
-    first, second, *_ = of(compile([FEW]), stage="supervised", width=1, label_fraction=1.0)
-    finish(store, first, {"top1": 1}, accelerator="cuda", device="NVIDIA H200", threads=16, world_size=8)
-    finish(store, second, {"top1": 1}, threads=2)
-    made = next(note for note in make(write(tmp_path, SMALL), store).notes if note.name == "Made from")
-    assert {"4 GPU-hours", "1 core-hours", "MIXED device: NVIDIA H200, x86_64"} <= set(made.items)
 
 
 def test_without_options_the_plan_that_ran_last_is_shown_and_named(tmp_path: Path, store: Store) -> None:

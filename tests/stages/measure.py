@@ -42,7 +42,7 @@ MEASURE = Measure(
     parameters=MeasureConfig,
     executor="tests.stages.measuring:measure",
     metrics=("weight_norm", "numbers"),
-    parent=Parent(role="from", kinds=("pretrain", "finetune")),
+    parent=Parent(role="from", kinds=("pretrain", "finetune", "released")),
     needs_classes=False,
     priced_with_parents=True,
 )

@@ -179,3 +179,74 @@ def test_its_steps_have_states_and_never_run_again(ran: Path) -> None:
     again = command(ran, "plan", str(ran / "norms.toml"), *SMALL, "--format", "json")
     assert {(step["state"], step["runs"]) for step in json.loads(again)["steps"]} == {("done", False)}
     assert "the norm of" in command(ran, "logs", str(ran / "norms.toml"), *SMALL, "stage=before")
+
+
+PLANTED = """
+import sys
+from pathlib import Path
+from simclr_spec.stages.kinds import register
+from tests.stages.measure import MEASURE, RELEASED
+register(MEASURE), register(RELEASED)
+from simclr_spec.plan import compile
+from simclr_spec.report.table import make
+from simclr_spec.store.layout import Store
+from tests.finished import finish
+spec, report, store = sys.argv[1], sys.argv[2], Store(Path(sys.argv[3]))
+for step in compile([spec]).steps:
+    norm = float(sys.argv[4]) if step.stage == "imported" else 70.4 + 0.01 * step.coordinates.get("seed", 0)
+    finish(store, step, {"weight_norm": norm})
+table = make(report, store)
+print([cell.verdict for cell in table.cells])
+print(*(item for note in table.notes if note.name in ("Judged", "Made from") for item in note.items), sep="\\n")
+"""
+IMPORTED = """
+title = "Imported"
+recipe = "recipe.toml"
+encoders = [{ depth = 50 }]
+seeds = [0, 1, 2]
+
+[stages.released]
+kind = "released"
+
+[stages.imported]
+kind = "measure"
+from = "released"
+
+[stages.pretrain]
+kind = "pretrain"
+
+[stages.own]
+kind = "measure"
+from = "pretrain"
+"""
+BESIDE = """
+title = "Norms"
+spec = "imported.toml"
+metric = "weight_norm"
+source = "nowhere"
+tolerance = 0.2
+margin = 0.5
+columns = [{ title = "norm" }]
+rows = [
+  { title = "imported", where = { stage = "imported" }, paper = [70.0] },
+  { title = "own", where = { stage = "own" }, paper = [70.0] },
+]
+"""
+
+
+@pytest.mark.parametrize(("norm", "verdict"), [("70.2", "match"), ("69.8", "match"), ("70.21", "off")])
+def test_weights_from_elsewhere_match_within_the_tolerance_and_trained_ones_by_their_seeds(
+    norm: str, verdict: str, folder: Path
+) -> None:
+    """However the metric is measured: what was trained here is a training, and its mean of 70.41 is equivalent to 70.0."""
+    (folder / "imported.toml").write_text(IMPORTED, encoding="utf-8")
+    (folder / "beside.toml").write_text(BESIDE, encoding="utf-8")
+    files = [str(folder / name) for name in ("imported.toml", "beside.toml", f"planted {norm}")]
+    done = subprocess.run(
+        [sys.executable, "-c", PLANTED, *files, norm], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    verdicts, *said = done.stdout.splitlines()
+    assert verdicts == f"['{verdict}', 'match']", done.stderr
+    assert said[0] == "weights trained elsewhere: within 0.2"
+    assert said[1].startswith("trainings: equivalent within ±0.5 by two one-sided t-tests")
+    assert said[-1] == "MIXED weights: from released, trained here"

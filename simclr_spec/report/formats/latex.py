@@ -49,24 +49,30 @@ def render(table: Table) -> str:
         for row, cells in zip(table.report.rows, table.rows, strict=True)
     ]
     out = [
-        r"% in the preamble: \usepackage{booktabs}",
+        r"% in the preamble: \usepackage{booktabs,graphicx}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_tex(table.report.title)}. {_tex(' · '.join(table.subtitle))}.}}",
+        rf"\caption{{{_tex(table.report.title)} ({_tex(' · '.join(table.subtitle))})}}",
+        r"\small\setlength{\tabcolsep}{4pt}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
         r"\toprule",
         " & ".join(heads) + r" \\",
         r"\midrule",
         *(" & ".join(row) + r" \\" for row in body),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         "",
-        *(rf"\par\footnotesize\textbf{{{_tex(note.name)}}} {_tex(note.text)}" for note in table.notes),
+        r"\raggedright\scriptsize",
+        *(rf"\par\textbf{{{_tex(note.name)}}} {_tex(note.text)}" for note in table.notes),
         r"\end{table}",
     ]
     return "\n".join(out) + "\n"
 
 
 def _stack(lines: list[str]) -> str:
-    ours, *paper = map(_tex, lines or [""])
-    return rf"\shortstack[r]{{{ours}\\\scriptsize {paper[0]}}}" if paper else ours
+    """The first line stands beside the row's title."""
+    ours, *paper = lines or [""]
+    small = [rf"\scriptsize {_tex(part)}" for line in paper for part in line.split(", ")]
+    stacked = r" \\ ".join([_tex(ours), *small])
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{stacked}\end{{tabular}}" if small else _tex(ours)
