@@ -1,0 +1,41 @@
+"""The tutorial's table of one's own: its files are written, and its commands typed, in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.typed import run
+
+PAGE = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text(encoding="utf-8")
+SECTION = PAGE.partition("## A table and a figure of your own\n")[2].partition("\n## ")[0]
+FILES = dict(re.findall(r"```toml (\S+)\n(.*?)```", SECTION, re.DOTALL))
+COMMANDS = [line for block in re.findall(r"```\n(.*?)```", SECTION, re.DOTALL) for line in block.splitlines()]
+
+
+def test_a_table_and_a_figure_of_ones_own_without_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIMCLR_SPEC_STORE", "runs")
+    assert list(FILES) == ["mine.toml", "mine-report.toml"]
+    for name, text in FILES.items():
+        Path(name).write_text(text, encoding="utf-8")
+    told = {}
+    for command in COMMANDS:
+        program, *words = shlex.split(command)
+        assert program == "simclr-spec"
+        done = run(*words)
+        assert done.exit_code == 0, (command, done.output)
+        told[" ".join(words)] = done.stdout
+    assert "mine.toml: 8 Steps, no faults" in told["check mine.toml mine-report.toml"]
+    assert re.search(r"finetune +1 ", told["plan --cell mine-report.toml/small/10 --scale digits"])
+    table = told["report mine-report.toml"]
+    assert len(re.findall(r"\d+\.\d \(1\)", table)) == 6
+    assert "NOT the paper's setting" in table
+    assert "<svg" in Path("mine.svg").read_text(encoding="utf-8")
+    assert Path("curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "Fine-tuned with few labels" in Path("mine.html").read_text(encoding="utf-8")
+    assert json.loads(run("report", "mine-report.toml", "--format", "json").stdout)["cells"]
