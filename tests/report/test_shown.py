@@ -190,7 +190,7 @@ def test_markup_escapes_whatever_a_title_holds(tmp_path: Path, store: Store) -> 
         .replace('"supervised", where', f"{title}, where")
         .replace('title = "all"', f"title = {title}")
     )
-    finish(store, compile([FEW]).steps[-1], {"top1": 1.5})
+    finish(store, of(compile([FEW]), kind="supervised", width=1, label_fraction=1.0)[0], {"top1": 1.5})
     table = make(write(tmp_path, text), store)
     page = _Texts()
     page.feed(render("html", table))
