@@ -46,9 +46,9 @@ def contents(tables: Sequence[Table]) -> Html:
         )
         for table in tables
     )
-    caption = element("caption", "Reports")
+    caption = element("caption", "Each with its setting, and how many of its cells are filled")
     inner = element("table", caption, element("thead", head), element("tbody", *rows), class_="plain contents")
-    return element("nav", scrolling(inner, "Reports"), aria_label="Reports")
+    return element("nav", element("h2", "Reports"), scrolling(inner, "Reports"), aria_label="Reports")
 
 
 def _reports(tables: Sequence[Table]) -> Iterator[Html]:
