@@ -17,8 +17,8 @@ from simclr_spec.report.table import Table
 
 FOCUS = """
 const from = new Map(), here = () => document.activeElement;
-addEventListener("beforetoggle", e => e.newState === "open" && from.set(e.target, here()), true);
-addEventListener("toggle", e => e.newState === "closed" && (here() === document.body || e.target.contains(here()))
+addEventListener('beforetoggle', e => e.newState === 'open' && from.set(e.target, here()), true);
+addEventListener('toggle', e => e.newState === 'closed' && (here() === document.body || e.target.contains(here()))
   && from.get(e.target)?.focus(), true);
 """
 """Browsers give the focus back only when the outermost popover is closed. Without it all opens and closes just the same."""
@@ -27,11 +27,11 @@ POLICY = (
     "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 )
 """The page asks for nothing and runs these lines alone, whatever stands in it."""
-_READING = {
+_READING = {"–": "nobody has begun it"}
+_BESIDE_THE_PAPER = {
     "match": f"✓ {VERDICTS['match']}",
     **{verdict: said for verdict, said in VERDICTS.items() if verdict not in ("match", "missing")},
-    "–": "nobody has begun it",
-    "adopted": "a number of the literature: not run here",
+    "†": "adopted from the literature: not run here",
 }
 
 
@@ -42,7 +42,7 @@ def page(tables: Sequence[Table], title: str) -> Html:
     body = [_header(title), summary.summary(tables, steps)]
     body += [] if alone else [summary.contents(tables)]
     body += [section.section(table, steps, "The table" if alone else table.report.title) for table in tables]
-    body += [plan.section(tables, steps), _reading()]
+    body += [plan.section(tables, steps), _reading(tables)]
     opened = (step_popover(known, steps) for known in steps.values() if known.begun)
     main = element("main", joined(body, "\n"), id="main")
     return joined(
@@ -73,5 +73,6 @@ def _header(title: str) -> Html:
     return element("header", element("h1", title), element("p", made, class_="made"))
 
 
-def _reading() -> Html:
-    return folded("How to read the cells", pairs(_READING.items()), class_="reading")
+def _reading(tables: Sequence[Table]) -> Html:
+    beside = any(table.at_paper_scale for table in tables)
+    return folded("How to read the cells", pairs((_READING | (_BESIDE_THE_PAPER if beside else {})).items()), class_="reading")
