@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from simclr_spec.core.words import counted, number, percent
 from simclr_spec.language.coordinates import as_selector
+from simclr_spec.language.report import Report
 from simclr_spec.plan import Step
 from simclr_spec.report.cells import ONE_SIDED, Cell, quantity
 from simclr_spec.report.notes import Note
@@ -15,6 +16,13 @@ ADOPTED = "†"
 """Beside a number that was adopted from a publication."""
 TELLING = ((), LABELS, ENCODER, (*LABELS, *ENCODER))
 """Coordinates that may tell trainings of a stage from each other; the first that do are named."""
+
+
+def notes(report: Report, cells: Sequence[Cell]) -> tuple[Note | None, ...]:
+    """Figures, what the report says itself, and the notes of this module."""
+    figures = Note("Figures", tuple(figure.title for figure in report.figures)) if report.figures else None
+    own = Note("Notes", report.notes) if report.notes else None
+    return figures, own, judged(cells), sources(cells), trained(cells)
 
 
 def judged(cells: Iterable[Cell]) -> Note | None:
@@ -35,17 +43,15 @@ def _rule(cell: Cell) -> str:
     return f"{what}: equivalent within ±{number(cell.within)} by {tests}; one seed is unjudged"
 
 
-def sources(cells: Iterable[Cell]) -> Note | None:
-    """Where the paper's numbers come from, and the adopted ones; with the rows where there are several sources."""
+def sources(cells: Sequence[Cell]) -> Note | None:
+    """Where the paper's numbers come from, with the rows where there are several sources, and where the adopted ones do."""
     papers: dict[str, dict[str, None]] = {}
-    adopted: dict[str, dict[str, None]] = {}
     for cell in cells:
-        if cell.source:
-            (papers if cell.adopted is None else adopted).setdefault(cell.source, {})[cell.row.title] = None
+        if cell.source and cell.adopted is None:
+            papers.setdefault(cell.source, {})[cell.row.title] = None
     items = [f"{', '.join(rows)}: {source}" if len(papers) > 1 else source for source, rows in papers.items()]
-    for source, rows in adopted.items():
-        which = f"{', '.join(rows)} " if len(adopted) > 1 else ""
-        items.append(f"{ADOPTED} {which}adopted from {'there, too' if [source] == list(papers) else source}")
+    if adopted := list(dict.fromkeys(cell.source for cell in cells if cell.adopted is not None)):
+        items.append(f"{ADOPTED} adopted from {'there, too' if adopted == list(papers) else '; '.join(adopted)}")
     return Note("Sources", tuple(items)) if items else None
 
 

@@ -76,8 +76,8 @@ def make(
     states_of_all = Folders(plan, Images(store, plan.specs)).states
     if selector is not None:
         report, selected = _narrowed(report, selected, plan.select(selector, states_of_all), selector)
-    behind = [step for row in selected for cell in row if cell for step in cell.steps]
-    steps = notes.chain(plan, behind or plan.steps)  # a diagram shows them all
+    shown = [step for row in selected for cell in row if cell for step in cell.steps]
+    steps = notes.chain(plan, shown or plan.steps)  # a diagram shows them all
     states = {step.fingerprint: states_of_all[step.fingerprint] for step in steps}
     found = results.frame(store.folder(step.id) for step in steps if states[step.fingerprint] != "stale")
     metrics = {cell.metric for row in selected for cell in row if cell} & set(found.columns)
@@ -93,14 +93,10 @@ def make(
         )
         for row in selected
     )
-    shown = [cell for row in rows for cell in row if cell]
+    filled = [cell for row in rows for cell in row if cell]
     below = (
-        Note("Figures", tuple(figure.title for figure in report.figures)) if report.figures else None,
-        Note("Notes", report.notes) if report.notes else None,
-        reading.judged(shown),
-        reading.sources(shown),
-        reading.trained(shown),
-        _missing(shown),
+        *reading.notes(report, filled),
+        _missing(filled),
         notes.deviations(steps),
         notes.assumptions(steps),
         provenance.made_from(steps, found),

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping
 
 from simclr_spec.cli.show.columns import aligned
-from simclr_spec.core.words import amount, counted, fixed
+from simclr_spec.core.words import amount, counted, fixed, number
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.overrides import concerning
 from simclr_spec.report.addresses import of_the_paper, served
@@ -29,7 +29,7 @@ def serving(forecast: Forecast, serves: Mapping[Step, int]) -> str:
     few, many, middle = ordered[-1][1], ordered[0][1], statistics.median(serves.values())
     reports, scripts = counted(len(of_the_paper()), "report"), f"a script for each of {counted(len(plan.specs), 'spec')}"
     lines = [
-        f"a Step serves {few:,} to {counted(many, 'cell')} of {reports}, half of them {middle:.0f} or more; the most serve",
+        f"a Step serves {few:,} to {counted(many, 'cell')} of {reports}, half of them {number(middle)} or more; the most serve",
         *aligned([["cells", "Step"], *([str(count), step.id] for step, count in ordered[:_MOST])], "  "),
         f"one plan costs {amount(together)} {unit}-hours; {scripts}, which uses its own checkpoints again, {amount(apart)}: "
         f"{fixed(apart / together, 1)} times as much",

@@ -14,7 +14,8 @@ def render(table: Table) -> str:
     """One line per cell, each with the setting; what stands below the table stands in the last columns of the first line."""
     out = io.StringIO()
     below = {key_of(note): note.text for note in table.notes if note.name not in ("Next", "Missing")}
-    lines = [_line(cell_data(table, cell)) | {"setting": " · ".join(table.subtitle)} for cell in table.cells] or [{}]
+    setting = {"setting": " · ".join(table.subtitle)}
+    lines = [_line(cell_data(table, cell)) | setting for cell in table.cells] or [setting]
     writer = csv.DictWriter(out, [*lines[0], *below])
     writer.writeheader()
     writer.writerows([lines[0] | below, *lines[1:]])
