@@ -27,24 +27,24 @@ def table_lines(table: Table, width: int | None, *, right: bool) -> Iterator[lis
     yield from ([(line, "")] for line in fold(" · ".join(table.subtitle), width or UNLIMITED))
     yield []
     if table.is_empty:
-        yield from ([(line, "")] for line in fold(_nothing_yet(table), width or PLAIN_WIDTH))
+        yield from ([(line, "")] for line in fold(nothing_yet(table), width or PLAIN_WIDTH))
     else:
         yield from laid_out(_grid(table), width, right=right)
     yield []
-    notes = _shortened(table) if table.is_empty else table.notes
+    notes = shortened(table) if table.is_empty else table.notes
     margin = max(len(note.name) for note in notes) + 2
     for note in notes:
         for k, line in enumerate(note_lines(note, (width or PLAIN_WIDTH) - margin)):
             yield [(f"{'' if k else note.name:{margin}}", "bold"), (line, "red" if "MIXED" in note.text else "")]
 
 
-def _nothing_yet(table: Table) -> str:
+def nothing_yet(table: Table) -> str:
     counts = Counter(table.states.values())
     states = ", ".join(f"{count:,} {state}" for state, count in counts.items())
     return f"No result yet: {states} of {counted(len(table.states), 'Step')}."
 
 
-def _shortened(table: Table) -> list[Note]:
+def shortened(table: Table) -> list[Note]:
     """Where no number stands that could be taken for the paper's, a count of deviations and assumptions is enough."""
     lists = f"simclr-spec explain {table.plan.arguments} lists them"
     found = []

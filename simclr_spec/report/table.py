@@ -34,11 +34,15 @@ class Table:
     subtitle: tuple[str, ...]
     rows: tuple[tuple[Cell | None, ...], ...]
     notes: tuple[Note, ...]
-    store_option: str
+    store: Store
     states: Mapping[str, str]
     """by fingerprint, of all Steps behind the cells"""
     finished: int
     """how many of these have a result"""
+
+    @property
+    def store_option(self) -> str:
+        return self.store.option
 
     @property
     def cells(self) -> list[Cell]:
@@ -106,7 +110,7 @@ def make(
         subtitle=subtitle(plan, steps, recorded),
         rows=rows,
         notes=tuple(note for note in below if note),
-        store_option=store.option,
+        store=store,
         states=states,
         finished=len(found),
     )

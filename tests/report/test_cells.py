@@ -181,7 +181,7 @@ def test_off_the_papers_scale_nothing_of_it_stands_in_any_format(tmp_path: Path)
     table = _table(tmp_path, CLOSE, BESIDE, sets=("epochs=1",))
     assert (table.at_paper_scale, len(table.rows)) == (False, 1)
     for form, shown in everything(table).items():
-        for word in ("open", "12.3", "23.4", "theirs", "S4L", "Judged", "Sources", "†", "dagger"):
+        for word in ("paper open", '"open"', "12.3", "23.4", "theirs", "S4L", "Judged", "Sources", "†", "dagger"):
             assert word not in shown, (form, word)
 
 
