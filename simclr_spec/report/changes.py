@@ -52,7 +52,8 @@ def since(before: Shown, tables: Mapping[str, Table]) -> Iterator[str]:
         filled = sum(cell.complete for cell in of)
         changed = [key for key in cells if key != SETTING and old.get(key) != cells[key]]
         gone = [key for key in old if key not in cells]
-        yield f"{name:{wide}}  {filled} of {counted(len(of), 'cell')}, {_told(old, cells, changed, gone)}"
+        count = f"{filled} of {counted(len(of), 'cell')}" if of else "a diagram"
+        yield f"{name:{wide}}  {count}, {_told(old, cells, changed, gone)}"
         for key in changed[:_MOST] if old else ():
             yield f"  {key}  {old[key] + ' → ' if key in old else ''}{cells[key]}"
         if old and len(changed) > _MOST:

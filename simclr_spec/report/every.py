@@ -84,7 +84,8 @@ def everything(
     for line in changes.since(before, tables):
         print(line)
     if written:
-        print(f"written: {', '.join(written)}")
+        index = "" if form else f", of which {Path(folder) / INDEX} shows all"
+        print(f"written: {counted(len(written), 'file')} into {folder}{index}")
     if not found:
         print(f"No declared report has a result in {store.path}; `simclr-spec list` names them, `simclr-spec run` begins one.")
     return len(tables) < len(found), not tables or any(table.is_off for table in tables.values())
@@ -160,11 +161,12 @@ def _files(name: str, form: str | None) -> list[str]:
 
 
 def _page(tables: Mapping[str, Table], folder: str) -> str:
-    """One page of all."""
+    """One page of all: the paper's before others, and tables before what has figures."""
     from simclr_spec.report.formats import html
 
     file = str(Path(folder) / INDEX)
-    write_output(file, html.page([*tables.values()]))
+    ordered = sorted(tables.values(), key=lambda table: (not table.report.source, bool(table.report.figures)))
+    write_output(file, html.page(ordered))
     return file
 
 
