@@ -15,8 +15,6 @@ from simclr_spec.report.page.markup import Html, command, element, folded, joine
 from simclr_spec.report.page.steps import Steps
 from simclr_spec.report.table import Table
 
-_COUNTED = {"Deviations": "field", "Assumptions": "field"}
-
 
 def section(table: Table, steps: Steps, title: str) -> Html:
     """Compact where nothing was begun."""
@@ -80,18 +78,13 @@ def _note(note: Note) -> Html:
     """Groups are folded with their count; commands can be copied; MIXED provenance is flagged."""
     name = element("b", note.name)
     if note.groups:
-        number = len(note.items)
         groups = (joined((element("dt", stages), element("dd", *_items(items)))) for stages, items in note.groups)
-        return folded_note(note, number, element("dl", *groups))
+        summary = joined((name, f" in {counted(len(note.items), 'field')}"))
+        return folded(summary, element("dl", *groups), class_="note")
     if note.name == "Next":
         return element("div", name, *map(command, note.items), class_="note")
     mixed = element("strong", "⚠ mixed: ", class_="alarm") if "MIXED" in note.text else ""
     return element("p", name, " ", mixed, note.text, class_="note")
-
-
-def folded_note(note: Note, number: int, body: Html) -> Html:
-    summary = joined((element("b", note.name), f" in {counted(number, _COUNTED.get(note.name, 'entry'))}"))
-    return folded(summary, body, class_="note")
 
 
 def _items(items: tuple[str, ...]) -> list[Html]:
