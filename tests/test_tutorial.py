@@ -13,8 +13,9 @@ from tests.typed import run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text(encoding="utf-8")
 SECTION = PAGE.partition("## A table and a figure of your own\n")[2].partition("\n## ")[0]
-FILES = dict(re.findall(r"```toml (\S+)\n(.*?)```", SECTION, re.DOTALL))
-COMMANDS = [line for block in re.findall(r"^```\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE) for line in block.splitlines()]
+FENCES = re.findall(r"^```([^\n]*)\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
+FILES = {kind.removeprefix("toml "): text for kind, text in FENCES if kind}
+COMMANDS = [line for kind, text in FENCES if not kind for line in text.splitlines()]
 
 
 def test_a_table_and_a_figure_of_ones_own_without_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
