@@ -38,11 +38,20 @@ def test_without_a_name_every_table_with_a_result_is_written_and_changes_are_tol
     done = run("report")
     tables = {name: make(name, store) for name in WITH_SUPERVISED_R50}
     files = [f"out/{name}{extension}" for name in tables for extension in (".md", ".csv")]
+    drawn = [
+        f"out/{name}{extension}" for name, table in tables.items() if table.report.figures for extension in (".svg", ".png")
+    ]
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == list(tables)
     assert {"figure2      1 of 7 cells, first time", "table1       1 of 78 cells, first time"} < set(lines)
-    assert (done.exit_code, lines[-1]) == (0, f"written: {', '.join(files)}, out/cells.json")
-    assert _files() == sorted([*files, "out/cells.json"])
+    assert (done.exit_code, lines[-1]) == (
+        0,
+        f"written: {len(files) + len(drawn) + 2} files into out, of which out/index.html shows all",
+    )
+    assert _files() == sorted([*files, *drawn, "out/cells.json", "out/index.html"])
+    page = Path("out/index.html").read_text(encoding="utf-8")
+    places = [page.index(f'id="{name}:title"') for name in ("table1", "tableH1", "figure2", "study_sk", "quickstart")]
+    assert places == sorted(places)
     for name, table in tables.items():
         assert Path(f"out/{name}.md").read_text() == render("markdown", table)
         assert Path(f"out/{name}.csv").read_bytes().decode() == render("csv", table)
@@ -81,7 +90,7 @@ def test_each_table_is_that_of_the_plan_that_ran_last(store: Store) -> None:
 def test_a_format_narrows_the_files_and_an_option_names_their_folder(store: Store) -> None:
     finish_all(store, compile(["quickstart"]), 50)
     done = run("report", "--format", "json", "-o", "tables/today", "stage=supervised")
-    assert done.output.endswith("\nwritten: tables/today/quickstart.json, tables/today/cells.json\n")
+    assert done.output.endswith("\nwritten: 2 files into tables/today\n")
     text = Path("tables/today/quickstart.json").read_text()
     assert '"mean": 50.0' in text
     assert "fine-tuned" not in text
@@ -106,7 +115,7 @@ def test_a_table_that_cannot_be_shown_any_more_hides_no_other(store: Store) -> N
     (told,), shown = done.stderr.splitlines(), done.stdout.splitlines()
     assert told.startswith(f"quickstart cannot be shown: {Path.cwd()}/big.toml:3:1: unknown key 'epoch'")
     assert told.endswith(" (and 1 more: simclr-spec report quickstart)")
-    assert shown == [shown[0], "written: out/speedrun.md, out/speedrun.csv, out/cells.json"]
+    assert shown == [shown[0], "written: 4 files into out, of which out/index.html shows all"]
     assert shown[0].startswith("speedrun  ")
     assert run("report", "quickstart").exit_code == 2
 
@@ -170,7 +179,7 @@ def test_whoever_reads_only_the_beginning_has_all_files(store: Store) -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
     written = [f"out/{name}{extension}" for name in ("quickstart", "speedrun") for extension in (".csv", ".md")]
-    assert _files() == ["out/cells.json", *written]
+    assert _files() == ["out/cells.json", "out/index.html", *written]
 
 
 def test_a_selector_may_stand_without_a_name(store: Store) -> None:
