@@ -148,7 +148,8 @@ def words_argument_of(kind: FileKind) -> Callable[[Command], Command]:
         from simclr_spec.language import coordinates, declared
 
         keys = [f"{key}=" for key in (*coordinates.KEYS, "state", "fingerprint")]
-        return _completions(incomplete, [*declared.names(kind), *keys, *(f"+{key}" for key in keys)])
+        names = {*declared.names(kind), *declared.names("report")}
+        return _completions(incomplete, [*sorted(names), *keys, *(f"+{key}" for key in keys)])
 
     return click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=complete)
 
@@ -198,9 +199,16 @@ def asked_for(
         if names or cells:
             raise UsageError("--all is every table and figure of the paper: name no spec, report or cell beside it")
         return specs_of(of_the_paper()), selector
+    return cells_too(names, cells, selector, scale, sets)
+
+
+def cells_too(
+    names: Sequence[str], cells: Sequence[str], selector: Selector | None, scale: str | None, sets: Sequence[str]
+) -> tuple[list[str], Selector | None]:
+    """The same of names of which some are reports."""
     reports = [name for name in names if _is_report(name)]
     if not (reports or cells):
-        return names, selector
+        return [*names], selector
     from simclr_spec.report.addresses import wanted
 
     return wanted([name for name in names if name not in reports], [*reports, *cells], selector, scale, sets)
@@ -213,20 +221,21 @@ def _is_report(name: str) -> bool:
     return name not in declared.names("spec") and name in declared.names("report")
 
 
-def split_parameters(words: Sequence[str]) -> tuple[list[str], Selector | None, list[str]]:
-    """As `split_words`, and the words that name parameters: neither paths nor declared specs. Raises UsageError at others."""
+def split_parameters(words: Sequence[str], *, specs: bool = True) -> tuple[list[str], Selector | None, list[str]]:
+    """As `split_words`, and the words that name parameters: neither paths nor declared. Raises UsageError at others."""
     from simclr_spec.cli.show.origins import is_parameter, unknown_word
     from simclr_spec.language import declared
 
-    names, selector = split_words(words)
-    specs = [name for name in names if declared.is_path(name) or name in declared.names("spec")]
-    parameters = [name for name in names if name not in specs]
+    names, selector = split_words(words, specs=specs)
+    known = {*declared.names("spec"), *declared.names("report")}
+    named = [name for name in names if declared.is_path(name) or name in known]
+    parameters = [name for name in names if name not in named]
     for word in parameters:
         if not is_parameter(word):
             raise UsageError(unknown_word(word))
-    if not specs:
+    if specs and not named:
         split_words([word for word in words if word not in parameters])
-    return specs, selector, parameters
+    return named, selector, parameters
 
 
 def _is_file(word: str) -> bool:

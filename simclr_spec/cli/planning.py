@@ -12,6 +12,7 @@ from simclr_spec.cli.options import (
     asked_for,
     budget_option,
     cells_option,
+    cells_too,
     completes,
     data_root_for_compiling,
     scale_options,
@@ -134,9 +135,10 @@ def plan(
 
 @click.command()
 @words_argument
+@cells_option
 @scale_options
 @data_root_for_compiling
-def explain(words: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
+def explain(words: Sequence[str], cells: Sequence[str], scale: str | None, sets: Sequence[str]) -> None:
     """Every hyper-parameter with value, status, source, origin; deviations, assumptions. Or one Step, by its coordinates.
 
     WORDS may name parameters, too: explain table1 learning_rate pretrain.memory."""
@@ -144,7 +146,8 @@ def explain(words: Sequence[str], scale: str | None, sets: Sequence[str]) -> Non
     from simclr_spec.cli.show.width import fitted
     from simclr_spec.plan import compile
 
-    names, selector, parameters = split_parameters(words)
+    specs, chosen, parameters = split_parameters(words, specs=not cells)
+    names, selector = cells_too(specs, cells, chosen, scale, sets)
     steps = only(parameters, compile(names, scale=scale, sets=sets).select(selector))
     click.echo(fitted(explain_step(steps[0]) if len(steps) == 1 else explain_steps(steps, axes=bool(parameters))))
 

@@ -107,3 +107,10 @@ def test_status_knows_reports_by_name(store: Store) -> None:
             assert run("status", name, "--scale", "digits").exit_code in (0, 2), name
     finish(store, of(compile("table1", scale="digits"), kind="supervised")[0], {"top1": 1.0})
     assert run("status", "table1", "--scale", "digits").stdout.splitlines()[-1].split() == ["total", "78", "1", "77"]
+
+
+def test_explain_knows_cells_and_reports() -> None:
+    one = run("explain", "--cell", "table1/50-1x/finetune/0.01", "learning_rate").stdout
+    assert one.startswith("finetune/r50-1x-imagenet-1pct-s0-")
+    assert "0.005  paper" in one
+    assert run("explain", "figure1", "learning_rate").stdout.startswith("[stages.pretrain] · pretrain · 6 Steps")
