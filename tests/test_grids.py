@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from simclr_spec.language import declared
+from simclr_spec.language.overlay import read_overlay
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.departures import deviations
 
@@ -30,10 +31,10 @@ GRIDS: dict[str, dict[str, tuple[list[Encoder], int]]] = {
     "table2": {
         "pretrain": ([R50_2_SK], 1),
         "teacher": ([R50_2_SK], 2),
-        "label_only": ([R50], 2),
-        "labels_and_targets_labelled": ([R50], 2),
-        "labels_and_targets": ([R50], 2),
-        "targets_only": ([R50], 2),
+        "table2_label_only": ([R50], 2),
+        "table2_labels_and_targets_labelled": ([R50], 2),
+        "table2_labels_and_targets": ([R50], 2),
+        "table2_targets_only": ([R50], 2),
     },
     "table3": {
         "pretrain": ([R152_3_SK], 1),
@@ -136,7 +137,7 @@ def test_the_teachers_are_those_that_the_paper_names() -> None:
         return {(step.stages, encoder_of(step)) for step in taught}
 
     fine_tuned = ("finetune", "teacher")
-    for stage in ("labels_and_targets_labelled", "labels_and_targets", "targets_only"):
+    for stage in ("table2_labels_and_targets_labelled", "table2_labels_and_targets", "table2_targets_only"):
         assert teachers(stage=stage) == {(fine_tuned, R50_2_SK)}
     assert teachers(stage="distill", teacher_width=3) == {(("self_distill",), R152_3_SK)}
     assert teachers(stage="distill", teacher_width=2) == {(("self_distill",), R152_2_SK)}
@@ -161,7 +162,7 @@ def test_layers_and_heads_of_figure_5() -> None:
 
 # Stage -> value and status. The caption of Table 2: temperature 1.0, "neither strong augmentation nor extra regularization".
 TABLE_2: dict[str, dict[str, tuple[object, str]]] = {
-    "label_only": {
+    "table2_label_only": {
         "augment.autoaugment": (False, "paper"),
         "augment.colour_probability": (0.0, "paper"),
         "augment.greyscale": (0.0, "paper"),
@@ -171,7 +172,7 @@ TABLE_2: dict[str, dict[str, tuple[object, str]]] = {
         "learning_rate": (0.1, "assumed"),
         "batch": (4096, "assumed"),
     },
-    "labels_and_targets_labelled": {
+    "table2_labels_and_targets_labelled": {
         "images": ("labelled", "paper"),
         "temperature": (1.0, "paper"),
         "alpha": (0.5, "assumed"),
@@ -180,8 +181,8 @@ TABLE_2: dict[str, dict[str, tuple[object, str]]] = {
         "warmup": (0.05, "assumed"),
         "batch": (4096, "assumed"),
     },
-    "labels_and_targets": {"images": ("all", "paper"), "temperature": (1.0, "paper"), "alpha": (0.5, "assumed")},
-    "targets_only": {"images": ("all", "paper"), "temperature": (1.0, "paper"), "alpha": (1.0, "paper")},
+    "table2_labels_and_targets": {"images": ("all", "paper"), "temperature": (1.0, "paper"), "alpha": (0.5, "assumed")},
+    "table2_targets_only": {"images": ("all", "paper"), "temperature": (1.0, "paper"), "alpha": (1.0, "paper")},
 }
 
 
@@ -199,11 +200,11 @@ def test_a_scale_may_shorten_the_rows_of_table_2_and_leaves_what_tells_them_apar
         plan = compile("table2", scale=scale)
         told = {step.stage: (step.params["images"], step.params["alpha"]) for step in plan.steps if step.kind == "distill"}
         assert told == {
-            "labels_and_targets_labelled": ("labelled", 0.5),
-            "labels_and_targets": ("all", 0.5),
-            "targets_only": ("all", 1.0),
+            "table2_labels_and_targets_labelled": ("labelled", 0.5),
+            "table2_labels_and_targets": ("all", 0.5),
+            "table2_targets_only": ("all", 1.0),
         }
-        for step in of(plan, stage="label_only"):
+        for step in of(plan, stage="table2_label_only"):
             assert step.params["epochs"] < 400
             augment = step.params["augment"]
             assert {augment[name] for name in ("colour_probability", "greyscale", "blur", "autoaugment")} == {0}
@@ -212,25 +213,46 @@ def test_a_scale_may_shorten_the_rows_of_table_2_and_leaves_what_tells_them_apar
 @pytest.mark.parametrize("scale", ["paper", "digits", "cifar10"])
 def test_the_arms_of_the_study_of_the_memory_differ_in_it_at_every_scale(scale: str) -> None:
     plan = compile("study_memory", scale=scale)
-    for one, other in zip(of(plan, stage="with_memory"), of(plan, stage="without_memory"), strict=True):
+    for one, other in zip(of(plan, stage="study_memory_with"), of(plan, stage="study_memory_without"), strict=True):
         assert (one.params["memory"]["enabled"], other.params["memory"]["enabled"]) == (True, False)
         assert {**one.params, "memory": None} == {**other.params, "memory": None}
         views = 2 * one.params["dataset"]["train_images"]
         assert one.params["memory"]["keys"] < views / 4, "a queue of less than a quarter of an epoch"
 
 
-def test_the_study_of_the_memory_says_what_departs_from_the_paper() -> None:
-    assert [(one.name, one.setting.value, one.stages) for one in deviations(compile("study_memory").steps)] == [
-        ("memory.enabled", False, ("without_memory",))
+def test_what_a_study_varies_is_the_papers_own_where_the_paper_says_it() -> None:
+    """Its runs without memory are no deviation of ours: a perfect reproduction must match."""
+    without = {step.origins["memory.enabled"] for step in of(compile("study_memory"), stage="study_memory_without")}
+    assert {(setting.value, setting.status, setting.source) for setting in without} == {(False, "paper", "§2, Appendix D")}
+    assert deviations(compile(["study_memory", "study_temperature"]).steps) == []
+    students = of(compile("study_temperature"), kind="distill")
+    told = {step.params["temperature"]: step.origins["temperature"].status for step in students}
+    assert told == {0.1: "paper", 0.2: "assumed", 0.5: "assumed", 1.0: "paper"}
+
+
+def test_values_of_a_stage_by_name_are_of_no_users_stage() -> None:
+    """Whatever it is called, as long as it does not begin like a declared spec."""
+    layers = [
+        read_overlay("recipe", "simclrv2", None),
+        *(read_overlay("scale", name, None) for name in declared.names("scale")),
     ]
+    rules = [rule for layer in layers for of_kind in layer.rules.values() for rule in of_kind]
+    named = [rule.when["stage"] for rule in rules if "stage" in rule.when]
+    assert len(named) > 6
+    assert [name for name in named if not name.startswith(tuple(f"{spec}_" for spec in declared.names("spec")))] == []
 
 
 def test_the_study_of_the_temperature_shares_the_papers_own_with_table_2() -> None:
     plan = compile(["table2", "study_temperature"])
-    assert {step.stages for step in of(plan, stage="distill_1")} == {("targets_only", "distill_1")}
+    assert {step.stages for step in of(plan, stage="study_temperature_1")} == {("table2_targets_only", "study_temperature_1")}
     temperatures = {
         step.stage: step.params["temperature"]
         for step in compile("study_temperature").steps
         if step.needs and step.kind == "distill"
     }
-    assert temperatures == {"distill_01": 0.1, "distill_02": 0.2, "distill_05": 0.5, "distill_1": 1.0}
+    assert temperatures == {
+        "study_temperature_01": 0.1,
+        "study_temperature_02": 0.2,
+        "study_temperature_05": 0.5,
+        "study_temperature_1": 1.0,
+    }
