@@ -65,9 +65,9 @@ GRIDS: dict[str, dict[str, tuple[list[Encoder], int]]] = {
     "study_memory": {
         f"{stage}{memory}": ([R50, R50_2_SK], 1) for memory in ("with", "without") for stage in ("finetune_", "linear_")
     }
-    | {f"{memory}_memory": ([R50, R50_2_SK], 1) for memory in ("with", "without")},
+    | {f"study_memory_{memory}": ([R50, R50_2_SK], 1) for memory in ("with", "without")},
     "study_temperature": {"pretrain": ([R50_2_SK], 1), "finetune": ([R50_2_SK], 2)}
-    | {f"distill_{temperature}": ([R50], 2) for temperature in ("01", "02", "05", "1")},
+    | {f"study_temperature_{temperature}": ([R50], 2) for temperature in ("01", "02", "05", "1")},
     "study_correlation": {"pretrain": (TABLE_1, 1), "finetune": (TABLE_1, 2 * 2), "linear_eval": (TABLE_1, 1)},
     "study_heads": {
         "pretrain": ([R50, R50_2, R152_2], 2),

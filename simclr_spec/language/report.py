@@ -66,7 +66,9 @@ class Row:
         "REPORT/ROW whose adopted values stand here, too: in the columns of the same names", _ADDRESSES, default=""
     )
     source: str = described(
-        "where adopted values come from, or the paper's of this row where not from the report's source", NOT_EMPTY, default=""
+        "where adopted values come from; or numbers in place of the paper's: shown as `elsewhere`, they judge nothing",
+        NOT_EMPTY,
+        default="",
     )
 
     @property
@@ -99,6 +101,9 @@ class Report:
         default=None,
     )
     notes: tuple[str, ...] = described("sentences below the table", _TITLES, default=())
+    paper_notes: tuple[str, ...] = described(
+        "sentences about the paper's values: below the table at the paper's scale only", _TITLES, default=()
+    )
     columns: tuple[Column, ...] = described("columns, from the left", minItems=1, maxItems=50, default=())
     rows: tuple[Row, ...] = described("rows, from the top", minItems=1, maxItems=500, default=())
     figures: tuple[Figure, ...] = described("figures of the table's cells", maxItems=20, default=())

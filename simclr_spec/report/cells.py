@@ -16,7 +16,8 @@ from simclr_spec.stages.training import QUANTITIES
 
 Verdict = Literal["match", "off", "deviates", "undecided", "unjudged", "missing"]
 """match: as the paper says, within what the report declares. off: not. deviates: it would match, but departs from the recipe.
-undecided: its seeds spread too much to say. unjudged: one training only, or no rule is declared. missing: not all has run."""
+undecided: its seeds spread too much to say. unjudged: one training only, no rule is declared, or the number is not the paper's.
+missing: not all has run."""
 ROUNDED = 0.5
 """The paper prints millions of parameters as whole numbers."""
 ONE_SIDED = 0.05
@@ -48,6 +49,8 @@ class Cell:
     paper: float | None = None
     open: bool = False
     """whether the paper has a value that is not known here"""
+    elsewhere: bool = False
+    """whether `paper` is not the paper's own number, but stands in its place: the row has a source of its own"""
     adopted: float | None = None
     source: str = ""
     """of the paper's or the adopted number"""
@@ -62,6 +65,11 @@ class Cell:
     def address(self) -> str:
         """ROW/COLUMN."""
         return f"{self.row.address}/{self.column.address}"
+
+    @property
+    def whose(self) -> str:
+        """What every format calls the number of `paper`."""
+        return "elsewhere" if self.elsewhere else "paper"
 
     @property
     def planned(self) -> bool:
@@ -121,6 +129,8 @@ class Cell:
             return None
         if self.delta is None or not self.complete:
             return "missing"
+        if self.elsewhere:
+            return "unjudged"
         found = _judged(abs(self.delta), self.within, self.half_width)
         return "deviates" if found == "match" and self.deviates else found
 
@@ -138,12 +148,14 @@ def declared(cell: Cell, report: Report, at: int) -> Cell:
     """With what the report says of it; `at`: its place among the cells of its row."""
     paper = cell.row.paper[at] if cell.row.paper else None
     adopted = cell.row.adopted[at] if cell.row.adopted else None
+    of_row = "" if paper == OPEN else cell.row.source
     return replace(
         cell,
         paper=None if isinstance(paper, str) else paper,
         open=paper == OPEN,
+        elsewhere=paper is not None and bool(of_row),
         adopted=adopted,
-        source="" if paper is None and adopted is None else cell.row.source or report.source,
+        source="" if paper is None and adopted is None else of_row or report.source,
         tolerance=report.tolerance,
         margin=report.margin,
     )
@@ -169,7 +181,7 @@ def fill(
         deviates=not cell.planned and any(step.fingerprint in deviating for step in cell.steps),
         trained=any(step.fingerprint in trained for step in cell.steps),
     )
-    return filled if at_paper_scale else replace(filled, paper=None, open=False, adopted=None, source="")
+    return filled if at_paper_scale else replace(filled, paper=None, open=False, elsewhere=False, adopted=None, source="")
 
 
 def quantity(step: Step, name: str) -> float | None:

@@ -21,7 +21,8 @@ TELLING = ((), LABELS, ENCODER, (*LABELS, *ENCODER))
 def notes(report: Report, cells: Sequence[Cell]) -> tuple[Note | None, ...]:
     """Figures, what the report says itself, and the notes of this module."""
     figures = Note("Figures", tuple(figure.title for figure in report.figures)) if report.figures else None
-    own = Note("Notes", report.notes) if report.notes else None
+    said = (*report.notes, *report.paper_notes)
+    own = Note("Notes", said) if said else None
     return figures, own, judged(cells), sources(cells), trained(cells)
 
 
@@ -32,8 +33,10 @@ def judged(cells: Iterable[Cell]) -> Note | None:
 
 
 def _rule(cell: Cell) -> str:
-    if cell.planned:
+    if cell.planned and not cell.elsewhere:
         return "counts: as the paper rounds them"
+    if cell.elsewhere:
+        return "beside numbers from elsewhere: not"
     what, lacks = ("trainings", "margin") if cell.trained else ("weights trained elsewhere", "tolerance")
     if cell.within is None:
         return f"{what}: not, the report declares no {lacks}"
@@ -44,15 +47,23 @@ def _rule(cell: Cell) -> str:
 
 
 def sources(cells: Sequence[Cell]) -> Note | None:
-    """Where the paper's numbers come from, with the rows where there are several sources, and where the adopted ones do."""
-    papers: dict[str, dict[str, None]] = {}
-    for cell in cells:
-        if cell.source and cell.adopted is None:
-            papers.setdefault(cell.source, {})[cell.row.title] = None
+    """Where the paper's numbers come from, with the rows where there are several sources; where the adopted ones do; and where
+    those do that stand in place of the paper's."""
+    given = [cell for cell in cells if cell.source and cell.adopted is None]
+    papers = _rows_by_source(cell for cell in given if not cell.elsewhere)
     items = [f"{', '.join(rows)}: {source}" if len(papers) > 1 else source for source, rows in papers.items()]
     if adopted := list(dict.fromkeys(cell.source for cell in cells if cell.adopted is not None)):
         items.append(f"{ADOPTED} adopted from {'there, too' if adopted == list(papers) else '; '.join(adopted)}")
+    others = _rows_by_source(cell for cell in given if cell.elsewhere)
+    items += [f"elsewhere, not the paper's: {', '.join(rows)}: {source}" for source, rows in others.items()]
     return Note("Sources", tuple(items)) if items else None
+
+
+def _rows_by_source(cells: Iterable[Cell]) -> dict[str, list[str]]:
+    found: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        found.setdefault(cell.source, {})[cell.row.title] = None
+    return {source: [*rows] for source, rows in found.items()}
 
 
 def trained(cells: Iterable[Cell]) -> Note | None:

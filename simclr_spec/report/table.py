@@ -152,15 +152,15 @@ def _beside(cell: Cell, known: Mapping[Same, Cell]) -> Cell:
     other = known.get(_same(cell))
     if other is None or cell.paper is not None or cell.adopted is not None:
         return cell
-    return replace(cell, paper=other.paper, open=other.open, source=other.source)
+    return replace(cell, paper=other.paper, open=other.open, elsewhere=other.elsewhere, source=other.source)
 
 
 def _without_adopted(
     report: report_language.Report, rows: list[list[Cell | None]]
 ) -> tuple[report_language.Report, list[list[Cell | None]]]:
-    """Beside networks of another scale no number of the literature stands."""
+    """Beside networks of another scale no number of the literature stands, nor what the report says of the paper's."""
     kept = [i for i, row in enumerate(report.rows) if row.adopted is None]
-    return replace(report, rows=tuple(report.rows[i] for i in kept)), [rows[i] for i in kept]
+    return replace(report, rows=tuple(report.rows[i] for i in kept), paper_notes=()), [rows[i] for i in kept]
 
 
 def begun(cell: Cell) -> bool:

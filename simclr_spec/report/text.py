@@ -51,7 +51,7 @@ def without_number(cell: Cell) -> Counter[str]:
 
 
 def of_the_paper(cell: Cell) -> str:
-    """`paper 57.9, +0.3 ✓`, or nothing without a paper's value."""
+    """`paper 57.9, +0.3 ✓`, `elsewhere 71.1, +0.3 unjudged`, or nothing without such a value."""
     if cell.open:
         return "paper open"
     if cell.paper is None:
@@ -59,8 +59,8 @@ def of_the_paper(cell: Cell) -> str:
     delta = "" if cell.delta is None else f", {fixed(cell.delta, places(cell), sign=True)}"
     sign = SIGNS.get(cell.verdict, cell.verdict) if cell.verdict else ""
     if cell.planned:
-        return f"paper {fixed(cell.paper, 0)} {sign}"
-    return f"paper {fixed(cell.paper, places(cell))}{delta} {sign}".rstrip()
+        return f"{cell.whose} {fixed(cell.paper, 0)} {sign}"
+    return f"{cell.whose} {fixed(cell.paper, places(cell))}{delta} {sign}".rstrip()
 
 
 def cell_lines(cell: Cell | None) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from simclr_spec.plan import compile
+from simclr_spec.report.figures.drawn import svg
 from simclr_spec.report.formats.registry import render
 from simclr_spec.report.table import Table, make
 from simclr_spec.store.layout import Store
@@ -175,6 +176,46 @@ def test_open_values_and_adopted_ones_are_shown_as_that(tmp_path: Path) -> None:
     for form, shown in everything(table).items():
         assert "open" in shown, form
         assert "12.3" in shown, form
+
+
+ELSEWHERE = (
+    REPORT.replace("paper = [24, 76.6]", 'paper = ["open", 76.6], source = "issue 77"')
+    + """
+[[figures]]
+title = "One"
+kind = "bars"
+[[figures.panels]]
+series = [{ title = "top-1", column = "top-1" }]
+"""
+)
+
+
+def test_a_number_that_is_not_the_papers_is_never_told_as_one_and_judges_nothing(tmp_path: Path) -> None:
+    table = _table(tmp_path, [12.0, 12.1, 12.2], ELSEWHERE)  # far off
+    unknown, other = table.cells
+    assert (unknown.open, unknown.elsewhere, unknown.source) == (True, False, "the paper")
+    assert (other.elsewhere, other.verdict, other.source, table.is_off) == (True, "unjudged", "issue 77", False)
+    for form, shown in everything(table).items():
+        assert "paper 76.6" not in shown, form
+        assert "elsewhere" in shown, form
+    assert "elsewhere 76.6, -64.5 unjudged" in render("table", table)
+    assert "the paper · elsewhere, not the paper's: 50 1×: issue 77\n" in render("table", table)
+    assert "beside numbers from elsewhere: not" in render("table", table)
+    cells = json.loads(render("json", table))["cells"]
+    assert [(cell["paper"], cell["elsewhere"]) for cell in cells] == [("open", None), (None, 76.6)]
+    picture = svg(table, table.report.figures[0])
+    assert "from elsewhere (hollow)" in picture
+    assert "elsewhere 76.6" in picture
+    assert "the paper's (hollow)" not in picture
+    assert "<td>elsewhere 76.6</td>" in render("html", table)
+
+
+def test_a_borrowed_number_from_elsewhere_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(ELSEWHERE, encoding="utf-8")
+    borrowing = REPORT.replace(", paper = [24, 76.6]", "").replace("margin", 'paper_of = ["other.toml"]\nmargin')
+    unknown, other = _table(tmp_path, CLOSE, borrowing).cells
+    assert (unknown.open, unknown.source) == (True, "the paper")
+    assert (other.paper, other.elsewhere, other.verdict) == (76.6, True, "unjudged")
 
 
 def test_off_the_papers_scale_nothing_of_it_stands_in_any_format(tmp_path: Path) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from simclr_spec.language import declared
+from simclr_spec.language.report import load
+from simclr_spec.language.spec import read_spec
 from simclr_spec.report.formats.registry import render
 from simclr_spec.report.table import Table, make
 from simclr_spec.store.layout import Store
@@ -87,6 +91,23 @@ def test_figures_and_notes_of_a_report_are_named_in_every_format(tmp_path: Path,
     assert (shown["figures"], shown["notes"]) == (["Stages"], ["One thing.", "Another."])
 
 
+@pytest.mark.parametrize("name", declared.names("report"))
+def test_what_is_said_of_the_papers_values_is_said_at_its_scale_only(name: str, store: Store) -> None:
+    report, _ = load(name)
+    if set(report.spec) & {"quickstart", "speedrun", "study_cifar10"}:
+        assert report.paper_notes == ()
+        return
+    assert _note(make(name, store, "digits"), "Notes") == report.notes
+    assert _note(make(name, store, "paper"), "Notes") == (*report.notes, *report.paper_notes)
+    assert [note for note in report.notes if re.search(r"\bvalues?\b|\bnumbers?\b|Table [123]", note)] == []
+
+
+@pytest.mark.parametrize("name", declared.names("report"))
+def test_a_title_names_no_data_set_for_the_scale_says_which_it_is(name: str) -> None:
+    titles = {load(name)[0].title, *(read_spec(spec).title for spec in load(name)[0].spec)}
+    assert [title for title in titles if re.search(r"cifar|digits|imagenet", title, re.IGNORECASE)] == []
+
+
 def test_a_source_of_its_own_is_told_with_its_rows(store: Store, tmp_path: Path) -> None:
     text = """
 title = "Table 3"
@@ -103,9 +124,9 @@ rows = [
     assert _note(make(write(tmp_path, text), store), "Sources") == ("Table 3", "† adopted from there, too")
     other = text.replace("paper = [75.9]", 'paper = [75.9], source = "issue 77"')
     assert _note(make(write(tmp_path, other), store), "Sources") == (
-        "one: Table 3",
-        "two: issue 77",
-        "† adopted from Table 3",
+        "Table 3",
+        "† adopted from there, too",
+        "elsewhere, not the paper's: two: issue 77",
     )
     borrowed = text.replace(", paper = [75.9]", "").replace("metric", 'paper_of = ["table1"]\nmetric')
     assert _note(make(write(tmp_path, borrowed), store), "Sources")[1] == "two: arXiv:2006.10029v2, Table 1"

@@ -14,7 +14,7 @@ from simclr_spec.core.words import number
 from simclr_spec.language.coordinates import KEYS
 from simclr_spec.report.figures.page import wrapped
 from simclr_spec.report.figures.points import Drawing, Line
-from simclr_spec.report.figures.said import NOTHING
+from simclr_spec.report.figures.said import NOTHING, hollow
 from simclr_spec.report.figures.style import FAINT, INK, OF_THE_PAPER, Look
 
 WIDTHS = {1: 4.2, 2: 5.6}
@@ -92,8 +92,8 @@ def legend(figure: SubFigure, handles: Sequence[Any], columns: int = 4) -> None:
 def meaning(drawing: Drawing) -> list[Line2D]:
     """What hollow and faint marks say, where there are some."""
     found = []
-    if any(point.paper for point in drawing.points) and drawing.figure.kind == "lines":
-        found.append(Line2D([], [], color=INK, marker="o", **OF_THE_PAPER, label="the paper's (hollow)"))
+    if (whose := hollow(drawing.points)) and drawing.figure.kind == "lines":
+        found.append(Line2D([], [], color=INK, marker="o", **OF_THE_PAPER, label=f"{whose} (hollow)"))
     if any(len(point.seeds) > 1 for point in drawing.points):
         style: Look = {"markersize": 3, "alpha": FAINT, "markeredgewidth": 0}
         found.append(Line2D([], [], color=INK, marker="o", linestyle="", label="each seed", **style))

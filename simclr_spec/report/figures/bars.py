@@ -13,6 +13,7 @@ from simclr_spec.core.words import fixed
 from simclr_spec.report.figures import axes as common
 from simclr_spec.report.figures.page import wrapped
 from simclr_spec.report.figures.points import Drawing, Drawn, Point
+from simclr_spec.report.figures.said import hollow
 from simclr_spec.report.figures.style import FAINT, INK, Look, colour
 from simclr_spec.report.text import places
 
@@ -84,7 +85,7 @@ def _tell(axes: Axes, point: Point, at: float) -> None:
     if shown is not None:
         text = fixed(shown, digits) + ("" if point.sd is None else f" ± {fixed(point.sd, digits)}")
     else:
-        text = f"paper {fixed(point.paper[1], digits)}" if point.paper else ""
+        text = f"{point.whose} {fixed(point.paper[1], digits)}" if point.paper else ""
     axes.text(0.995, at, text, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=5.5)
 
 
@@ -94,8 +95,8 @@ def _hollow() -> Look:
 
 def _meaning(drawing: Drawing) -> list[Any]:
     found: list[Any] = common.meaning(drawing)
-    if any(point.paper for point in drawing.points):
-        found.append(Line2D([], [], label="the paper's (hollow)", **_hollow()))
+    if whose := hollow(drawing.points):
+        found.append(Line2D([], [], label=f"{whose} (hollow)", **_hollow()))
     if any(point.adopted is not None for point in drawing.points):
         found.append(Patch(facecolor="none", edgecolor=INK, hatch="///", linewidth=0.8, label=LITERATURE))
     return found

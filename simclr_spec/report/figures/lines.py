@@ -11,6 +11,7 @@ from scipy import stats
 from simclr_spec.core.words import fixed
 from simclr_spec.report.figures import axes as common
 from simclr_spec.report.figures.points import Drawing, Drawn, Place
+from simclr_spec.report.figures.said import hollow as whose
 from simclr_spec.report.figures.style import FAINT, OF_THE_PAPER, Look, of_series
 
 FEWEST = 3
@@ -55,7 +56,7 @@ def _series(axes: Axes, series: Drawn, style: Look, gid: str, *, joined: bool) -
     axes.plot(*_split(ours), gid=f"ours-{gid}", zorder=2.4, **filled)
     if joined:
         return [Line2D([], [], label=series.title, **(style if ours or not papers else hollow))]
-    found = [("", ours, filled), (", the paper's", papers, hollow)] if papers else [("", ours, filled)]
+    found = [("", ours, filled), (f", {whose(series.points)}", papers, hollow)] if papers else [("", ours, filled)]
     return [Line2D([], [], label=f"{series.title}{of}{correlation(places)}", **look) for of, places, look in found if places]
 
 

@@ -31,6 +31,8 @@ class Point:
     adopted: float | None
     """of the literature, instead of ours"""
     x_sd: float | None = None
+    whose: str = "paper"
+    """the number of `paper`: `elsewhere` where it is not the paper's"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +142,7 @@ class _Reader:
             paper=None if paper is None or paper_x is None else (paper_x, paper),
             adopted=gain.of_paper(cell.adopted),
             x_sd=beside.sd if beside else None,
+            whose=cell.whose,
         )
 
     def _x(self, cell: Cell, beside: Cell | None) -> float | None:
@@ -210,7 +213,7 @@ def _best(points: Sequence[Point]) -> list[Point]:
     at: dict[float, list[Point]] = {}
     for point in points:
         at.setdefault(point.x, []).append(point)
-    return [replace(max(found, key=_height), paper=_best_of_paper(found)) for found in at.values()]
+    return [replace(max(found, key=_height), paper=_best_of_paper(found), whose="paper") for found in at.values()]
 
 
 def _height(point: Point) -> float:
@@ -220,7 +223,9 @@ def _height(point: Point) -> float:
 def _best_of_paper(points: Sequence[Point]) -> Place | None:
     if any(point.cell.open for point in points):
         return None
-    return max((point.paper for point in points if point.paper), key=lambda place: place[1], default=None)
+    return max(
+        (point.paper for point in points if point.paper and point.whose == "paper"), key=lambda place: place[1], default=None
+    )
 
 
 def _paper_x(beside: Cell | None) -> float | None:

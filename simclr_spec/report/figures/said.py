@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from simclr_spec.core.words import counted, fixed, number
 from simclr_spec.report.figures.points import Axes, Drawing, Line, Point
@@ -38,9 +38,15 @@ def _values(drawing: Drawing, point: Point) -> Iterator[str]:
         spread = "" if point.sd is None else f" ± {fixed(point.sd, digits)}"
         yield f"{fixed(point.mean, digits)}{spread} ({len(point.seeds)})"
     if point.paper is not None:
-        yield f"paper {fixed(point.paper[1], digits)}"
+        yield f"{point.whose} {fixed(point.paper[1], digits)}"
     if point.adopted is not None:
         yield f"{fixed(point.adopted, digits)} adopted"
+
+
+def hollow(points: Iterable[Point]) -> str:
+    """Whose numbers are drawn hollow; nothing where there is none."""
+    found = {point.whose for point in points if point.paper}
+    return " or ".join(text for whose, text in (("paper", "the paper's"), ("elsewhere", "from elsewhere")) if whose in found)
 
 
 def _line(line: Line) -> str:

@@ -18,7 +18,7 @@ VERDICTS = {
     "off": "not as the paper says",
     "deviates": "as the paper says, but the run departs from its recipe",
     "undecided": "the seeds spread too much to say",
-    "unjudged": "one seed, or no declared margin: nobody can say yet",
+    "unjudged": "one seed, no declared margin, or no number of the paper's: nobody can say",
     "missing": "not all of it has run",
 }
 _ALARMING = ("failed", "stale")
@@ -86,13 +86,13 @@ def _facts(cell: Cell) -> Iterator[tuple[str, str]]:
     if cell.verdict:
         yield "verdict", f"{cell.verdict}: {VERDICTS[cell.verdict]}"
     if cell.delta is not None and not cell.planned:
-        yield "ours − paper", fixed(cell.delta, places(cell), sign=True)
+        yield f"ours − {cell.whose}", fixed(cell.delta, places(cell), sign=True)
     if cell.paper is not None and cell.half_width:
         yield "90 % interval", f"± {fixed(cell.half_width, places(cell) + 1)}"
-    if cell.verdict and cell.within is not None:
+    if cell.verdict and cell.within is not None and not cell.elsewhere:
         yield "matches within", f"± {fixed(cell.within, 1)}"
     if cell.source and cell.adopted is None:
-        yield "the paper's value", f"from {cell.source}"
+        yield ("elsewhere, not the paper's" if cell.elsewhere else "the paper's value"), f"from {cell.source}"
     if cell.deviates:
         yield "deviates", "its Steps depart from the paper's recipe: see the deviations below the table"
     if cell.steps:

@@ -31,8 +31,8 @@ def strip(cell: Cell) -> Html:
     told = [f"ours {', '.join(_value(cell, value) for value in cell.numbers)}"]
     if cell.paper is not None:
         x = at(cell.paper)
-        marks += [element("path", d=f"M{x} 24l8 8l-8 8l-8 -8z", class_="paper"), _text(x, 16, "paper")]
-        told.append(f"paper {_value(cell, cell.paper)}")
+        marks += [element("path", d=f"M{x} 24l8 8l-8 8l-8 -8z", class_="paper"), _text(x, 16, cell.whose)]
+        told.append(f"{cell.whose} {_value(cell, cell.paper)}")
     ends = [_text(at(value), 60, _value(cell, value)) for value in dict.fromkeys((low, high))]
     return _picture(f"Values by seed: {'; '.join(told)}", _HEIGHT, [line, *marks, *ends])
 

@@ -41,4 +41,6 @@ def _values(shown: Drawing, point: Point) -> Iterator[str]:
     digits = 1 if shown.figure.relative_to else places(point.cell)
     spread = "" if point.sd is None else f" ± {fixed(point.sd, digits)}"
     yield "–" if point.mean is None else f"{fixed(point.mean, digits)}{spread} ({len(point.seeds)})"
-    yield from ("–" if value is None else fixed(value, digits) for value in (point.paper and point.paper[1], point.adopted))
+    told = "" if point.whose == "paper" else f"{point.whose} "
+    yield "–" if point.paper is None else told + fixed(point.paper[1], digits)
+    yield "–" if point.adopted is None else fixed(point.adopted, digits)

@@ -66,7 +66,8 @@ def _legend(table: Table) -> str:
     """What stands in a cell."""
     seeds = max((len(cell.steps) for cell in table.cells), default=0)
     value = f"{table.report.metric}: mean ± sd over seeds (n)" if seeds > 1 else f"{table.report.metric} (n = number of seeds)"
-    paper = "; below it the paper's value, ours − paper, and the verdict" if _has_paper(table.cells) else ""
+    other = " (or one from elsewhere)" if any(cell.elsewhere for cell in table.cells) else ""
+    paper = f"; below it the paper's value{other}, ours − paper, and the verdict" if _has_paper(table.cells) else ""
     return f"{value}{paper}. A cell opens its Steps."
 
 
