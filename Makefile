@@ -12,7 +12,7 @@ quickstart: $(VENV)/.installed  ## install, train the quickstart, print its tabl
 
 paper-mini: $(VENV)/.installed  ## every table and figure of the paper at scale digits, in under two hours on two cores: out/index.html
 	$(BIN)/simclr-spec run --all --scale digits
-	$(BIN)/simclr-spec report --scale digits
+	$(BIN)/simclr-spec report --all --scale digits
 
 test: $(VENV)/.installed-test  ## install with the test tools, run every test that needs no cluster
 	$(BIN)/python -m pytest -q -n 2 --ignore=tests/slurm

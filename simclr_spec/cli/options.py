@@ -60,13 +60,13 @@ def help_width() -> int:
         return 80
 
 
-def completes(kind: FileKind, *more: str) -> Complete:
-    """Completes names of declared files, `more` words, and paths."""
+def completes(*kinds: FileKind, more: Sequence[str] = ()) -> Complete:
+    """Completes names of declared files of these kinds, `more` words, and paths."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from simclr_spec.language import declared
 
-        return _completions(incomplete, [*declared.names(kind), *more])
+        return _completions(incomplete, sorted({name for kind in kinds for name in declared.names(kind)}.union(more)))
 
     return complete
 
@@ -86,7 +86,7 @@ def scale_options(command: Command) -> Command:
     scale = click.option(
         "--scale",
         metavar="NAME",
-        shell_complete=completes("scale", "paper"),
+        shell_complete=completes("scale", more=["paper"]),
         help="Another scale; 'paper' is the recipe as it stands.",
     )
     return scale(sets(command))
@@ -178,7 +178,7 @@ def cells_option(command: Command) -> Command:
 
 
 def all_option(command: Command) -> Command:
-    """--all, alike on plan, run and check."""
+    """--all, alike on plan, run and report."""
     return click.option("--all", "everything", is_flag=True, help="All tables and figures of the paper.")(command)
 
 

@@ -36,12 +36,12 @@ def list_() -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[FILE]...", shell_complete=completes("spec"))
+@click.argument("names", nargs=-1, metavar="[FILE]...", shell_complete=completes("spec", "report"))
 @click.option("--all", "everything", is_flag=True, help="All declared files, which is also meant without any FILE.")
 @scale_options
 @data_root_for_compiling
 def check(names: Sequence[str], everything: bool, scale: str | None, sets: Sequence[str]) -> None:
-    """Look for faults in FILEs of any kind, or in declared specs, and in what they name; without any, in all declared files."""
+    """Look for faults in FILEs of any kind, or in declared specs and reports, and in what they name; or in all declared files."""
     from simclr_spec.cli.show.faults import look_through, look_through_all
 
     if names and everything:
@@ -126,7 +126,9 @@ def plan(
         written = f"{output}: {counted(len(forecast.selected), 'Step')}, digest {forecast.digest}"
         click.echo(written, err=not os.path.isfile(output))
     elif form == "table":
-        click.echo(fitted(plan_table.as_list(forecast, serves) if steps else plan_table.as_table(forecast)))
+        click.echo(
+            fitted(plan_table.as_list(forecast, serves) if steps else plan_table.as_table(forecast, of_cells=not serves))
+        )
         if serves and not steps:
             click.echo(fitted(serving(forecast, serves)))
     else:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from simclr_spec.cli.options import (
+    all_option,
     data_root_for_compiling,
     existing_store_option,
     scale_options,
@@ -14,6 +15,7 @@ from simclr_spec.cli.options import (
     tell_queue,
     words_argument_of,
 )
+from simclr_spec.core.errors import UsageError
 from simclr_spec.report.formats.registry import SUFFIXES
 
 _WRITTEN = "{} or {}".format(" ".join([*SUFFIXES.values()][:-1]), [*SUFFIXES.values()][-1])
@@ -21,6 +23,7 @@ _WRITTEN = "{} or {}".format(" ".join([*SUFFIXES.values()][:-1]), [*SUFFIXES.val
 
 @click.command()
 @words_argument_of("report")
+@all_option
 @scale_options
 @data_root_for_compiling
 @existing_store_option
@@ -32,6 +35,7 @@ _WRITTEN = "{} or {}".format(" ".join([*SUFFIXES.values()][:-1]), [*SUFFIXES.val
 )
 def report(
     words: Sequence[str],
+    everything: bool,
     scale: str | None,
     sets: tuple[str, ...],
     store: str,
@@ -42,24 +46,29 @@ def report(
 ) -> None:
     """Print a table: mean ± sd (n) over seeds, the state of what is missing, deviations and assumptions.
 
-    Without a name every declared one that has a result is written into out/, and what changed since the last time is told.
+    Without a name every declared one that has a result is written into out/, with --all every one of the paper, and what
+    changed since the last time is told.
     Without --scale and --set it shows the plan that ran last; WORDS such as stage=finetune leave only the cells that match."""
     from pathlib import Path
 
-    from simclr_spec.report.every import curves_of, everything, one, several
+    from simclr_spec.language import declared
+    from simclr_spec.report import every
+    from simclr_spec.report.addresses import of_the_paper
     from simclr_spec.store.layout import Store
 
     names, selector = split_words(words, specs=False)
     names = list(dict.fromkeys(names))
+    if everything and (names or curves):
+        raise UsageError("--all is every table and figure of the paper: name no report beside it, and draw no --curves of it")
     tell_queue(Store(Path(store)))
     options = Store(Path(store)), scale, sets, selector, form, output
     if curves:
-        curves_of(names, *options)
+        every.curves_of(names, *options)
         return
     if names:
-        cannot_be_shown, off = False, one(names[0], *options) if len(names) == 1 else several(names, *options)
+        cannot_be_shown, off = False, every.one(names[0], *options) if len(names) == 1 else every.several(names, *options)
     else:
-        cannot_be_shown, off = everything(*options)
+        cannot_be_shown, off = every.everything(of_the_paper() if everything else declared.names("report"), *options)
     if cannot_be_shown or (strict and off):
         raise click.exceptions.Exit(1)
 

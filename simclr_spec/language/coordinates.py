@@ -71,6 +71,10 @@ class Selector:
     ancestors: bool = False
     descendants: bool = False
 
+    def __str__(self) -> str:
+        """As it is typed."""
+        return f"{'+' * self.ancestors}{as_selector(self.table)}{'+' * self.descendants}"
+
 
 def parse(words: Sequence[str]) -> Selector | None:
     """`stage=finetune depth=50 state=failed`, the whole prefixed or followed by `+`; None when there are no words."""

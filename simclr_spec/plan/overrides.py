@@ -44,6 +44,14 @@ def concerning(sets: Iterable[str], specs: Iterable[str]) -> tuple[str, ...]:
     return tuple(text for text in sets if any(concerns(text, spec) for spec in read))
 
 
+def refuse_unknown(sets: Iterable[str], specs: Iterable[str]) -> None:
+    """Raises SpecError, or UsageError, at the first of the texts that names nothing in any of these specs."""
+    read = [read_spec(name) for name in specs]
+    for text in sets:
+        if not any(concerns(text, spec) for spec in read):
+            read_override(text, read[0])
+
+
 def _target(key: str, spec: Spec) -> tuple[str | None, str]:
     """A stage or kind, if the key begins with one, and the field."""
     first, _, rest = key.partition(".")

@@ -59,33 +59,40 @@ def wanted(
     plan = compile(names, scale=scale, sets=sets)
     chosen = set(compile(specs, scale=scale, sets=concerning(sets, specs)).by_fingerprint) if specs else set()
     for address in parsed:
-        chosen |= {step.fingerprint for cell in cells_at(address, scale, sets) for step in cell.steps}
+        chosen |= {step.fingerprint for step in steps_at(address, scale, sets)}
     marks = [step.fingerprint[:8] for step in plan.steps if step.fingerprint in chosen]
     asked = selector or Selector({})
     return names, Selector({**asked.table, "fingerprint": marks}, asked.ancestors, asked.descendants)
 
 
-def cells_at(address: Address, scale: str | None, sets: Sequence[str]) -> list[Cell]:
-    """The cells with Steps at this address. Raises UsageError where there is none."""
-    found = [
+def steps_at(address: Address, scale: str | None, sets: Sequence[str]) -> Sequence[Step]:
+    """What must run for the cells at this address; all of the plan where the report has no cells, being a diagram of it.
+
+    Raises UsageError where there is nothing."""
+    shown, _ = report.load(address.report)
+    if not shown.rows and not address.row:
+        return compile(shown.spec, scale=scale, sets=concerning(sets, shown.spec)).steps
+    cells = [
         cell
         for cell in cells_of(address.report, scale, sets)
         if address.row in ("", cell.row.address) and address.column in ("", cell.column.address)
     ]
-    if not found:
+    if not cells:
         raise UsageError(_nothing_at(address))
-    return found
+    return [step for cell in cells for step in cell.steps]
 
 
 def cells_of(name: str, scale: str | None, sets: Sequence[str]) -> Iterator[Cell]:
-    """Every cell of the report that has Steps."""
+    """Every cell of the report for which Steps must run."""
     shown, source = report.load(name)
     plan = compile(shown.spec, scale=scale, sets=concerning(sets, shown.spec))
-    yield from (cell for row in select.select(shown, source, plan) for cell in row if cell and cell.steps)
+    yield from (cell for row in select.select(shown, source, plan) for cell in row if cell and cell.measured)
 
 
 def _nothing_at(address: Address) -> str:
     shown, _ = report.load(address.report)
+    if not shown.rows:
+        return f"{address.report} has no rows: it is a diagram of its plan, so name {address.report} alone"
     rows, columns = ([each.address for each in of] for of in (shown.rows, shown.columns))
     if address.row and address.row not in rows:
         hint = did_you_mean(address.row, rows) or f"; its rows are {', '.join(rows)}"
@@ -93,7 +100,7 @@ def _nothing_at(address: Address) -> str:
     if address.column and address.column not in columns:
         hint = did_you_mean(address.column, columns) or f"; its columns are {', '.join(columns)}"
         return f"{address.report} has no column {address.column!r}{hint}"
-    return f"no Step is behind these cells of {address.report}; `simclr-spec report {address.report}` shows them"
+    return f"nothing must run for what stands there; `simclr-spec report {address.report}` shows it"
 
 
 def served(plan: Plan, reports: Sequence[str]) -> Mapping[Step, int]:
@@ -101,6 +108,5 @@ def served(plan: Plan, reports: Sequence[str]) -> Mapping[Step, int]:
     counts: Counter[str] = Counter()
     for name in reports:
         for cell in cells_of(name, plan.asked_scale, plan.sets):
-            if cell.measured:
-                counts.update(plan.ancestors(step.fingerprint for step in cell.steps))
+            counts.update(plan.ancestors(step.fingerprint for step in cell.steps))
     return {step: counts[step.fingerprint] for step in plan.steps}

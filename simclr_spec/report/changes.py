@@ -8,7 +8,6 @@ from pathlib import Path
 
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.files import read_json, write_output
-from simclr_spec.core.words import counted
 from simclr_spec.report.table import Table, begun
 from simclr_spec.report.text import measured
 
@@ -31,9 +30,14 @@ def shown(tables: Mapping[str, Table]) -> dict[str, dict[str, str]]:
 def remembered(folder: str) -> Shown:
     """Of the last time; nothing where there was none, or its file is damaged: then all is new."""
     try:
-        return read_json(Path(folder) / FILE) or {}
+        found = read_json(Path(folder) / FILE) or {}
     except SimclrSpecError:
         return {}
+    return found if all(map(_is_of_a_report, found.values())) else {}
+
+
+def _is_of_a_report(cells: object) -> bool:
+    return isinstance(cells, dict) and SETTING in cells and all(isinstance(text, str) for text in cells.values())
 
 
 def remember(folder: str, now: Shown, before: Shown) -> str:
@@ -48,12 +52,9 @@ def since(before: Shown, tables: Mapping[str, Table]) -> Iterator[str]:
     wide = max(map(len, tables), default=0)
     for name, cells in shown(tables).items():
         old = before.get(name, {})
-        of = [cell for cell in tables[name].cells if cell.measured]
-        filled = sum(cell.complete for cell in of)
         changed = [key for key in cells if key != SETTING and old.get(key) != cells[key]]
         gone = [key for key in old if key not in cells]
-        count = f"{filled} of {counted(len(of), 'cell')}" if of else "a diagram"
-        yield f"{name:{wide}}  {count}, {_told(old, cells, changed, gone)}"
+        yield f"{name:{wide}}  {tables[name].filled}, {_told(old, cells, changed, gone)}"
         for key in changed[:_MOST] if old else ():
             yield f"  {key}  {old[key] + ' → ' if key in old else ''}{cells[key]}"
         if old and len(changed) > _MOST:

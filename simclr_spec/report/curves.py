@@ -14,6 +14,8 @@ from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.document import parse
 from simclr_spec.language.document.kinds import kind_of
 from simclr_spec.plan import Step
+from simclr_spec.plan.overrides import refuse_unknown
+from simclr_spec.report.addresses import specs_of
 from simclr_spec.report.table import make, planned, subtitle
 from simclr_spec.store.curves import curve, measures
 from simclr_spec.store.layout import Store
@@ -49,18 +51,21 @@ class Curves:
 def make_curves(name: str, store: Store, scale: str | None, sets: tuple[str, ...], selector: Selector | None) -> Curves:
     """Of the Steps of this report, or spec, that the selector selects; those under way, too. Raises UsageError without any."""
     if _is_report(name):
+        refuse_unknown(sets, specs_of([name]))
         table = make(name, store, scale, sets)
         plan, below, asked = table.plan, table.subtitle, set(table.states)
     else:
+        refuse_unknown(sets, [name])
         plan, recorded = planned((name,), store, scale, sets)
-        below, asked = subtitle(plan, plan.steps, recorded), {step.fingerprint for step in plan.steps}
+        below, asked = subtitle(plan, plan.steps, recorded, None), {step.fingerprint for step in plan.steps}
     states = Folders(plan, Images(store, plan.specs)).states if selector else {}
     steps = [step for step in plan.select(selector, states) if step.fingerprint in asked]
     lines = {step.fingerprint: curve(store.folder(step.id)) for step in steps}
     begun = tuple(step for step in steps if lines[step.fingerprint])
     if not begun:
         raise UsageError(f"none of {counted(len(steps), 'Step')} of {name} has a curve yet: simclr-spec run {plan.arguments}")
-    return Curves(name=name, subtitle=below, steps=begun, lines=lines)
+    only = [f"only {selector}"] if selector else []
+    return Curves(name=name, subtitle=(*below, *only), steps=begun, lines=lines)
 
 
 def _is_report(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +9,10 @@ from pathlib import Path
 from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import write_output
 from simclr_spec.core.words import counted
-from simclr_spec.language import declared
 from simclr_spec.language.coordinates import Selector
+from simclr_spec.plan.overrides import refuse_unknown
 from simclr_spec.report import changes, curves
+from simclr_spec.report.addresses import specs_of
 from simclr_spec.report.formats.registry import DRAWN, SUFFIXES, files
 from simclr_spec.report.output import format_of, show, write
 from simclr_spec.report.table import Table, make
@@ -36,6 +36,7 @@ def one(
     if output is not None and Path(output).resolve() == Path(name).resolve():
         raise UsageError(f"{output} is the report itself: name another file for the table")
     form = format_of(form, output)
+    refuse_unknown(sets, specs_of([name]))
     table = make(name, store, scale, sets, selector)
     write(table, form, output)
     return table.is_off
@@ -50,9 +51,12 @@ def several(
     form: str | None,
     folder: str | None,
 ) -> bool:
-    """Print the reports `names`, or write them into the folder; whether one is off. Raises any fault of them."""
+    """Print the reports `names`, or write them into the folder; whether one is off. Raises any fault of them.
+
+    Each takes those of the `sets` that concern it."""
     if folder is not None:
         _check(folder, [Path(folder, file).resolve() for name in names for file in _files(name, form)], names)
+    refuse_unknown(sets, specs_of(names))
     tables = {name: make(name, store, scale, sets, selector) for name in names}
     if folder is not None:
         print(f"written: {', '.join(file for name, table in tables.items() for file in _write(name, table, form, folder))}")
@@ -64,14 +68,21 @@ def several(
 
 
 def everything(
-    store: Store, scale: str | None, sets: tuple[str, ...], selector: Selector | None, form: str | None, folder: str | None
+    names: Sequence[str],
+    store: Store,
+    scale: str | None,
+    sets: tuple[str, ...],
+    selector: Selector | None,
+    form: str | None,
+    folder: str | None,
 ) -> tuple[bool, bool]:
-    """Write every declared report that has a result into the folder, and tell what changed since the last time.
+    """Write those of these declared reports that have a result into the folder, and tell what changed since the last time.
 
-    Returns whether one cannot be shown, and whether one is off."""
+    Each takes those of the `sets` that concern it. Returns whether one cannot be shown, and whether one is off."""
     folder = folder or FOLDER
     _check(folder, [], [])
-    found = list(_with_results(store, scale, sets, selector))
+    refuse_unknown(sets, specs_of(names))
+    found = list(_with_results(names, store, scale, sets, selector))
     tables = {name: table for name, table in found if isinstance(table, Table)}
     before = changes.remembered(folder)
     written = [file for name, table in tables.items() for file in _write(name, table, form, folder)]
@@ -87,7 +98,8 @@ def everything(
         index = "" if form else f", of which {Path(folder) / INDEX} shows all"
         print(f"written: {counted(len(written), 'file')} into {folder}{index}")
     if not found:
-        print(f"No declared report has a result in {store.path}; `simclr-spec list` names them, `simclr-spec run` begins one.")
+        which = f"None of {counted(len(names), 'report')}"
+        print(f"{which} has a result in {store.path}; `simclr-spec list` names them, `simclr-spec run` begins one.")
     return len(tables) < len(found), not tables or any(table.is_off for table in tables.values())
 
 
@@ -136,18 +148,27 @@ def _check(folder: str, files: Sequence[Path], names: Sequence[str]) -> None:
 
 
 def _with_results(
-    store: Store, scale: str | None, sets: tuple[str, ...], selector: Selector | None
+    names: Sequence[str], store: Store, scale: str | None, sets: tuple[str, ...], selector: Selector | None
 ) -> Iterator[tuple[str, Table | SimclrSpecError]]:
-    """Every declared report with a finished Step; or what keeps one from being shown, which hides no other."""
-    for name in declared.names("report"):
+    """Every one of the reports with a finished Step; or what keeps one from being shown, which hides no other.
+
+    Raises UsageError where none of them has a cell that the selector selects."""
+    without: list[UsageError] = []
+    shown = 0
+    for name in names:
         try:
             table = make(name, store, scale, sets)
         except SimclrSpecError as error:
             yield name, error
             continue
-        with contextlib.suppress(*([UsageError] if selector else [])):  # it has no such cell
+        try:
             if table.finished:
                 yield name, table if selector is None else make(name, store, scale, sets, selector)
+                shown += 1
+        except UsageError as error:
+            without.append(error)
+    if without and not shown:
+        raise without[0]
 
 
 def _brief(name: str, error: SimclrSpecError) -> str:

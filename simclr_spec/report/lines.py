@@ -28,9 +28,9 @@ def table_lines(table: Table, width: int | None, *, right: bool) -> Iterator[lis
     yield []
     if table.is_empty:
         yield from ([(line, "")] for line in fold(nothing_yet(table), width or PLAIN_WIDTH))
-    else:
+    elif table.rows:
         yield from laid_out(_grid(table), width, right=right)
-    yield []
+    yield from [[]] if table.is_empty or table.rows else []
     notes = shortened(table) if table.is_empty else table.notes
     margin = max(len(note.name) for note in notes) + 2
     for note in notes:

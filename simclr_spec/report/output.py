@@ -32,9 +32,7 @@ def write(table: Table, form: str, output: str | None) -> None:
         found = files(form, table, output)
         for file, content in found.items():
             write_output(file, content)
-        measured = [cell for cell in table.cells if cell.measured]
-        filled = sum(cell.complete for cell in measured)
-        written = f"{', '.join(found)}: {filled} of {len(measured)} cells, {table.finished} of {len(table.states)} runs"
+        written = f"{', '.join(found)}: {table.filled}, {table.finished} of {len(table.states)} runs"
         to_file = all(map(os.path.isfile, found))
         print(written, file=sys.stdout if to_file else sys.stderr)  # elsewhere the table may stand there itself
     elif form == "table" and sys.stdout.isatty():

@@ -14,6 +14,7 @@ from simclr_spec.language.document import MOST_FAULTS, Document
 from simclr_spec.language.document.positions import Path
 from simclr_spec.language.report import Report, load
 from simclr_spec.plan import Plan, Step, compile
+from simclr_spec.report import series
 from simclr_spec.report.cells import Cell, declared
 from simclr_spec.stages.kinds import KINDS
 
@@ -21,13 +22,16 @@ _FEW = 10
 
 
 def validate(name: str) -> None:
-    """Whether every cell of the report `name` is one of its spec's Steps per seed. Raises SpecError; loads no pandas."""
+    """Whether every cell of the report `name` is one of its spec's Steps per seed, and every series has cells.
+
+    Raises SpecError; loads no pandas."""
     report, source = load(name)
     select(report, source, compile(report.spec))
 
 
 def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | None]]:
-    """One list per row, one place per column (None where the row has no cell). Raises SpecError with every cell's fault."""
+    """One list per row, one place per column (None where the row has no cell). Raises SpecError with every cell's fault, and
+    of every series of a figure that has none."""
     faults: list[Fault] = []
     table: list[list[Cell | None]] = []
     index = _Index(plan)
@@ -61,7 +65,7 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
         table.append(cells)
         if len(faults) >= MOST_FAULTS:
             break
-    if faults:
+    if faults := faults or [*series.faults(report, source, table)]:
         raise SpecError(faults[:MOST_FAULTS])
     return table
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from simclr_spec.core.errors import UsageError
+from simclr_spec.core.words import counted
 from simclr_spec.language import report as report_language
-from simclr_spec.language.coordinates import Selector, as_selector
+from simclr_spec.language.coordinates import Selector
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.departures import at_paper_scale, deviating
 from simclr_spec.plan.overrides import concerning
-from simclr_spec.report import cells, notes, provenance, reading, select
+from simclr_spec.report import cells, narrow, notes, provenance, reading, select
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
 from simclr_spec.stages.kinds import KINDS
@@ -33,6 +34,8 @@ class Table:
     at_paper_scale: bool
     subtitle: tuple[str, ...]
     rows: tuple[tuple[Cell | None, ...], ...]
+    compared: tuple[Cell, ...]
+    """what figures compare the cells with, whatever is selected"""
     notes: tuple[Note, ...]
     store: Store
     states: Mapping[str, str]
@@ -49,9 +52,15 @@ class Table:
         return [cell for row in self.rows for cell in row if cell is not None]
 
     @property
+    def filled(self) -> str:
+        """`3 of 78 cells`, of those for which Steps must run."""
+        measured = [cell for cell in self.cells if cell.measured]
+        return f"{sum(cell.complete for cell in measured)} of {counted(len(measured), 'cell')}" if measured else "a diagram"
+
+    @property
     def is_empty(self) -> bool:
-        """No cell has a number, nor a Step that was begun."""
-        return all(cell.adopted is None and not begun(cell) for cell in self.cells)
+        """No cell has a number, nor a Step that was begun; of a diagram, no Step of its plan has a result."""
+        return all(cell.adopted is None and not begun(cell) for cell in self.cells) if self.rows else not self.finished
 
     @property
     def is_off(self) -> bool:
@@ -64,7 +73,8 @@ def make(
 ) -> Table:
     """The report `name` over the plan of these options; over the plan that ran last when there are none. Raises SpecError.
 
-    A `selector` leaves the Steps that it selects, and the cells and rows that have such Steps."""
+    `sets` that name nothing of its specs are another's. A `selector` leaves the Steps that it selects, and the cells and rows
+    that have such Steps."""
     report, source = report_language.load(name)
     plan, recorded = planned(report.spec, store, scale, sets)
     if recorded is not None:
@@ -74,25 +84,23 @@ def make(
         borrowed = {name: number for other in report.paper_of for name, number in _numbers_of(other, scale, sets).items()}
         selected = [[cell and _beside(cell, borrowed) for cell in row] for row in selected]
     states_of_all = Folders(plan, Images(store, plan.specs)).states
+    whole = selected
     if selector is not None:
-        report, selected = _narrowed(report, selected, plan.select(selector, states_of_all), selector)
-    shown = [step for row in selected for cell in row if cell for step in cell.steps]
+        report, selected = narrow.narrowed(report, selected, plan.select(selector, states_of_all), selector)
+    compared = narrow.compared(report, whole, selected)
+    shown = [step for row in (*selected, compared) for cell in row if cell for step in cell.steps]
     steps = notes.chain(plan, shown or plan.steps)  # a diagram shows them all
     states = {step.fingerprint: states_of_all[step.fingerprint] for step in steps}
     found = results.frame(store.folder(step.id) for step in steps if states[step.fingerprint] != "stale")
-    metrics = {cell.metric for row in selected for cell in row if cell} & set(found.columns)
+    metrics = {cell.metric for row in (*selected, compared) for cell in row if cell} & set(found.columns)
     numbers = {metric: found[metric].to_dict() for metric in metrics}
     paper = at_paper_scale(plan, steps)
     changed = deviating(steps)
     if not paper:
         report, selected = _without_adopted(report, selected)
     trained = plan.descendants(step.fingerprint for step in steps if KINDS[step.kind].trains)
-    rows = tuple(
-        tuple(
-            cell and cells.fill(cell, states, numbers, at_paper_scale=paper, deviating=changed, trained=trained) for cell in row
-        )
-        for row in selected
-    )
+    fill = partial(cells.fill, states=states, numbers=numbers, at_paper_scale=paper, deviating=changed, trained=trained)
+    rows = tuple(tuple(cell and fill(cell) for cell in row) for row in selected)
     filled = [cell for row in rows for cell in row if cell]
     below = (
         *reading.notes(report, filled),
@@ -107,8 +115,9 @@ def make(
         report=report,
         plan=plan,
         at_paper_scale=paper,
-        subtitle=subtitle(plan, steps, recorded),
+        subtitle=subtitle(plan, steps, recorded, selector),
         rows=rows,
+        compared=tuple(map(fill, compared)),
         notes=tuple(note for note in below if note),
         store=store,
         states=states,
@@ -117,12 +126,12 @@ def make(
 
 
 def planned(specs: Sequence[str], store: Store, scale: str | None, sets: tuple[str, ...]) -> tuple[Plan, RecordedPlan | None]:
-    """The plan of these options; the one that ran last when there are none. Raises SpecError."""
+    """The plan of these options that concern the specs; the one that ran last when there are none. Raises SpecError."""
     recorded = None if scale or sets else _last_plan(store, specs)
     if recorded is not None:
-        scale, sets = recorded.scale, concerning(recorded.sets, specs)
+        scale, sets = recorded.scale, recorded.sets
     with located(store, specs):
-        return compile(specs, scale=scale, sets=sets), recorded
+        return compile(specs, scale=scale, sets=concerning(sets, specs)), recorded
 
 
 def _last_plan(store: Store, specs: Sequence[str]) -> RecordedPlan | None:
@@ -174,29 +183,12 @@ def _missing(cells: Iterable[Cell]) -> Note | None:
     return notes.missing((value.step.fingerprint, value.state) for value in values if value.number is None)
 
 
-def _narrowed(
-    report: report_language.Report, rows: list[list[Cell | None]], chosen: Iterable[Step], selector: Selector
-) -> tuple[report_language.Report, list[list[Cell | None]]]:
-    """Cells of the Steps chosen by the selector alone, and the rows that still have one."""
-    fingerprints = {step.fingerprint for step in chosen}
-    narrow = [[cell and _of(cell, fingerprints) for cell in row] for row in rows]
-    kept = [i for i, row in enumerate(narrow) if any(row)]
-    if not kept:
-        raise UsageError(f"no cell of this report shows a Step with {as_selector(selector.table)}")
-    return replace(report, rows=tuple(report.rows[i] for i in kept)), [narrow[i] for i in kept]
-
-
-def _of(cell: Cell, fingerprints: set[str]) -> Cell | None:
-    """The cell with these Steps only; None where there is none."""
-    steps = tuple(step for step in cell.steps if step.fingerprint in fingerprints)
-    return replace(cell, steps=steps) if steps else None
-
-
-def subtitle(plan: Plan, steps: Sequence[Step], recorded: RecordedPlan | None) -> tuple[str, ...]:
-    """The setting of these Steps, and what one types to have their plan again."""
+def subtitle(plan: Plan, steps: Sequence[Step], recorded: RecordedPlan | None, selector: Selector | None) -> tuple[str, ...]:
+    """The setting of these Steps, what one types to have their plan again, and what of it is shown."""
     if not at_paper_scale(plan, steps):
         setting = "a rehearsal, NOT the paper's setting"
     else:
         setting = "the paper's recipe, CHANGED (see the deviations)" if deviating(steps) else "the paper's recipe"
     scale = [plan.scale_title] if plan.scale_title else []
-    return (setting, *scale, f"{plan.arguments}, as run {recorded.time[:16]}" if recorded else plan.arguments)
+    only = [f"only {selector}"] if selector else []
+    return (setting, *scale, f"{plan.arguments}, as run {recorded.time[:16]}" if recorded else plan.arguments, *only)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def test_a_cell_runs_just_what_it_needs() -> None:
 
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
-    ("address", "steps"), [("table1/50-1x", 6), ("table1/50-1x/linear", 1), ("table1", 78), ("table1/50-1x/parameters", 1)]
+    ("address", "steps"), [("table1/50-1x", 6), ("table1/50-1x/linear", 1), ("table1", 78), ("figure3", 13)]
 )
 def test_an_address_is_a_cell_a_row_or_a_report(address: str, steps: int) -> None:
     assert len(_planned("--cell", address)) == steps
@@ -59,6 +60,11 @@ def test_a_report_of_ones_own_may_be_a_path(tmp_path: Path, store: Store) -> Non
     [
         (("--cell", "table1/51-1x"), "table1 has no row '51-1x'; did you mean '50-1x'?\n"),
         (("--cell", "table1/50-1x/lniear"), "table1 has no column 'lniear'; did you mean 'linear'?\n"),
+        (
+            ("--cell", "table1/50-1x/parameters"),
+            "nothing must run for what stands there; `simclr-spec report table1` shows it\n",
+        ),
+        (("--cell", "figure3/x"), "figure3 has no rows: it is a diagram of its plan, so name figure3 alone\n"),
         (("--cell", "tabel1"), "no report is named 'tabel1'; did you mean 'table1'?\n"),
         (("--all", "table1"), "--all is every table and figure of the paper: name no spec, report or cell beside it\n"),
     ],
@@ -87,7 +93,7 @@ def test_all_is_one_plan_in_which_every_step_serves_some_cell() -> None:
 def test_cells_that_a_step_serves_are_counted_through_what_needs_it() -> None:
     plan = compile("table1")
     counts = served(plan, ["table1"])
-    cells = [cell for cell in cells_of("table1", None, ()) if not cell.planned]
+    cells = [*cells_of("table1", None, ())]
     alone = Counter(step.fingerprint for cell in cells for step in cell.steps)
     for step, count in counts.items():
         assert count == alone[step.fingerprint] + sum(alone[child] for child in plan.children[step.fingerprint])
@@ -95,10 +101,28 @@ def test_cells_that_a_step_serves_are_counted_through_what_needs_it() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_all_tells_what_it_is_worth_to_share() -> None:
+def test_a_diagram_is_planned_by_name_as_all_steps_of_its_specs() -> None:
+    assert sorted(_planned("figure3")) == sorted(_planned("table3"))
+    assert run("status", "figure3").exit_code == 0
+
+
+@pytest.mark.usefixtures("store")
+def test_all_tells_once_what_it_is_worth_to_share() -> None:
     lines = run("plan", "--all").stdout.splitlines()
     assert any(line.startswith("a Step serves ") for line in lines)
-    assert "times as much" in lines[-1]
+    assert [line for line in lines if " times as much" in line] == lines[-1:]
+
+
+@pytest.mark.usefixtures("store")
+def test_of_a_selection_just_that_is_worth_something() -> None:
+    lines = run("plan", "--all", "stage=supervised", "depth=152", "sk=true", "--steps").stdout.splitlines()
+    told = run("plan", "--all", "stage=supervised", "depth=152", "sk=true").stdout.splitlines()
+    served_by = sorted(int(line.split()[2]) for line in lines[1:])
+    start = next(i for i, line in enumerate(told) if line.startswith("a Step serves "))
+    assert told[start].startswith(f"a Step serves {served_by[0]} to {served_by[-1]} cells of ")
+    assert all(" supervised/r152-" in line for line in told[start + 2 : -1])
+    hours = sum(float(line.split()[1]) for line in lines[1:])
+    assert float(re.findall(r"one plan costs ([0-9.]+) ", told[-1])[0]) == pytest.approx(hours, rel=0.02)
     listed = run("plan", "--all", "--steps").stdout.splitlines()
     assert listed[0].split()[:3] == ["state", "GPU-hours", "cells"]
 
@@ -115,4 +139,4 @@ def test_explain_knows_cells_and_reports() -> None:
     one = run("explain", "--cell", "table1/50-1x/finetune/0.01", "learning_rate").stdout
     assert one.startswith("finetune/r50-1x-imagenet-1pct-s0-")
     assert "0.005  paper" in one
-    assert run("explain", "figure1", "learning_rate").stdout.startswith("[stages.pretrain] · pretrain · 6 Steps")
+    assert run("explain", "figure1", "learning_rate").stdout.startswith("[stages.finetune] · finetune · 18 Steps")

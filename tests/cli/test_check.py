@@ -39,6 +39,10 @@ def test_check_tells_the_faults_of_a_scale_and_takes_no_scale_for_it(tmp_path: P
     assert run("check", str(file), "--scale", "digits").output == f"{file} is a scale: --scale and --set change specs\n"
 
 
+def test_check_takes_declared_reports_and_specs_win() -> None:
+    assert run("check", "figure1", "table1").output == "figure1: a report, no faults\ntable1: 78 Steps, no faults\n"
+
+
 def test_check_says_so_when_there_are_no_faults() -> None:
     assert run("check", "table1").output == "table1: 78 Steps, no faults\n"
     assert "spec quickstart: no faults" in run("check").output

@@ -99,7 +99,7 @@ def test_a_format_narrows_the_files_and_an_option_names_their_folder(store: Stor
 
 @pytest.mark.usefixtures("store")
 def test_without_any_result_a_sentence_says_so_and_nothing_is_written() -> None:
-    told = "No declared report has a result in {}/runs; `simclr-spec list` names them, `simclr-spec run` begins one.\n"
+    told = "None of 19 reports has a result in {}/runs; `simclr-spec list` names them, `simclr-spec run` begins one.\n"
     done = run("report")
     assert (done.exit_code, done.output) == (0, told.format(Path.cwd()))
     assert run("report", "--strict").exit_code == 1
@@ -187,7 +187,63 @@ def test_a_selector_may_stand_without_a_name(store: Store) -> None:
     assert run("report", "stag=finetune").exit_code == 2
     done = run("report", "stage=supervised")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "**Made from:** 48 of 48 runs" in Path("out/quickstart.md").read_text()  # of all stages: 168
+    text = Path("out/quickstart.md").read_text()
+    assert "**Made from:** 48 of 48 runs" in text  # of all stages: 168
+    assert " · quickstart · only stage=supervised\n" in text
+    assert "; last time: " in run("report").stdout
+    assert run("report").stdout.splitlines()[0].endswith(", as last time")
+
+
+def test_a_selector_of_nothing_is_told_as_for_one_report(store: Store) -> None:
+    finish_all(store, compile(["speedrun"]), 50)
+    done = run("report", "stage=nonsense")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == run("report", "speedrun", "stage=nonsense").stderr
+
+
+def test_all_is_what_belongs_to_the_paper(store: Store) -> None:
+    finish_all(store, compile(["quickstart"]), 50)
+    finish(store, of(compile(["table1"]), kind="supervised")[0], {"top1": 76.6})
+    assert run("report", "--all").exit_code == 0
+    assert Path("out/table1.md").is_file()
+    assert not Path("out/quickstart.md").exists()
+    assert 'id="quickstart"' not in Path("out/index.html").read_text(encoding="utf-8")
+    assert run("report", "--all", "table1").exit_code == run("report", "--all", "--curves").exit_code == 2
+
+
+def test_each_report_takes_the_changes_that_concern_it(store: Store) -> None:
+    """Figure 6 has no linear evaluation."""
+    change, scale = "linear_eval.epochs=1", ("--scale", "digits")
+    finish_all(store, compile(["table1"], scale="digits", sets=[change]), 50)
+    finish_all(store, compile(["quickstart"], scale="digits"), 50)
+    for words in (("table1", "figure6"), ()):
+        done = run("report", *words, *scale, "--set", change)
+        assert (done.exit_code, done.stderr) == (0, ""), words
+    settings = {name: Path(f"out/{name}.md").read_text(encoding="utf-8").splitlines()[2] for name in ("table1", "figure6")}
+    assert settings["table1"].endswith(" · table1 --scale digits --set linear\\_eval.epochs=1")
+    assert settings["figure6"].endswith(" · figure6 --scale digits")
+    for words in (("table1", "figure6"), (), ("figure6",)):
+        done = run("report", *words, *scale, "--set", "linear_eval.epoch=1")
+        assert (done.exit_code, done.stdout, done.stderr.count("linear_eval.epoch=1")) == (2, "", 1), done.stderr
+
+
+@pytest.mark.parametrize("damage", ['{"speedrun": "x"}', '{"speedrun": {}}', '{"speedrun": {"": 1}}', "[]"])
+def test_a_memory_of_another_form_is_none(damage: str, store: Store) -> None:
+    finish_all(store, compile(["speedrun"]), 50)
+    Path("out").mkdir()
+    Path("out/cells.json").write_text(damage)
+    done = run("report")
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "speedrun  4 of 4 cells, first time")
+
+
+def test_a_diagram_has_no_grid_in_any_format_and_is_told_as_that(store: Store) -> None:
+    assert run("report", "figure3", "-o", "f.tex").stdout == "f.tex: a diagram, 0 of 13 runs\n"
+    finish_all(store, compile(["table3"]), 50)
+    assert "tabular" not in run("report", "figure3", "-o", "f.tex").stdout + Path("f.tex").read_text()
+    assert "|" not in run("report", "figure3", "--format", "markdown").stdout.partition("\n\n- **")[0]
+    text = run("report", "figure3").stdout
+    assert "No result yet" not in text
+    assert "\n\nFigures      The stages of Table 3\n" in text
 
 
 def test_a_report_named_twice_is_shown_once(store: Store) -> None:

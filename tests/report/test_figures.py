@@ -15,6 +15,7 @@ import pytest
 from scipy import stats
 
 from simclr_spec.language import declared
+from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.report.figures import diagram, style
 from simclr_spec.report.figures.drawn import png, svg
@@ -381,3 +382,56 @@ def test_no_series_is_without_rows(name: str, store: Store) -> None:
     for figure in table.report.figures:
         for panel in drawing(table, figure).panels:
             assert all(series.points for series in panel.series), (figure.title, panel.title)
+
+
+SELECTED = """
+relative_to = "narrow"
+x = "size"
+"""
+
+
+def test_a_selector_takes_neither_x_nor_the_base_nor_a_level(tmp_path: Path, store: Store) -> None:
+    level = 'panels = [{ series = [{ title = "s", column = "1 %" }], level = { title = "l", row = "narrow", column = "linear" } }]\n'
+    name = write(tmp_path, AT_PAPER_SCALE + _figure("lines", SELECTED) + _figure("lines", 'x = "size"', level))
+    _table(tmp_path, store, "")
+    whole = make(name, store)
+    table = make(write(tmp_path, Path(name).read_text(encoding="utf-8")), store, selector=parse(["stage=finetune", "width=2"]))
+    assert [row.title for row in table.report.rows] == ["wide"]
+    assert table.subtitle[-1] == "only stage=finetune width=2"
+    for figure in whole.report.figures:
+        (all_of,), (left,) = drawing(whole, figure).panels, drawing(table, figure).panels
+        assert left.level == all_of.level
+        assert [point.x for point in left.series[0].points] == [all_of.series[0].points[-1].x]
+        assert left.series[0].points[0].mean == all_of.series[0].points[-1].mean is not None
+    assert drawing(table, table.report.figures[1]).panels[0].level is not None
+
+
+@pytest.mark.parametrize(
+    ("series", "more", "fault"),
+    [
+        (
+            '{ title = "s", column = "1 %", where = { depth = 51 } }',
+            'x = "size"',
+            "24:62: no cell in column '1 %' is in the series 's': none has depth=51",
+        ),
+        (
+            '{ title = "s", column = "linear", rows = ["theirs"] }',
+            "best = true",
+            "24:64: no cell in column 'linear' is in the series 's'",
+        ),
+        (
+            '{ title = "s", column = "1 %", rows = ["theirs"] }',
+            'x = "size"',
+            "24:61: no row of the series 's' has a value of 'size', along x",
+        ),
+        (
+            '{ title = "s", column = "1 %" }',
+            'x = "teacher_depth"',
+            "24:39: no row of the series 's' has a value of 'teacher_depth', along x",
+        ),
+    ],
+)
+def test_a_series_without_a_point_is_a_fault_with_its_place(series: str, more: str, fault: str, tmp_path: Path) -> None:
+    name = write(tmp_path, AT_PAPER_SCALE + _figure("lines", more, f"panels = [{{ series = [{series}] }}]\n"))
+    done = run("check", name)
+    assert (done.exit_code, done.output.splitlines()[0]) == (2, f"{name}:{fault}")

@@ -53,9 +53,10 @@ def look_through_all() -> Iterator[str]:
 
 
 def _kind(name: str) -> FileKind:
-    """What a file is, told by its keys; a declared name is a spec's. What extends nothing and is no valid recipe is a scale."""
+    """What a file is, told by its keys; a declared name is a spec's, or else a report's. What extends nothing and is no valid
+    recipe is a scale."""
     if not declared.is_path(name):
-        return "spec"
+        return "report" if name in {*declared.names("report")} - {*declared.names("spec")} else "spec"
     data = parse(declared.read("spec", name)).data
     kind = kind_of(data) or "spec"
     is_recipe = kind == "scale" and ("extends" in data or validator(SCHEMAS["recipe"]).is_valid(data))

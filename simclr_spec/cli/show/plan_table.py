@@ -30,8 +30,10 @@ _ENCODERS = 16
 _INDENT = "  "
 
 
-def as_table(forecast: Forecast) -> str:
-    """Steps by stage, what each encoder costs, what is known of the Steps, and what the whole costs."""
+def as_table(forecast: Forecast, *, of_cells: bool = True) -> str:
+    """Steps by stage, what each encoder costs, what is known of the Steps, and what the whole costs.
+
+    `of_cells`: and what is saved because cells share Steps."""
     plan, unit = forecast.plan, forecast.machine.unit
     scale = plan.scale_title or UNSCALED_TITLE
     encoders = {_encoder(step) for step in forecast.selected}
@@ -47,7 +49,7 @@ def as_table(forecast: Forecast) -> str:
         rows.append(_row(forecast, "total", [*forecast.selected, *forecast.needed], states))
     lines += aligned([[*head, *_fit_head(forecast)], *rows], _INDENT)
     lines += _encoders(forecast)
-    lines += _bill(forecast)
+    lines += _bill(forecast, of_cells)
     lines += _reasons(forecast)
     lines += stale_warning(forecast)
     lines += [f"! {line}" for line in drifted(forecast.images.store.folder(step.id) for step in forecast.selected)]
@@ -139,7 +141,7 @@ def _fit(forecast: Forecast, steps: Sequence[Step]) -> list[str]:
     return [or_dash(few) if few == many else f"{or_dash(few)}–{or_dash(many)}"] if forecast.machine.unit == "GPU" else []
 
 
-def _bill(forecast: Forecast) -> Iterator[str]:
+def _bill(forecast: Forecast, of_cells: bool) -> Iterator[str]:
     running = forecast.to_run
     flops = sum(forecast.costs[step.fingerprint].flops for step in running)
     kept = sum(forecast.costs[step.fingerprint].disk for step in running)
@@ -149,7 +151,7 @@ def _bill(forecast: Forecast) -> Iterator[str]:
         hours = f"{amount(forecast.hours(running))} {unit}-hours ({where})"
         yield f"{counted(len(running), 'Step')} will run: {hours}, {scientific(flops)} FLOP, {size(kept)} of weights"
         yield from _assumed_rates(forecast)
-        yield from _sharing(forecast)
+        yield from _sharing(forecast) if of_cells else ()
     else:
         yield "Nothing will run." if forecast.stale else "Everything is done: nothing will run."
     assumed, deviating = assumptions(forecast.plan.steps), deviations(forecast.plan.steps)

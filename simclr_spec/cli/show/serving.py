@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 
 from simclr_spec.cli.show.columns import aligned
-from simclr_spec.core.words import amount, counted, fixed, number
+from simclr_spec.core.words import amount, counted, fixed
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.overrides import concerning
 from simclr_spec.report.addresses import of_the_paper, served
@@ -22,14 +21,15 @@ def served_cells(plan: Plan) -> Mapping[Step, int]:
 
 
 def serving(forecast: Forecast, serves: Mapping[Step, int]) -> str:
-    """And hours of everything from nothing, against a script for each spec that has its own checkpoints only."""
+    """Of the selected Steps, with their hours from nothing, against a script for each spec that has its own checkpoints only."""
     plan, unit = forecast.plan, forecast.machine.unit
-    together, apart = sum(forecast.seconds.values()) / 3600, sum(_hours(forecast, spec) for spec in plan.specs)
-    ordered = sorted(serves.items(), key=lambda item: -item[1])
-    few, many, middle = ordered[-1][1], ordered[0][1], statistics.median(serves.values())
-    reports, scripts = counted(len(of_the_paper()), "report"), f"a script for each of {counted(len(plan.specs), 'spec')}"
+    together = _hours(forecast, plan)
+    alone = [hours for spec in plan.specs if (hours := _hours(forecast, _alone(plan, spec)))]
+    ordered = sorted(((step, serves[step]) for step in forecast.selected), key=lambda item: -item[1])
+    few, many, apart = ordered[-1][1], ordered[0][1], sum(alone)
+    reports, scripts = counted(len(of_the_paper()), "report"), f"a script for each of {counted(len(alone), 'spec')}"
     lines = [
-        f"a Step serves {few:,} to {counted(many, 'cell')} of {reports}, half of them {number(middle)} or more; the most serve",
+        f"a Step serves {few:,} to {counted(many, 'cell')} of {reports}; the most serve",
         *aligned([["cells", "Step"], *([str(count), step.id] for step, count in ordered[:_MOST])], "  "),
         f"one plan costs {amount(together)} {unit}-hours; {scripts}, which uses its own checkpoints again, {amount(apart)}: "
         f"{fixed(apart / together, 1)} times as much",
@@ -37,8 +37,11 @@ def serving(forecast: Forecast, serves: Mapping[Step, int]) -> str:
     return "\n".join(lines)
 
 
-def _hours(forecast: Forecast, spec: str) -> float:
-    """Of all Steps of the spec."""
-    plan = forecast.plan
-    alone = compile(spec, scale=plan.asked_scale, sets=concerning(plan.sets, [spec]))
-    return sum(forecast.seconds[step.fingerprint] for step in alone.steps) / 3600
+def _alone(plan: Plan, spec: str) -> Plan:
+    return compile(spec, scale=plan.asked_scale, sets=concerning(plan.sets, [spec]))
+
+
+def _hours(forecast: Forecast, plan: Plan) -> float:
+    """Of the selected Steps that are in this plan, and of all that they need."""
+    chosen = {step.fingerprint for step in forecast.selected} & plan.by_fingerprint.keys()
+    return sum(forecast.seconds[key] for key in plan.ancestors(chosen)) / 3600

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from simclr_spec.core.words import typed
 from simclr_spec.language.figure import Figure, Level, Panel, Series
 from simclr_spec.report.cells import Cell
+from simclr_spec.report.series import coordinates_of, has
 from simclr_spec.report.table import Table
 
 Place = tuple[float, float]
@@ -104,6 +104,7 @@ class _Reader:
             for column, cell in zip(self.columns, cells, strict=True)
             if cell
         }
+        self.compared = {(cell.row.title, cell.column.title): cell for cell in table.compared}
         self.categories: list[str] = []
         labels = [self._label(cell) for panel in figure.panels for series in panel.series for cell in self._of(series)]
         if figure.x not in self.columns and any(isinstance(label, str) for label in labels):
@@ -116,7 +117,7 @@ class _Reader:
     def _of(self, series: Series) -> Iterator[Cell]:
         for row in self.rows:
             cell = self.cells.get((row, series.column))
-            if cell and (row in series.rows if series.rows else _has(cell, series.where)):
+            if cell and has(series, cell):
                 yield cell
 
     def _points(self, series: Series) -> tuple[Point, ...]:
@@ -159,20 +160,19 @@ class _Reader:
         """The coordinate x, a number unless it is no quantity; or the row."""
         if not self.figure.x:
             return cell.row.title
-        known = [step.coordinates for step in cell.steps[:1]] + [cell.row.where or {}, cell.column.where]
-        value = next((where[self.figure.x] for where in reversed(known) if self.figure.x in where), None)
+        value = next((where[self.figure.x] for where in coordinates_of(cell) if self.figure.x in where), None)
         return value if value is None or _is_number(value) else typed(value)
 
     def _gain(self, cell: Cell) -> _Gain:
         if not self.figure.relative_to:
             return _Gain(None, None, relative=False)
-        base = self.cells.get((self.figure.relative_to, cell.column.title))
+        base = self.compared.get((self.figure.relative_to, cell.column.title))
         if base is None:
             return _Gain(None, None, relative=True)
         return _Gain(base.mean, base.paper if base.adopted is None else base.adopted, relative=True)
 
     def _line(self, level: Level) -> Line | None:
-        cell = self.cells.get((level.row, level.column))
+        cell = self.compared.get((level.row, level.column))
         if cell is None:
             return None
         gain = self._gain(cell)
@@ -201,11 +201,6 @@ class _Gain:
         if not self.relative or value is None:
             return value
         return 100 * (value / base - 1) if base else None
-
-
-def _has(cell: Cell, where: Mapping[str, Any]) -> bool:
-    """Literature has no coordinates."""
-    return not where or (bool(cell.steps) and all(step.matches(where) for step in cell.steps))
 
 
 def _best(points: Sequence[Point]) -> list[Point]:

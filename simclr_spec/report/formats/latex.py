@@ -42,17 +42,27 @@ def _tex(text: str) -> str:
 
 
 def render(table: Table) -> str:
-    """A table environment; the paper's value stands small below ours."""
-    heads = ["", *(_tex(column.title) for column in table.report.columns)]
-    body = [
-        [_tex(row.title), *(_stack(cell_lines(cell)) for cell in cells)]
-        for row, cells in zip(table.report.rows, table.rows, strict=True)
-    ]
+    """A table environment; the paper's value stands small below ours. Of a diagram there is what stands below it."""
     out = [
         r"% in the preamble: \usepackage{booktabs,graphicx}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_tex(table.report.title)} ({_tex(' · '.join(table.subtitle))})}}",
+        *(_grid(table) if table.rows else ()),
+        r"\raggedright\scriptsize",
+        *(rf"\par\textbf{{{_tex(note.name)}}} {_tex(note.text)}" for note in table.notes),
+        r"\end{table}",
+    ]
+    return "\n".join(out) + "\n"
+
+
+def _grid(table: Table) -> list[str]:
+    heads = ["", *(_tex(column.title) for column in table.report.columns)]
+    body = [
+        [_tex(row.title), *(_stack(cell_lines(cell)) for cell in cells)]
+        for row, cells in zip(table.report.rows, table.rows, strict=True)
+    ]
+    return [
         r"\small\setlength{\tabcolsep}{4pt}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
@@ -63,11 +73,7 @@ def render(table: Table) -> str:
         r"\bottomrule",
         r"\end{tabular}}",
         "",
-        r"\raggedright\scriptsize",
-        *(rf"\par\textbf{{{_tex(note.name)}}} {_tex(note.text)}" for note in table.notes),
-        r"\end{table}",
     ]
-    return "\n".join(out) + "\n"
 
 
 def _stack(lines: list[str]) -> str:

@@ -7,7 +7,7 @@ from simclr_spec.report.text import cell_lines
 
 
 def render(table: Table) -> str:
-    """A pipe table; `|` and other signs of Markdown are escaped."""
+    """A pipe table, none of a diagram; `|` and other signs of Markdown are escaped."""
 
     def row(parts: list[str]) -> str:
         return "| " + " | ".join(parts) + " |"
@@ -18,12 +18,11 @@ def render(table: Table) -> str:
         "",
         _escaped(" · ".join(table.subtitle)),
         "",
-        row(heads),
-        row(["---", *["---:"] * (len(heads) - 1)]),
     ]
+    out += [row(heads), row(["---", *["---:"] * (len(heads) - 1)])] if table.rows else []
     for i, cells in enumerate(table.rows):
         out.append(row(["<br>".join(map(_escaped, part)) for part in ([table.report.rows[i].title], *map(cell_lines, cells))]))
-    out.append("")
+    out += [""] if table.rows else []
     for note in table.notes:
         text = " · ".join(f"`{item}`" for item in note.items) if note.name == "Next" else _escaped(note.text)
         out.append(f"- **{note.name}:** {text}")
