@@ -15,8 +15,10 @@ import pytest
 from scipy import stats
 
 from simclr_spec.language import declared
+from simclr_spec.language.coordinates import Selector
 from simclr_spec.plan import compile
-from simclr_spec.report.figures import bars, diagram, style
+from simclr_spec.report.curves import make_curves
+from simclr_spec.report.figures import bars, diagram, style, training
 from simclr_spec.report.figures.drawn import png, svg
 from simclr_spec.report.figures.points import Drawing, drawing
 from simclr_spec.report.figures.said import correlation, described
@@ -112,7 +114,7 @@ def test_where_not_all_of_the_papers_are_known_its_best_is_at_least_the_known_on
     assert (point.mean, point.paper, point.best_known_of) == (65.0, (0, 60), "wide")
     assert "65.0 (1) / paper at least 60.0 (wide)" in described(_drawing(table))
     picture = svg(table, table.report.figures[0])
-    assert "the paper's best is at least what is known of it: wide" in _text(picture)
+    assert "the paper's best is at least what is known of it (wide)" in _text(picture)
     assert len(_marks(picture, "paper")) == 1
 
 
@@ -428,6 +430,22 @@ def test_curves_of_a_spec_or_a_report_are_drawn_and_written(of: str, tmp_path: P
     lines = Path("c.csv").read_text().splitlines()
     assert len(lines) == 1 + 3 + 3 + 1
     assert {"step", "width", "train_step", "measure", "value"} <= set(lines[0].split(","))
+
+
+def test_legends_of_curves_move_no_panel(store: Store) -> None:
+    steps = compile([FEW]).steps
+    chosen = [step for step in steps if step.kind == "pretrain"]
+    chosen += [step for step in steps if step.stage == "finetune" and step.matches({"label_fraction": 1.0})]
+    for step in chosen:
+        attempt = store.prepare(step.id, step.written(dict.fromkeys(step.needs.values(), "elsewhere"))).new_attempt()
+        names = ["loss", "learning_rate", "a", "b"][: 4 if step.kind == "pretrain" else 3]
+        attempt.metrics.write_text("".join(json.dumps({"train_step": at, **dict.fromkeys(names, 1.0)}) + "\n" for at in (1, 2)))
+    picture = training.svg(make_curves(FEW, store, None, (), Selector({"seed": [0, 1]})))
+    starts = [float(x) for x in re.findall(r'-axes_\d+">\s*<g id="[^"]*-patch_\d+">\s*<path d="M ([\d.]+)', picture)]
+    first, *rest = sorted({round(start) for start in starts})
+    assert len(rest) == 3, "as many columns as measures"
+    gaps = [b - a for a, b in zip([first, *rest], rest, strict=False)]
+    assert max(gaps) < 1.1 * min(gaps)
 
 
 def test_curves_want_one_name_a_picture_and_something_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

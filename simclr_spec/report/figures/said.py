@@ -120,5 +120,5 @@ def _reading(drawing: Drawing) -> list[str]:
     if unknown := sum(cell.open for cell in cells):
         parts.append(f"the paper's values of {counted(unknown, 'cell')} are not known")
     if least := dict.fromkeys(point.best_known_of for point in drawing.points if point.best_known_of):
-        parts.append(f"the paper's best is at least what is known of it: {', '.join(least)}")
+        parts.append(f"the paper's best is at least what is known of it ({'; '.join(least)})")
     return [" · ".join(parts)] if parts else []

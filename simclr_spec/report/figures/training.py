@@ -82,9 +82,7 @@ def _paint(figure: SubFigure, curves: Curves, rows: Sequence[_Row]) -> None:
         if row.is_first:
             panels[0].set_ylabel(f"{row.stage}\n{counted(len(row.steps), 'Step')}", fontweight="bold")
         if row.is_first and 1 < len(row.steps) <= NAMED:
-            beside = figure.add_subplot(
-                grid[at, len(row.measures)]
-            )  # within the panels' own column it would move their neighbours
+            beside = figure.add_subplot(grid[at, len(row.measures) :])  # as the panel's own it would move those of other rows
             beside.axis("off")
             beside.legend(*panels[-1].get_legend_handles_labels(), loc="center left")
 
