@@ -333,11 +333,8 @@ def test_series_differ_without_colour() -> None:
     looks = [style.of_series(number) for number in range(8)]
     assert len({look["marker"] for look in looks}) == 8
     assert len({(look["marker"], str(look["linestyle"])) for look in map(style.of_series, range(8))}) == 8
-
-
-def test_no_bar_of_ours_is_hatched_as_the_literatures() -> None:
-    assert not set(bars.HATCHED) & set("".join(bars.HATCHES))
     assert len(set(bars.HATCHES)) == len(bars.HATCHES)
+    assert not set(bars.HATCHED) & set("".join(bars.HATCHES)), "the literature's"
 
 
 def test_correlations_are_those_of_the_points() -> None:
