@@ -98,9 +98,7 @@ class Report:
         POSITIVE,
         default=None,
     )
-    notes: tuple[str, ...] = described(
-        "sentences below the table; where the report has a `source`, at the paper's scale only", _TITLES, default=()
-    )
+    notes: tuple[str, ...] = described("sentences below the table", _TITLES, default=())
     columns: tuple[Column, ...] = described("columns, from the left", minItems=1, maxItems=50, default=())
     rows: tuple[Row, ...] = described("rows, from the top", minItems=1, maxItems=500, default=())
     figures: tuple[Figure, ...] = described("figures of the table's cells", maxItems=20, default=())

@@ -18,10 +18,10 @@ TELLING = ((), LABELS, ENCODER, (*LABELS, *ENCODER))
 """Coordinates that may tell trainings of a stage from each other; the first that do are named."""
 
 
-def notes(report: Report, cells: Sequence[Cell], *, at_paper_scale: bool) -> tuple[Note | None, ...]:
-    """Figures, what the report says itself, and the notes of this module. With a source it says that of the paper's numbers."""
+def notes(report: Report, cells: Sequence[Cell]) -> tuple[Note | None, ...]:
+    """Figures, what the report says itself, and the notes of this module."""
     figures = Note("Figures", tuple(figure.title for figure in report.figures)) if report.figures else None
-    own = Note("Notes", report.notes) if report.notes and (at_paper_scale or not report.source) else None
+    own = Note("Notes", report.notes) if report.notes else None
     return figures, own, judged(cells), sources(cells), trained(cells)
 
 

@@ -95,7 +95,7 @@ def make(
     )
     filled = [cell for row in rows for cell in row if cell]
     below = (
-        *reading.notes(report, filled, at_paper_scale=paper),
+        *reading.notes(report, filled),
         _missing(filled),
         notes.deviations(steps),
         notes.assumptions(steps),

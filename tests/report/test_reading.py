@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from simclr_spec.language import report
 from simclr_spec.report.formats.registry import render
 from simclr_spec.report.table import Table, make
 from simclr_spec.store.layout import Store
@@ -86,12 +85,6 @@ def test_figures_and_notes_of_a_report_are_named_in_every_format(tmp_path: Path,
     assert (_note(table, "Figures"), _note(table, "Notes")) == (("Stages",), ("One thing.", "Another."))
     shown = json.loads(render("json", table))
     assert (shown["figures"], shown["notes"]) == (["Stages"], ["One thing.", "Another."])
-
-
-def test_what_a_report_says_of_the_papers_numbers_stands_beside_them_only(store: Store) -> None:
-    said = report.load("figure2")[0].notes
-    assert said
-    assert [_note(make("figure2", store, scale=scale), "Notes") for scale in ("paper", "digits")] == [said, ()]
 
 
 def test_a_source_of_its_own_is_told_with_its_rows(store: Store, tmp_path: Path) -> None:
