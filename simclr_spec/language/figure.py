@@ -53,8 +53,12 @@ class Figure:
     x_title: str = described("below the x axis", default="")
     y_title: str = described("beside the y axis", default="")
     log: bool = described("x in logarithmic scale", default=False)
-    best: bool = described("of several points of a series at one x, the highest one only", default=False)
-    relative_to: str = described("title of a row: values become gains in percent over that row's", default="")
+    best: bool = described(
+        "of several points of a series at one x, the highest one only; of the paper's, the highest that is known", default=False
+    )
+    relative_to: str = described(
+        "title of a row: values become gains in percent over that row's, ours seed by seed", default=""
+    )
     panels: tuple[Panel, ...] = described("from the left", maxItems=6, default=())
 
 

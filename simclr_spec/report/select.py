@@ -19,6 +19,8 @@ from simclr_spec.report.cells import Cell, declared
 from simclr_spec.stages.kinds import KINDS
 
 _FEW = 10
+Seeds = tuple[tuple[str, int], ...]
+"""(coordinate, seed)"""
 
 
 def validate(name: str) -> None:
@@ -109,14 +111,15 @@ class _Index:
         found: dict[Step, coordinates.Coordinates] = {}
         for place in sorted(places):
             found.setdefault(*self.known[place])
-        return dict(sorted(found.items(), key=lambda pair: _seeds(pair[1])))
+        return dict(sorted(found.items(), key=lambda pair: seeds_of(pair[1])))
 
 
 def _is_seed(key: str) -> bool:
     return key == "seed" or key.endswith("_seed")
 
 
-def _seeds(where: coordinates.Coordinates) -> tuple[tuple[str, int], ...]:
+def seeds_of(where: coordinates.Coordinates) -> Seeds:
+    """The chain of seeds, the parents' included."""
     return tuple(sorted((key, value) for key, value in where.items() if _is_seed(key)))
 
 
@@ -134,7 +137,7 @@ def _fault(cell: Cell, found: Sequence[coordinates.Coordinates], index: _Index) 
     if differing:
         differences = ", ".join(f"{key} ({', '.join(_values(plain, key))})" for key in differing)
         return f"{place}: {len(cell.steps)} Steps have {wanted}; they differ in {differences}: name it in the row or the column"
-    if len({_seeds(where) for where in found}) < len(found):
+    if len({seeds_of(where) for where in found}) < len(found):
         ids = ", ".join(step.id for step in cell.steps[:3])
         return f"{place}: {len(cell.steps)} Steps have {wanted} and the same seeds ({ids}); a cell takes one per seed"
     return None

@@ -144,7 +144,7 @@ Same = tuple[frozenset[str], str]
 """Fingerprints and metric: what makes two cells the same."""
 
 
-def _same(cell: Cell) -> Same:
+def same(cell: Cell) -> Same:
     return frozenset(step.fingerprint for step in cell.steps), cell.metric
 
 
@@ -153,12 +153,12 @@ def _numbers_of(name: str, scale: str | None, sets: Sequence[str]) -> dict[Same,
     report, source = report_language.load(name)
     plan = compile(report.spec, scale=scale, sets=concerning(sets, report.spec))
     rows = select.select(report, source, plan)
-    return {_same(cell): cell for row in rows for cell in row if cell and (cell.paper is not None or cell.open)}
+    return {same(cell): cell for row in rows for cell in row if cell and (cell.paper is not None or cell.open)}
 
 
 def _beside(cell: Cell, known: Mapping[Same, Cell]) -> Cell:
     """With the paper's value of the same cell elsewhere, where it has none of its own."""
-    other = known.get(_same(cell))
+    other = known.get(same(cell))
     if other is None or cell.paper is not None or cell.adopted is not None:
         return cell
     return replace(cell, paper=other.paper, open=other.open, elsewhere=other.elsewhere, source=other.source)

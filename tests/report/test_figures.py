@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 import subprocess
@@ -17,14 +16,15 @@ from scipy import stats
 from simclr_spec.language import declared
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
-from simclr_spec.report.figures import diagram, style
+from simclr_spec.report.figures import bars, diagram, style
 from simclr_spec.report.figures.drawn import png, svg
-from simclr_spec.report.figures.lines import correlation
 from simclr_spec.report.figures.points import Drawing, drawing
+from simclr_spec.report.figures.said import correlation, described
+from simclr_spec.report.formats.html import render
 from simclr_spec.report.table import Table, make
 from simclr_spec.store.layout import Store
 from tests.finished import FEW, finish
-from tests.reports import SMALL, write
+from tests.reports import SMALL, of, write
 from tests.typed import run
 
 AT_PAPER_SCALE = """
@@ -106,10 +106,22 @@ def test_of_several_points_at_one_x_the_best_of_ours_and_of_the_papers(tmp_path:
     assert _seen(_drawing(table)) == {"wide": (50, 65.0, (50, 60), None)}
 
 
-def test_the_best_of_the_papers_is_not_known_where_one_of_its_values_is_not(tmp_path: Path, store: Store) -> None:
+def test_where_not_all_of_the_papers_are_known_its_best_is_at_least_the_known_one(tmp_path: Path, store: Store) -> None:
     table = _table(tmp_path, store, _figure("lines", 'x = "sk"\nbest = true'))
     (point,) = _drawing(table).points
-    assert (point.mean, point.paper) == (65.0, None)
+    assert (point.mean, point.paper, point.best_known_of) == (65.0, (0, 60), "wide")
+    assert "65.0 (1) / paper at least 60.0 (wide)" in described(_drawing(table))
+    picture = svg(table, table.report.figures[0])
+    assert "the paper's best is at least what is known of it (wide)" in _text(picture)
+    assert len(_marks(picture, "paper")) == 1
+
+
+def test_figure_5_has_the_points_that_table_1_has(store: Store) -> None:
+    table = make("figure5", store, scale="paper")
+    known = {(point.paper, point.best_known_of) for point in _drawing(table).points if point.paper}
+    papers = {cell.paper for cell in table.cells if cell.row.title == "3 layers, from 1"} - {None}
+    assert {paper[1] for paper, _ in known if paper} >= papers
+    assert {row for _, row in known} == {"3 layers, from 0", "3 layers, from 1"}
 
 
 def test_gains_are_ours_over_ours_and_the_papers_over_the_papers(tmp_path: Path, store: Store) -> None:
@@ -119,6 +131,26 @@ def test_gains_are_ours_over_ours_and_the_papers_over_the_papers(tmp_path: Path,
     assert wide.paper is not None
     assert wide.paper[1] == pytest.approx(20.0)  # 60 over 50
     assert [y for _, y in wide.seeds] == pytest.approx([25.0])
+
+
+def test_gains_are_those_of_the_same_chain_of_seeds(tmp_path: Path, store: Store) -> None:
+    """Both rows spread by 17, and each gain is 10 %."""
+    measured = {1: [40.0, 50.0, 60.0, None], 2: [44.0, 55.0, None, 99.0]}
+    for width, numbers in measured.items():
+        steps = of(compile([FEW]), stage="finetune", width=width, labels_per_class=1)
+        for step, number in zip(steps, numbers, strict=True):
+            if number is not None:
+                finish(store, step, {"top1": number})
+    text = SMALL.replace('stage = "supervised", width = 1', 'stage = "finetune", width = 2')
+    chosen = SERIES.replace('"1 %"', '"1 per class"')
+    figure = _figure("lines", 'x = "width"\nrelative_to = "tuned"', chosen)
+    shown = _drawing(make(write(tmp_path, text + figure), store))
+    base, wide = shown.points
+    assert (base.mean, base.sd) == (0, None)
+    assert wide.mean == pytest.approx(10)
+    assert wide.sd == pytest.approx(0)
+    assert [y for _, y in wide.seeds] == pytest.approx([10, 10])
+    assert "2 → 10.0 ± 0.0 (2)" in described(shown)
 
 
 def test_rows_of_a_series_are_chosen_by_coordinates_or_by_title(tmp_path: Path, store: Store) -> None:
@@ -132,6 +164,33 @@ def test_a_scatter_pairs_seeds_and_takes_the_papers_pairs_where_both_are_known(t
     shown = _drawing(_table(tmp_path, store, _figure("scatter", 'x = "linear"')))
     assert _seen(shown)["narrow"] == (41.0, 52.0, (40, 50), None)
     assert _seen(shown)["wide"] == (42.0, 65.0, None, None)
+
+
+def test_a_scatter_tells_the_papers_pairs_and_each_correlation(tmp_path: Path, store: Store) -> None:
+    table = _table(tmp_path, store, _figure("scatter", 'x = "linear"'))
+    words = described(_drawing(table))
+    assert "41 → 52.0 (1) / paper 50.0 at 40" in words
+    assert "correlation: ours n 2, the paper's n 1" in words
+    shown = render(table).replace("&#x27;", "'")
+    assert "<td>50.0 at 40</td>" in shown
+    assert "fine-tuned: ours n 2, the paper's n 1</caption>" in shown
+
+
+def test_each_correlation_stands_in_its_own_panel(tmp_path: Path, store: Store) -> None:
+    panel = 'series = [{ title = "fine-tuned", column = "1 %" }]'
+    panels = f'panels = [{{ title = "a", {panel} }}, {{ title = "b", {panel} }}]'
+    table = _table(tmp_path, store, _figure("scatter", 'x = "linear"', panels))
+    groups = ElementTree.fromstring(svg(table, table.report.figures[0])).iter(f"{SVG}g")
+    axes = [_text(ElementTree.tostring(group, "unicode")) for group in groups if "-axes_" in group.get("id", "")]
+    assert [("n 2" in text, "n 1" in text) for text in axes] == [(True, True)] * 2
+
+
+def test_columns_of_a_figures_data_that_are_empty_are_left_out(tmp_path: Path, store: Store) -> None:
+    figure = _figure("lines", 'x = "size"')
+    for scale, heads in [(None, ["ours (n)", "the paper's"]), ("digits", ["ours (n)"])]:
+        shown = render(_table(tmp_path, store, figure, scale)).replace("&#x27;", "'")
+        data = shown.partition("Its data as a table")[2].partition("</table>")[0]
+        assert re.findall('<th scope="col">([^<]+)', data) == ["series", "size", *heads]
 
 
 def test_a_level_is_a_cells_value_ours_and_the_papers(tmp_path: Path, store: Store) -> None:
@@ -175,6 +234,11 @@ def test_at_the_papers_scale_its_points_stand_beside_ours(kind: str, tmp_path: P
 
 
 # What is drawn
+
+
+def _text(picture: str) -> str:
+    """All that can be read, in one line."""
+    return " ".join("".join(ElementTree.fromstring(picture).itertext()).split())
 
 
 def _marks(picture: str, what: str) -> list[ElementTree.Element]:
@@ -239,7 +303,7 @@ def test_an_svg_tells_what_is_seen_and_takes_the_colour_of_its_page(tmp_path: Pa
 def test_every_point_is_told_in_words(tmp_path: Path, store: Store) -> None:
     table = _table(tmp_path, store, _figure("lines", 'x = "size"\nlog = true'))
     described = ElementTree.fromstring(svg(table, table.report.figures[0])).findtext(f"{SVG}desc")
-    told = "fine-tuned: 23.56 → 52.0 (1) / paper 50.0, 42.61 → paper open, 94.01 → 65.0 (1) / paper 60.0"
+    told = "fine-tuned: 23.56 → 52.0 (1) / paper 50.0 at 24, 42.61 → paper open, 94.01 → 65.0 (1) / paper 60.0 at 94"
     assert described is not None
     assert told.replace("paper open", "–") in described
     assert "logarithmic" in described
@@ -252,8 +316,7 @@ def test_pictures_have_the_same_bytes_whatever_the_users_style(tmp_path: Path, s
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "svg.hashsalt": "x"}):
         assert (png(table, figure), svg(table, figure)) == before
         assert matplotlib.rcParams["font.size"] == 20
-    width, _ = struct.unpack(">II", before[0][16:24])
-    assert width == 840  # 4.2 inches
+    assert struct.unpack(">I", before[0][16:20]) == (840,)  # 4.2 inches
 
 
 def test_colours_stand_out_on_white_and_on_dark() -> None:
@@ -270,13 +333,15 @@ def test_series_differ_without_colour() -> None:
     looks = [style.of_series(number) for number in range(8)]
     assert len({look["marker"] for look in looks}) == 8
     assert len({(look["marker"], str(look["linestyle"])) for look in map(style.of_series, range(8))}) == 8
+    assert len(set(bars.HATCHES)) == len(bars.HATCHES)
+    assert not set(bars.HATCHED) & set("".join(bars.HATCHES)), "the literature's"
 
 
 def test_correlations_are_those_of_the_points() -> None:
     places = [(1.0, 2.0), (2.0, 3.0), (3.0, 3.5), (4.0, 9.0)]
     r = stats.pearsonr([1, 2, 3, 4], [2, 3, 3.5, 9]).statistic
-    assert correlation(places) == f": r {r:.2f}, ρ 1.00, n 4"
-    assert correlation(places[:2]) == ": n 2"
+    assert correlation(places) == f"r {r:.2f}, ρ 1.00, n 4"
+    assert correlation(places[:2]) == "n 2"
 
 
 # Diagrams
@@ -326,54 +391,6 @@ def test_a_table_without_a_figure_has_none_to_write(tmp_path: Path, monkeypatch:
     done = run("report", "quickstart", "-o", "q.svg")
     assert done.output == "quickstart has no figure to write as .svg; give it one ([[figures]]), or draw its --curves\n"
     assert (done.exit_code, list(tmp_path.iterdir())) == (2, [])
-
-
-# Training curves
-
-
-def _trained(store: Store, count: int = 2) -> None:
-    """The first pretrained network is done, and others are on their way."""
-    for number, step in enumerate([step for step in compile([FEW]).steps if step.kind == "pretrain"][:count]):
-        folder = finish(store, step, {"loss": 1.0}) if number == 0 else store.prepare(step.id, step.written({}))
-        attempt = folder.attempts()[0] if number == 0 else folder.new_attempt()
-        lines = [{"train_step": at, "epoch": at / 2, "loss": 5.0 - at, "learning_rate": 0.1 * at} for at in range(3)]
-        lines[-1]["knn_top1"] = 60.0
-        attempt.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-
-@pytest.mark.parametrize("of", ["spec", "report"])
-def test_curves_of_a_spec_or_a_report_are_drawn_and_written(of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    _trained(Store(Path("runs")))
-    name = FEW if of == "spec" else write(tmp_path, SMALL)
-    assert (
-        run("report", name, "--curves", "-o", "c.svg").output
-        == f"c.svg: curves of {2 if of == 'spec' else 1} Step{'s' * (of == 'spec')}\n"
-    )
-    picture = Path("c.svg").read_text()
-    ElementTree.fromstring(picture)
-    assert "a rehearsal, NOT the paper" in picture
-    for measure in ("loss", "learning_rate", "knn_top1"):
-        assert picture.count(f"-curve-{measure}-") == (2 if of == "spec" else 1)
-    run("report", name, "--curves", "width=1", "-o", "c.csv")
-    lines = Path("c.csv").read_text().splitlines()
-    assert len(lines) == 1 + 3 + 3 + 1
-    assert {"step", "width", "train_step", "measure", "value"} <= set(lines[0].split(","))
-
-
-def test_curves_want_one_name_a_picture_and_something_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for words, sentence in [
-        (["quickstart", "-o", "c.svg"], r"none of \d+ Steps of quickstart has a curve yet: simclr-spec run quickstart\n"),
-        (
-            ["quickstart"],
-            r"curves are drawn as \.svg or \.png, or written as \.csv: name such a file, as in -o quickstart-.*\n",
-        ),
-        (["-o", "c.svg"], r"--curves wants the name of one report, or spec\n"),
-    ]:
-        done = run("report", "--curves", *words)
-        assert done.exit_code == 2
-        assert re.fullmatch(sentence, done.output)
 
 
 @pytest.mark.parametrize("name", declared.names("report"))

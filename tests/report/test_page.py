@@ -16,9 +16,11 @@ import pytest
 from simclr_spec.plan import Plan, compile
 from simclr_spec.report.formats.html import page, render
 from simclr_spec.report.page.curves import POINTS, curves_of
+from simclr_spec.report.page.drawing import curves
 from simclr_spec.report.page.markup import element, joined
 from simclr_spec.report.page.page import FOCUS, POLICY
-from simclr_spec.report.page.steps import LOG_LINES
+from simclr_spec.report.page.steps import LOG_LINES, all_of
+from simclr_spec.report.page.summary import summary
 from simclr_spec.report.table import Table, make
 from simclr_spec.store.layout import RunFolder, Store
 from tests.finished import FEW, fail, finish
@@ -214,6 +216,31 @@ def test_the_summary_counts_what_was_run_only(pages: dict[str, str], tables: dic
     assert "13 match" not in summary, "parameters match by themselves"
     done = sum(state == "done" for state in tables["paper"].states.values())
     assert f"{done} of 78" in summary
+
+
+def test_a_cell_that_stands_in_several_reports_is_counted_once(store: Store) -> None:
+    _plant(store, compile(["table1"]))
+
+    def beside(*names: str) -> str:
+        text = summary(tables := [make(name, store) for name in names], all_of(tables))
+        return text.partition("Beside the paper")[2].partition("</div>")[0]
+
+    assert "unjudged" in beside("table1")
+    assert beside("table1", "figure1") == beside("table1")
+
+
+def test_the_summary_flags_what_is_mixed(store: Store) -> None:
+    steps = of(compile(["table1"]), stage="supervised")
+    for step, torch in zip(steps, ["2.11.0", "2.12.0"], strict=False):
+        finish(store, step, {"top1": 1.0}, torch=torch)
+    text = summary(tables := [make("table1", store)], all_of(tables))
+    assert "⚠ mixed: </strong>" in text
+    assert "MIXED torch: 2.11.0, 2.12.0" in text
+
+
+def test_a_curve_of_one_point_is_seen() -> None:
+    assert 'class="curve c0"' in curves("loss", [[(1, 2.0)]]).partition("<circle")[2].partition(">")[0]
+    assert "<polyline" in curves("loss", [[(1, 2.0), (2, 1.0)]])
 
 
 def test_curves_are_thinned_and_keep_their_ends(store: Store) -> None:

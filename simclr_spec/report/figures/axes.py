@@ -92,7 +92,7 @@ def legend(figure: SubFigure, handles: Sequence[Any], columns: int = 4) -> None:
 def meaning(drawing: Drawing) -> list[Line2D]:
     """What hollow and faint marks say, where there are some."""
     found = []
-    if (whose := hollow(drawing.points)) and drawing.figure.kind == "lines":
+    if (whose := hollow(drawing.points)) and drawing.figure.kind != "bars":
         found.append(Line2D([], [], color=INK, marker="o", **OF_THE_PAPER, label=f"{whose} (hollow)"))
     if any(len(point.seeds) > 1 for point in drawing.points):
         style: Look = {"markersize": 3, "alpha": FAINT, "markeredgewidth": 0}

@@ -17,9 +17,11 @@ from simclr_spec.report.figures.said import hollow
 from simclr_spec.report.figures.style import FAINT, INK, Look, colour
 from simclr_spec.report.text import places
 
-HATCHES = ("", "////", "xxxx", "....", "----", "\\\\\\\\")
+HATCHES = ("", "xxxx", "....", "----", "++++", "||||")
 """Of the series of a panel, over the colour of ours."""
 LITERATURE = "literature (hatched)"
+HATCHED = "///"
+"""No series of ours looks like this."""
 FULL = 0.8
 """Of a category, filled with bars."""
 BAR = 0.2
@@ -65,7 +67,7 @@ def _series(axes: Axes, series: Drawn, own: str, place: int, of: int, gid: str) 
     for point in series.points:
         at = point.x + (place - (of - 1) / 2) * thick
         if point.adopted is not None:
-            hatched: Look = {"facecolor": "none", "edgecolor": own, "hatch": "///", "linewidth": 0.8}
+            hatched: Look = {"facecolor": "none", "edgecolor": own, "hatch": HATCHED, "linewidth": 0.8}
             axes.barh(at, point.adopted, thick * 0.92, gid=f"adopted-{gid}", **hatched)
         if point.mean is not None:
             axes.barh(at, point.mean, thick * 0.92, gid=f"ours-{gid}", **look)
@@ -98,5 +100,5 @@ def _meaning(drawing: Drawing) -> list[Any]:
     if whose := hollow(drawing.points):
         found.append(Line2D([], [], label=f"{whose} (hollow)", **_hollow()))
     if any(point.adopted is not None for point in drawing.points):
-        found.append(Patch(facecolor="none", edgecolor=INK, hatch="///", linewidth=0.8, label=LITERATURE))
+        found.append(Patch(facecolor="none", edgecolor=INK, hatch=HATCHED, linewidth=0.8, label=LITERATURE))
     return found

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation, Transform
-from scipy import stats
 
-from simclr_spec.core.words import fixed
 from simclr_spec.report.figures import axes as common
+from simclr_spec.report.figures.points import Axes as Panel
 from simclr_spec.report.figures.points import Drawing, Drawn, Place
-from simclr_spec.report.figures.said import hollow as whose
+from simclr_spec.report.figures.said import correlation
 from simclr_spec.report.figures.style import FAINT, OF_THE_PAPER, Look, of_series
-
-FEWEST = 3
-"""Points of which a correlation says anything."""
 
 
 def paint(figure: SubFigure, drawing: Drawing) -> None:
@@ -26,7 +24,9 @@ def paint(figure: SubFigure, drawing: Drawing) -> None:
     for at, (axes, panel) in enumerate(zip(panels, drawing.panels, strict=True)):
         for series in panel.series:
             number = drawing.titles.index(series.title)
-            handles += _series(axes, series, of_series(number), f"{at}-{number}", joined=joined)
+            handles.append(_series(axes, series, of_series(number), f"{at}-{number}", joined=joined))
+        if not joined:
+            _correlations(axes, panel, drawing.titles)
         handles += common.level(axes, panel.level) if panel.level else []
         if not drawing.is_empty:
             axes.margins(0.07, 0.08)
@@ -35,15 +35,12 @@ def paint(figure: SubFigure, drawing: Drawing) -> None:
     common.legend(figure, [*handles, *common.meaning(drawing)])
 
 
-def _series(axes: Axes, series: Drawn, style: Look, gid: str, *, joined: bool) -> list[Line2D]:
-    """Legend handles: of ours, or of the paper's where there is nothing else."""
-    ours = [(point.x, point.mean) for point in series.points if point.mean is not None]
-    papers = [point.paper for point in series.points if point.paper]
+def _series(axes: Axes, series: Drawn, style: Look, gid: str, *, joined: bool) -> Line2D:
+    """Its handle in the legend: of ours, or of the paper's where there is nothing else."""
+    ours, papers = series.ours, series.papers
     adopted = [(point.x, point.adopted) for point in series.points if point.adopted is not None]
     colour, marker = style["color"], style["marker"]
-    unjoined: Look = {} if joined else {"linestyle": ""}
-    hollow: Look = {"color": colour, "marker": marker, **OF_THE_PAPER, **unjoined}
-    filled = {**style, **unjoined}
+    filled, hollow = _looks(style, joined=joined)
     axes.plot(*_split(papers), gid=f"paper-{gid}", zorder=2.1, **hollow)
     axes.plot(*_split(adopted), gid=f"adopted-{gid}", color=colour, marker="x", linestyle="", zorder=2.1)
     seeds = [place for point in series.points for place in point.seeds if len(point.seeds) > 1]
@@ -54,25 +51,30 @@ def _series(axes: Axes, series: Drawn, style: Look, gid: str, *, joined: bool) -
             bars: Look = {"ecolor": colour, "elinewidth": 0.9, "capsize": 1.8, "fmt": "none", "zorder": 2.3}
             axes.errorbar(point.x, point.mean, yerr=point.sd, xerr=point.x_sd, **bars)
     axes.plot(*_split(ours), gid=f"ours-{gid}", zorder=2.4, **filled)
-    if joined:
-        return [Line2D([], [], label=series.title, **(style if ours or not papers else hollow))]
-    found = [("", ours, filled), (f", {whose(series.points)}", papers, hollow)] if papers else [("", ours, filled)]
-    return [Line2D([], [], label=f"{series.title}{of}{correlation(places)}", **look) for of, places, look in found if places]
+    return Line2D([], [], label=series.title, **(filled if ours or not papers else hollow))
+
+
+def _looks(style: Look, *, joined: bool) -> tuple[Look, Look]:
+    """Of ours, and of the paper's."""
+    unjoined: Look = {} if joined else {"linestyle": ""}
+    return {**style, **unjoined}, {"color": style["color"], "marker": style["marker"], **OF_THE_PAPER, **unjoined}
+
+
+def _correlations(axes: Axes, panel: Panel, titles: Sequence[str]) -> None:
+    """Beside the mark of each, where there is room among the points."""
+    handles = []
+    for series in panel.series:
+        filled, hollow = _looks(of_series(titles.index(series.title)), joined=False)
+        found = ((series.ours, filled), (series.papers, hollow))
+        handles += [Line2D([], [], label=correlation(points), **look) for points, look in found if points]
+    if handles:
+        axes.legend(handles=handles, loc="best", fontsize=5.5, handlelength=1)
 
 
 def _beside(axes: Axes, points: float) -> Transform:
     """Right of the mean, which would hide them."""
     figure = axes.figure.figure
     return axes.transData + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
-
-
-def correlation(places: list[Place]) -> str:
-    """`: r 0.98, ρ 0.97, n 13`: Pearson's and Spearman's, of points that vary."""
-    x, y = _split(places)
-    if len(places) < FEWEST or len(set(x)) < 2 or len(set(y)) < 2:
-        return f": n {len(places)}"
-    r, rho = float(stats.pearsonr(x, y).statistic), float(stats.spearmanr(x, y).statistic)
-    return f": r {fixed(r, 2)}, ρ {fixed(rho, 2)}, n {len(places)}"
 
 
 def _split(places: list[Place]) -> tuple[list[float], list[float]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from simclr_spec.core.words import typed
 from simclr_spec.language.figure import Figure, Level, Panel, Series
 from simclr_spec.report.cells import Cell
+from simclr_spec.report.select import Seeds, seeds_of
 from simclr_spec.report.series import coordinates_of, has
 from simclr_spec.report.table import Table
 
@@ -33,6 +35,8 @@ class Point:
     x_sd: float | None = None
     whose: str = "paper"
     """the number of `paper`: `elsewhere` where it is not the paper's"""
+    best_known_of: str = ""
+    """title of the row of the paper's value where it is the best of those that are known only"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,14 @@ class Drawn:
 
     title: str
     points: tuple[Point, ...]
+
+    @property
+    def ours(self) -> list[Place]:
+        return [(point.x, point.mean) for point in self.points if point.mean is not None]
+
+    @property
+    def papers(self) -> list[Place]:
+        return [point.paper for point in self.points if point.paper]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,19 +141,19 @@ class _Reader:
         x = self._x(cell, beside)
         if x is None:
             return None
-        gain = self._gain(cell)
-        seeds = [gain.of_ours(number) for number in cell.numbers]
-        along = beside.numbers if beside and not beside.planned and len(beside.numbers) == len(seeds) else [x] * len(seeds)
-        paper = gain.of_paper(cell.paper)
+        seeds = self._ours(cell)
+        along = _by_seeds(beside) if beside else {}
+        has_spread = cell.sd is not None and len(seeds) > 1 and cell.row.title != self.figure.relative_to
+        paper = self._of_paper(cell, cell.paper)
         paper_x = _paper_x(beside) if self.figure.x in self.columns else x
         return Point(
             cell=cell,
             x=x,
-            mean=gain.of_ours(cell.mean),
-            sd=None if cell.sd is None or gain.scale is None else cell.sd * gain.scale,
-            seeds=tuple((at, y) for at, y in zip(along, seeds, strict=True) if y is not None),
+            mean=statistics.fmean(seeds.values()) if seeds else None,
+            sd=statistics.stdev(seeds.values()) if has_spread else None,
+            seeds=tuple((along.get(chain, x), y) for chain, y in seeds.items()),
             paper=None if paper is None or paper_x is None else (paper_x, paper),
-            adopted=gain.of_paper(cell.adopted),
+            adopted=self._of_paper(cell, cell.adopted),
             x_sd=beside.sd if beside else None,
             whose=cell.whose,
         )
@@ -163,64 +175,59 @@ class _Reader:
         value = next((where[self.figure.x] for where in coordinates_of(cell) if self.figure.x in where), None)
         return value if value is None or _is_number(value) else typed(value)
 
-    def _gain(self, cell: Cell) -> _Gain:
+    def _ours(self, cell: Cell) -> dict[Seeds, float]:
+        """Values by chains of seeds; gains of those chains that the base has, too."""
+        known = _by_seeds(cell)
         if not self.figure.relative_to:
-            return _Gain(None, None, relative=False)
-        base = self.compared.get((self.figure.relative_to, cell.column.title))
-        if base is None:
-            return _Gain(None, None, relative=True)
-        return _Gain(base.mean, base.paper if base.adopted is None else base.adopted, relative=True)
+            return known
+        base = self._base(cell)
+        bases = _by_seeds(base) if base else {}
+        return {chain: _gain(value, bases[chain]) for chain, value in known.items() if bases.get(chain)}
+
+    def _of_paper(self, cell: Cell, value: float | None) -> float | None:
+        """The value, or its gain over the paper's."""
+        if value is None or not self.figure.relative_to:
+            return value
+        base = self._base(cell)
+        other = base and (base.paper if base.adopted is None else base.adopted)
+        return _gain(value, other) if other else None
+
+    def _base(self, cell: Cell) -> Cell | None:
+        return self.compared.get((self.figure.relative_to, cell.column.title))
 
     def _line(self, level: Level) -> Line | None:
         cell = self.compared.get((level.row, level.column))
         if cell is None:
             return None
-        gain = self._gain(cell)
-        ours, paper = gain.of_ours(cell.mean), gain.of_paper(cell.paper if cell.adopted is None else cell.adopted)
+        seeds = self._ours(cell)
+        ours = statistics.fmean(seeds.values()) if seeds else None
+        paper = self._of_paper(cell, cell.paper if cell.adopted is None else cell.adopted)
         return None if ours is None and paper is None else Line(title=level.title, ours=ours, paper=paper)
 
 
-class _Gain:
-    """Values as they stand, or in percent over those of another row: ours over our mean there, the paper's over the paper's."""
+def _by_seeds(cell: Cell) -> dict[Seeds, float]:
+    return {seeds_of(value.step.coordinates): value.number for value in cell.values if value.number is not None}
 
-    def __init__(self, ours: float | None, paper: float | None, *, relative: bool) -> None:
-        self.ours, self.paper, self.relative = ours, paper, relative
 
-    @property
-    def scale(self) -> float | None:
-        """Of a spread."""
-        return (100 / self.ours if self.ours else None) if self.relative else 1.0
-
-    def of_ours(self, value: float | None) -> float | None:
-        return self._of(value, self.ours)
-
-    def of_paper(self, value: float | None) -> float | None:
-        return self._of(value, self.paper)
-
-    def _of(self, value: float | None, base: float | None) -> float | None:
-        if not self.relative or value is None:
-            return value
-        return 100 * (value / base - 1) if base else None
+def _gain(value: float, base: float) -> float:
+    """In percent."""
+    return 100 * (value / base - 1)
 
 
 def _best(points: Sequence[Point]) -> list[Point]:
-    """Ours of the highest mean at each x, with the paper's highest: none where one of the paper's is not known."""
+    """Ours of the highest mean at each x, with the paper's highest, or the highest known of it."""
     at: dict[float, list[Point]] = {}
     for point in points:
         at.setdefault(point.x, []).append(point)
-    return [replace(max(found, key=_height), paper=_best_of_paper(found), whose="paper") for found in at.values()]
+    return [_highest(found) for found in at.values()]
 
 
-def _height(point: Point) -> float:
-    return -math.inf if point.mean is None else point.mean
-
-
-def _best_of_paper(points: Sequence[Point]) -> Place | None:
-    if any(point.cell.open for point in points):
-        return None
-    return max(
-        (point.paper for point in points if point.paper and point.whose == "paper"), key=lambda place: place[1], default=None
-    )
+def _highest(points: Sequence[Point]) -> Point:
+    ours = max(points, key=lambda point: -math.inf if point.mean is None else point.mean)
+    papers = max(points, key=lambda point: point.paper[1] if point.paper and point.whose == "paper" else -math.inf)
+    paper = papers.paper if papers.whose == "paper" else None
+    is_least = paper is not None and any(point.cell.open for point in points)
+    return replace(ours, paper=paper, whose="paper", best_known_of=papers.cell.row.title if is_least else "")
 
 
 def _paper_x(beside: Cell | None) -> float | None:

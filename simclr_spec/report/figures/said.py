@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+
+from scipy import stats
 
 from simclr_spec.core.words import counted, fixed, number
-from simclr_spec.report.figures.points import Axes, Drawing, Line, Point
+from simclr_spec.report.figures.points import Axes, Drawing, Drawn, Line, Place, Point
 from simclr_spec.report.table import Table
 from simclr_spec.report.text import measured, places
 
 NOTHING = "no result yet"
+FEWEST = 3
+"""Points of which a correlation says anything."""
 
 
 def described(drawing: Drawing) -> str:
@@ -22,25 +26,66 @@ def described(drawing: Drawing) -> str:
 
 
 def _panel(drawing: Drawing, panel: Axes) -> str:
-    parts = [f"{series.title}: {', '.join(_point(drawing, p) for p in series.points) or 'none'}" for series in panel.series]
+    parts = [_series(drawing, series) for series in panel.series]
     parts += [_line(panel.level)] if panel.level else []
     return (f"{panel.title}: " if panel.title else "") + "; ".join(parts) + "."
 
 
+def _series(drawing: Drawing, series: Drawn) -> str:
+    points = ", ".join(_point(drawing, point) for point in series.points) or "none"
+    correlations = correlated(series) if drawing.figure.kind == "scatter" else ""
+    return f"{series.title}: {points}" + (f", correlation: {correlations}" if correlations else "")
+
+
 def _point(drawing: Drawing, point: Point) -> str:
-    at = drawing.categories[int(point.x)] if drawing.categories else number(point.x, 4)
-    return f"{at} → {' / '.join(_values(drawing, point)) or measured(point.cell)}"
+    known = [ours(drawing, point), f"{point.whose} {papers(drawing, point)}" if point.paper else ""]
+    known += [f"{adopted(drawing, point)} adopted" if point.adopted is not None else ""]
+    return f"{along(drawing, point)} → {' / '.join(filter(None, known)) or measured(point.cell)}"
 
 
-def _values(drawing: Drawing, point: Point) -> Iterator[str]:
-    digits = 1 if drawing.figure.relative_to else places(point.cell)
-    if point.mean is not None:
-        spread = "" if point.sd is None else f" ± {fixed(point.sd, digits)}"
-        yield f"{fixed(point.mean, digits)}{spread} ({len(point.seeds)})"
-    if point.paper is not None:
-        yield f"{point.whose} {fixed(point.paper[1], digits)}"
-    if point.adopted is not None:
-        yield f"{fixed(point.adopted, digits)} adopted"
+def along(drawing: Drawing, point: Point) -> str:
+    """Where ours stands along x."""
+    return drawing.categories[int(point.x)] if drawing.categories else number(point.x, 4)
+
+
+def ours(drawing: Drawing, point: Point) -> str:
+    """`61.2 ± 5.0 (4)`, or nothing."""
+    if point.mean is None:
+        return ""
+    spread = "" if point.sd is None else f" ± {_fixed(drawing, point, point.sd)}"
+    return f"{_fixed(drawing, point, point.mean)}{spread} ({len(point.seeds)})"
+
+
+def papers(drawing: Drawing, point: Point) -> str:
+    """`57.9`, `57.9 at 71.7` where its x is not ours, `at least 57.9 (3 layers)` of the row that is known; or nothing."""
+    if point.paper is None:
+        return ""
+    x, y = point.paper
+    said = f"at least {_fixed(drawing, point, y)} ({point.best_known_of})" if point.best_known_of else _fixed(drawing, point, y)
+    return said if drawing.categories or number(x, 4) == along(drawing, point) else f"{said} at {number(x, 4)}"
+
+
+def adopted(drawing: Drawing, point: Point) -> str:
+    return "" if point.adopted is None else _fixed(drawing, point, point.adopted)
+
+
+def _fixed(drawing: Drawing, point: Point, value: float) -> str:
+    return fixed(value, 1 if drawing.figure.relative_to else places(point.cell))
+
+
+def correlated(series: Drawn) -> str:
+    """`ours r 0.98, ρ 0.97, n 13, the paper's n 1`."""
+    found = (("ours", series.ours), (hollow(series.points), series.papers))
+    return ", ".join(f"{whose} {correlation(points)}" for whose, points in found if points)
+
+
+def correlation(points: Sequence[Place]) -> str:
+    """`r 0.98, ρ 0.97, n 13`: Pearson's and Spearman's, of points that vary."""
+    x, y = [x for x, _ in points], [y for _, y in points]
+    if len(points) < FEWEST or len(set(x)) < 2 or len(set(y)) < 2:
+        return f"n {len(points)}"
+    r, rho = float(stats.pearsonr(x, y).statistic), float(stats.spearmanr(x, y).statistic)
+    return f"r {fixed(r, 2)}, ρ {fixed(rho, 2)}, n {len(points)}"
 
 
 def hollow(points: Iterable[Point]) -> str:
@@ -80,4 +125,6 @@ def _reading(drawing: Drawing) -> list[str]:
         parts.append(f"{lacking} of {counted(len(cells), 'cell')} lack a result")
     if unknown := sum(cell.open for cell in cells):
         parts.append(f"the paper's values of {counted(unknown, 'cell')} are not known")
+    if least := dict.fromkeys(point.best_known_of for point in drawing.points if point.best_known_of):
+        parts.append(f"the paper's best is at least what is known of it ({'; '.join(least)})")
     return [" · ".join(parts)] if parts else []

@@ -24,6 +24,8 @@ SPARSE = 40
 """Points that have marks."""
 BESIDE = 4
 """Measures of a stage in one row; more go on below."""
+PANEL, LEGEND = 1.75, 1.3
+"""Inches."""
 
 
 def svg(curves: Curves) -> str:
@@ -42,7 +44,7 @@ def _page(curves: Curves) -> Page:
         title=f"Training curves of {curves.name}",
         described=f"Over train steps. {'; '.join(told)}.",
         small=(" · ".join(curves.subtitle),),
-        width=max(4.2, 1.75 * max(len(row.measures) for row in rows) + 1.3),
+        width=max(4.2, PANEL * max(len(row.measures) for row in rows) + LEGEND),
         height=1.35 * len(rows) + 0.3,
         paint=lambda figure: _paint(figure, curves, rows),
     )
@@ -70,7 +72,8 @@ def _rows(curves: Curves) -> list[_Row]:
 
 
 def _paint(figure: SubFigure, curves: Curves, rows: Sequence[_Row]) -> None:
-    grid = figure.add_gridspec(len(rows), max(len(row.measures) for row in rows))
+    most = max(len(row.measures) for row in rows)
+    grid = figure.add_gridspec(len(rows), most + 1, width_ratios=[*[PANEL] * most, LEGEND])
     for at, row in enumerate(rows):
         panels = [figure.add_subplot(grid[at, column]) for column in range(len(row.measures))]
         for axes, measure in zip(panels, row.measures, strict=True):
@@ -79,7 +82,9 @@ def _paint(figure: SubFigure, curves: Curves, rows: Sequence[_Row]) -> None:
         if row.is_first:
             panels[0].set_ylabel(f"{row.stage}\n{counted(len(row.steps), 'Step')}", fontweight="bold")
         if row.is_first and 1 < len(row.steps) <= NAMED:
-            panels[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+            beside = figure.add_subplot(grid[at, len(row.measures) :])  # as the panel's own it would move those of other rows
+            beside.axis("off")
+            beside.legend(*panels[-1].get_legend_handles_labels(), loc="center left")
 
 
 def _panel(axes: Axes, curves: Curves, row: _Row, measure: str) -> None:

@@ -42,17 +42,20 @@ def curves(name: str, found: Sequence[Curve]) -> Html:
     every = [point for curve in found for point in curve]
     last_step = max(step for step, _ in every)
     low, high = min(value for _, value in every), max(value for _, value in every)
-    lines = [
-        element(
-            "polyline", points=" ".join(f"{x},{y}" for x, y in _points(curve, last_step, low, high)), class_=f"curve c{k % 4}"
-        )
-        for k, curve in enumerate(found)
-    ]
+    lines = [_curve(_points(curve, last_step, low, high), f"curve c{k % 4}") for k, curve in enumerate(found)]
     told = f"{name} from {_span(curve[0][1] for curve in found)} to {_span(curve[-1][1] for curve in found)}"
     axes = [_text(0, 12, number(high, 3), "start"), _text(0, _CURVE - 2, number(low, 3), "start")]
     over = f"{told} after {number(last_step)} train steps"
     picture = _picture(f"Curve of the {over}", _CURVE, [*lines, *axes])
     return element("figure", picture, element("figcaption", over), class_="small")
+
+
+def _curve(points: Sequence[tuple[int, int]], class_: str) -> Html:
+    """A dot where there is one point only, of which no line is seen."""
+    if len(points) == 1:
+        ((x, y),) = points
+        return element("circle", cx=x, cy=y, r=2, class_=class_)
+    return element("polyline", points=" ".join(f"{x},{y}" for x, y in points), class_=class_)
 
 
 def _span(values: Iterable[float]) -> str:
@@ -62,7 +65,7 @@ def _span(values: Iterable[float]) -> str:
 
 
 def _points(curve: Curve, last_step: float, low: float, high: float) -> list[tuple[int, int]]:
-    return [(_scaled(step, 0, last_step, 48, _WIDTH), _scaled(-value, -high, -low, 4, _CURVE - 4)) for step, value in curve]
+    return [(_scaled(step, 0, last_step, 48, _WIDTH - 4), _scaled(-value, -high, -low, 4, _CURVE - 4)) for step, value in curve]
 
 
 def _scaled(value: float, low: float, high: float, start: int, end: int) -> int:

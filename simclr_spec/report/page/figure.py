@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simclr_spec.core.words import fixed, number
 from simclr_spec.language.figure import Figure
+from simclr_spec.report.figures import said
 from simclr_spec.report.figures.drawn import svg
-from simclr_spec.report.figures.points import Drawing, Point, drawing
+from simclr_spec.report.figures.points import Axes, Drawing, Drawn, Point, drawing
 from simclr_spec.report.page.markup import Html, element, folded, table
 from simclr_spec.report.table import Table
-from simclr_spec.report.text import places
+from simclr_spec.report.text import NOTHING
 
 HEADS = ("series", "x", "ours (n)", "the paper's", "literature")
 
@@ -22,25 +22,32 @@ def figure(shown: Table, of: Figure) -> Html:
 
 
 def _data(shown: Drawing) -> Html:
+    """Columns that are empty are left out."""
     heads = (HEADS[0], shown.figure.x_title or shown.figure.x or HEADS[1], *HEADS[2:])
-    return table(heads, _rows(shown), f"{shown.figure.title}: {shown.figure.y_title or 'values'}")
+    rows = list(_rows(shown))
+    kept = [at for at in range(len(heads)) if any(row[at] for row in rows)]
+    caption = " · ".join([f"{shown.figure.title}: {shown.figure.y_title or 'values'}", *_correlations(shown)])
+    return table([heads[at] for at in kept], ([row[at] or NOTHING for at in kept] for row in rows), caption)
 
 
 def _rows(shown: Drawing) -> Iterator[list[str]]:
     for panel in shown.panels:
         for series in panel.series:
-            title = " · ".join(filter(None, (panel.title, series.title)))
-            yield from ([title, _at(shown, point), *_values(shown, point)] for point in series.points)
+            said_of = (said.along, said.ours, _papers, said.adopted)
+            yield from ([_title(panel, series), *(say(shown, point) for say in said_of)] for point in series.points)
 
 
-def _at(shown: Drawing, point: Point) -> str:
-    return shown.categories[int(point.x)] if shown.categories else number(point.x, 4)
+def _papers(shown: Drawing, point: Point) -> str:
+    told = said.papers(shown, point)
+    return f"{point.whose} {told}" if told and point.whose != "paper" else told
 
 
-def _values(shown: Drawing, point: Point) -> Iterator[str]:
-    digits = 1 if shown.figure.relative_to else places(point.cell)
-    spread = "" if point.sd is None else f" ± {fixed(point.sd, digits)}"
-    yield "–" if point.mean is None else f"{fixed(point.mean, digits)}{spread} ({len(point.seeds)})"
-    told = "" if point.whose == "paper" else f"{point.whose} "
-    yield "–" if point.paper is None else told + fixed(point.paper[1], digits)
-    yield "–" if point.adopted is None else fixed(point.adopted, digits)
+def _title(panel: Axes, series: Drawn) -> str:
+    return ", ".join(filter(None, (panel.title, series.title)))
+
+
+def _correlations(shown: Drawing) -> Iterator[str]:
+    if shown.figure.kind == "scatter":
+        for panel in shown.panels:
+            found = ((_title(panel, series), said.correlated(series)) for series in panel.series)
+            yield from (f"{title}: {correlations}" for title, correlations in found if correlations)

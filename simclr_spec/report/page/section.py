@@ -84,8 +84,12 @@ def _note(note: Note) -> Html:
         return folded(summary, element("dl", *groups), class_="note")
     if note.name == "Next":
         return element("div", name, *map(command, note.items), class_="note")
-    mixed = element("strong", "⚠ mixed: ", class_="alarm") if "MIXED" in note.text else ""
-    return element("p", name, " ", mixed, note.text, class_="note")
+    return element("p", name, " ", alarm(note.text), note.text, class_="note")
+
+
+def alarm(text: str) -> Html:
+    """Before what tells of mixed provenance."""
+    return element("strong", "⚠ mixed: ", class_="alarm") if "MIXED" in text else Html()
 
 
 def _items(items: tuple[str, ...]) -> list[Html]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from simclr_spec.report import notes, provenance
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.page.markup import Html, command, element, folded, joined, scrolling
-from simclr_spec.report.page.section import setting
+from simclr_spec.report.page.section import alarm, setting
 from simclr_spec.report.page.steps import Steps
-from simclr_spec.report.table import Table
+from simclr_spec.report.table import Table, same
 from simclr_spec.store import results
 
 SIGNS = {"match": "✓", "off": "✗", "deviates": "≠", "undecided": "?", "unjudged": "·", "missing": "…"}
@@ -27,7 +27,7 @@ def summary(tables: Sequence[Table], steps: Steps) -> Html:
     tiles += [_tile("Spent", " · ".join(hours))] if hours else []
     parts: list[Html] = [element("div", *tiles, class_="tiles")]
     if versions:
-        parts.append(element("p", element("b", "Made with"), " ", versions.replace("MIXED ", "")))
+        parts.append(element("p", element("b", "Made with"), " ", alarm(versions), versions))
     parts += [*_missing(cells), *_next_commands(tables)]
     return element("section", element("h2", "Summary", id="summary:title"), *parts, id="summary")
 
@@ -73,8 +73,8 @@ def _share(part: int, whole: int) -> tuple[str, Html]:
 
 
 def _verdicts(cells: Sequence[Cell]) -> Html:
-    """`✓ 5 match`, of each verdict on something that was run."""
-    counts = Counter[str | None](cell.verdict for cell in cells if not cell.planned)
+    """`✓ 5 match`, of each verdict on something that was run; a cell that stands in several reports counts once."""
+    counts = Counter[str]({same(cell): cell.verdict for cell in cells if cell.verdict and not cell.planned}.values())
     found = ((sign, counts[verdict], verdict) for verdict, sign in SIGNS.items() if counts[verdict])
     return joined((element("span", f"{sign} {n:,} {verdict}", class_=f"verdict {verdict}") for sign, n, verdict in found), " ")
 
