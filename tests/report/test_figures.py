@@ -408,11 +408,9 @@ x = "size"
 
 
 def test_a_selector_takes_neither_x_nor_the_base_nor_a_level(tmp_path: Path, store: Store) -> None:
-    level = 'panels = [{ series = [{ title = "s", column = "1 %" }], level = { title = "l", row = "narrow", column = "linear" } }]\n'
-    name = write(tmp_path, AT_PAPER_SCALE + _figure("lines", SELECTED) + _figure("lines", 'x = "size"', level))
-    _table(tmp_path, store, "")
-    whole = make(name, store)
-    table = make(write(tmp_path, Path(name).read_text(encoding="utf-8")), store, selector=parse(["stage=finetune", "width=2"]))
+    level = SERIES.replace(" }] }]", ' }], level = { title = "l", row = "narrow", column = "linear" } }]')
+    whole = _table(tmp_path, store, _figure("lines", SELECTED) + _figure("lines", 'x = "size"', level))
+    table = make(whole.name, store, selector=parse(["stage=finetune", "width=2"]))
     assert [row.title for row in table.report.rows] == ["wide"]
     assert table.subtitle[-1] == "only stage=finetune width=2"
     for figure in whole.report.figures:
@@ -429,22 +427,22 @@ def test_a_selector_takes_neither_x_nor_the_base_nor_a_level(tmp_path: Path, sto
         (
             '{ title = "s", column = "1 %", where = { depth = 51 } }',
             'x = "size"',
-            "24:62: no cell in column '1 %' is in the series 's': none has depth=51",
+            "21:62: no cell in column '1 %' is in the series 's': none has depth=51",
         ),
         (
             '{ title = "s", column = "linear", rows = ["theirs"] }',
             "best = true",
-            "24:64: no cell in column 'linear' is in the series 's'",
+            "21:64: no cell in column 'linear' is in the series 's'",
         ),
         (
             '{ title = "s", column = "1 %", rows = ["theirs"] }',
             'x = "size"',
-            "24:61: no row of the series 's' has a value of 'size', along x",
+            "21:61: no row of the series 's' has a value of 'size', along x",
         ),
         (
             '{ title = "s", column = "1 %" }',
             'x = "teacher_depth"',
-            "24:39: no row of the series 's' has a value of 'teacher_depth', along x",
+            "21:47: no row of the series 's' has a value of 'teacher_depth', along x",
         ),
     ],
 )

@@ -21,7 +21,7 @@ def served_cells(plan: Plan) -> Mapping[Step, int]:
 
 
 def serving(forecast: Forecast, serves: Mapping[Step, int]) -> str:
-    """Of the selected Steps, with their hours from nothing, against a script for each spec that has its own checkpoints only."""
+    """Of the selected Steps, and their hours from nothing against a script for each spec that has its own checkpoints only."""
     plan, unit = forecast.plan, forecast.machine.unit
     together = _hours(forecast, plan)
     alone = [hours for spec in plan.specs if (hours := _hours(forecast, _alone(plan, spec)))]
