@@ -73,3 +73,7 @@ def marks(picture: str, what: str) -> list[ElementTree.Element]:
     """Marks and bars of one kind, over all panels and series."""
     groups = [group for group in ElementTree.fromstring(picture).iter(f"{SVG}g") if f"-{what}-" in group.get("id", "")]
     return [mark for group in groups for mark in (*group.iter(f"{SVG}use"), *_bars(group))]
+
+
+def _bars(group: ElementTree.Element) -> list[ElementTree.Element]:
+    return [path for path in group.findall(f"{SVG}path") if path.get("d", "").rstrip().endswith("z")]

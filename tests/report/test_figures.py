@@ -53,10 +53,6 @@ def test_at_the_papers_scale_its_points_stand_beside_ours(kind: str, tmp_path: P
 # What is drawn
 
 
-def _bars(group: ElementTree.Element) -> list[ElementTree.Element]:
-    return [path for path in group.findall(f"{SVG}path") if path.get("d", "").rstrip().endswith("z")]
-
-
 FEW_LABELS = SMALL + figure_of(
     "lines",
     'x = "width"',
@@ -181,7 +177,7 @@ def test_one_figure_is_one_file_and_several_are_numbered(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     one = write(tmp_path, FEW_LABELS)
     assert run("report", one, "-o", "a/one.svg").output.startswith("a/one.svg: 0 of 4 cells")
-    assert Path("a/one.svg").readtext_of().startswith("<svg")
+    assert Path("a/one.svg").read_text().startswith("<svg")
     assert run("report", one, "-o", "one.png").exit_code == 0
     assert Path("one.png").read_bytes().startswith(b"\x89PNG")
     assert run("report", one, "--format", "svg").output.startswith("<svg")
