@@ -41,7 +41,7 @@ def list_() -> None:
 @scale_options
 @data_root_for_compiling
 def check(names: Sequence[str], everything: bool, scale: str | None, sets: Sequence[str]) -> None:
-    """Look for faults in FILEs of any kind, declared specs and reports, and what they name; else in all declared files."""
+    """Look for faults in FILEs, declared specs and reports, and in what they name; without any, in all declared files."""
     from simclr_spec.cli.show.faults import look_through, look_through_all
 
     if names and everything:

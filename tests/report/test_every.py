@@ -222,7 +222,7 @@ def test_each_report_takes_the_changes_that_concern_it(store: Store) -> None:
     settings = {name: Path(f"out/{name}.md").read_text(encoding="utf-8").splitlines()[2] for name in ("table1", "figure6")}
     assert settings["table1"].endswith(" · table1 --scale digits --set linear\\_eval.epochs=1")
     assert settings["figure6"].endswith(" · figure6 --scale digits")
-    for names in (["table1", "figure6"], [], ["figure6"]):
+    for names in (("table1", "figure6"), (), ("figure6",)):
         done = run("report", *names, *scale, "--set", "linear_eval.epoch=1")
         assert (done.exit_code, done.stdout, done.stderr.count("linear_eval.epoch=1")) == (2, "", 1), done.stderr
 
