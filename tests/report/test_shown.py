@@ -130,7 +130,7 @@ def test_notes_stand_by_stage_wrapped_between_items_and_lose_none(tmp_path: Path
 def test_no_option_hides_what_stands_below_a_table() -> None:
     """Whoever adds an option must come here and say that it hides neither deviations nor assumptions."""
     command = main.commands["report"]
-    options = {"words", "scale", "sets", "data_root", "store", "form", "output", "curves", "strict"}
+    options = {"words", "everything", "scale", "sets", "data_root", "store", "form", "output", "curves", "strict"}
     assert {option.name for option in command.params} == options
 
 
