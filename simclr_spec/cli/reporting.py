@@ -60,15 +60,16 @@ def report(
     names = list(dict.fromkeys(names))
     if everything and (names or curves):
         raise UsageError("--all is every table and figure of the paper: name no report beside it, and draw no --curves of it")
-    tell_queue(Store(Path(store)))
-    options = Store(Path(store)), scale, sets, selector, form, output
+    run_folders = Store(Path(store))
+    tell_queue(run_folders)
+    asked = every.Asked(store=run_folders, scale=scale, sets=sets, selector=selector, form=form, output=output)
     if curves:
-        every.curves_of(names, *options)
+        every.curves_of(names, asked)
         return
     if names:
-        cannot_be_shown, off = False, every.one(names[0], *options) if len(names) == 1 else every.several(names, *options)
+        cannot_be_shown, off = False, every.one(names[0], asked) if len(names) == 1 else every.several(names, asked)
     else:
-        cannot_be_shown, off = every.everything(of_the_paper() if everything else declared.names("report"), *options)
+        cannot_be_shown, off = every.everything(of_the_paper() if everything else declared.names("report"), asked)
     if cannot_be_shown or (strict and off):
         raise click.exceptions.Exit(1)
 

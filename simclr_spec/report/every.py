@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simclr_spec.core.errors import SimclrSpecError, UsageError
@@ -23,41 +24,42 @@ INDEX = "index.html"
 FORMS = ("markdown", "csv")
 
 
-def one(
-    name: str,
-    store: Store,
-    scale: str | None,
-    sets: tuple[str, ...],
-    selector: Selector | None,
-    form: str | None,
-    output: str | None,
-) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a person wants to see of reports: of which plan, how much of it, in which format and where."""
+
+    store: Store
+    scale: str | None
+    sets: tuple[str, ...]
+    selector: Selector | None
+    form: str | None
+    output: str | None
+    """a file, or of several reports a folder"""
+
+    def table(self, name: str) -> Table:
+        return make(name, self.store, self.scale, self.sets, self.selector)
+
+
+def one(name: str, asked: Asked) -> bool:
     """Print the report, or write it into the file; whether it is off. Raises UsageError, and any fault of the report."""
-    if output is not None and Path(output).resolve() == Path(name).resolve():
-        raise UsageError(f"{output} is the report itself: name another file for the table")
-    form = format_of(form, output)
-    refuse_unknown(sets, specs_of([name]))
-    table = make(name, store, scale, sets, selector)
-    write(table, form, output)
+    if asked.output is not None and Path(asked.output).resolve() == Path(name).resolve():
+        raise UsageError(f"{asked.output} is the report itself: name another file for the table")
+    form = format_of(asked.form, asked.output)
+    refuse_unknown(asked.sets, specs_of([name]))
+    table = asked.table(name)
+    write(table, form, asked.output)
     return table.is_off
 
 
-def several(
-    names: Sequence[str],
-    store: Store,
-    scale: str | None,
-    sets: tuple[str, ...],
-    selector: Selector | None,
-    form: str | None,
-    folder: str | None,
-) -> bool:
-    """Print the reports `names`, or write them into the folder; whether one is off. Raises any fault of them.
+def several(names: Sequence[str], asked: Asked) -> bool:
+    """Print the reports `names`, or write them into the folder `output`; whether one is off. Raises any fault of them.
 
     Each takes those of the `sets` that concern it."""
+    folder, form = asked.output, asked.form
     if folder is not None:
         _check(folder, [Path(folder, file).resolve() for name in names for file in _files(name, form)], names)
-    refuse_unknown(sets, specs_of(names))
-    tables = {name: make(name, store, scale, sets, selector) for name in names}
+    refuse_unknown(asked.sets, specs_of(names))
+    tables = {name: asked.table(name) for name in names}
     if folder is not None:
         print(f"written: {', '.join(file for name, table in tables.items() for file in _write(name, table, form, folder))}")
     else:
@@ -67,22 +69,14 @@ def several(
     return any(table.is_off for table in tables.values())
 
 
-def everything(
-    names: Sequence[str],
-    store: Store,
-    scale: str | None,
-    sets: tuple[str, ...],
-    selector: Selector | None,
-    form: str | None,
-    folder: str | None,
-) -> tuple[bool, bool]:
+def everything(names: Sequence[str], asked: Asked) -> tuple[bool, bool]:
     """Write those of these declared reports that have a result into the folder, and tell what changed since the last time.
 
     Each takes those of the `sets` that concern it. Returns whether one cannot be shown, and whether one is off."""
-    folder = folder or FOLDER
+    folder, form = asked.output or FOLDER, asked.form
     _check(folder, [], [])
-    refuse_unknown(sets, specs_of(names))
-    found = list(_with_results(names, store, scale, sets, selector))
+    refuse_unknown(asked.sets, specs_of(names))
+    found = list(_with_results(names, asked))
     tables = {name: table for name, table in found if isinstance(table, Table)}
     before = changes.remembered(folder)
     written = [file for name, table in tables.items() for file in _write(name, table, form, folder)]
@@ -99,34 +93,26 @@ def everything(
         print(f"written: {counted(len(written), 'file')} into {folder}{index}")
     if not found:
         which = f"None of {counted(len(names), 'report')}"
-        print(f"{which} has a result in {store.path}; `simclr-spec list` names them, `simclr-spec run` begins one.")
+        print(f"{which} has a result in {asked.store.path}; `simclr-spec list` names them, `simclr-spec run` begins one.")
     return len(tables) < len(found), not tables or any(table.is_off for table in tables.values())
 
 
-def curves_of(
-    names: Sequence[str],
-    store: Store,
-    scale: str | None,
-    sets: tuple[str, ...],
-    selector: Selector | None,
-    form: str | None,
-    output: str | None,
-) -> None:
+def curves_of(names: Sequence[str], asked: Asked) -> None:
     """Training curves into the file, or to standard output. Raises UsageError, and any fault of the report or spec."""
     if len(names) != 1:
         raise UsageError("--curves wants the name of one report, or spec")
-    form = format_of(form, output)
+    form = format_of(asked.form, asked.output)
     if form not in curves.FORMATS:
         raise UsageError(
             f"curves are drawn as .svg or .png, or written as .csv: name such a file, as in -o {Path(names[0]).stem}-curves.svg"
         )
-    found = curves.make_curves(names[0], store, scale, sets, selector)
+    found = curves.make_curves(names[0], asked.store, asked.scale, asked.sets, asked.selector)
     content = _curves_as(form, found)
-    if output is None:
+    if asked.output is None:
         show({form: content}, f"{Path(names[0]).stem}-curves.{form}")
     else:
-        write_output(output, content)
-        print(f"{output}: curves of {counted(len(found.steps), 'Step')}")
+        write_output(asked.output, content)
+        print(f"{asked.output}: curves of {counted(len(found.steps), 'Step')}")
 
 
 def _curves_as(form: str, found: curves.Curves) -> str | bytes:
@@ -147,9 +133,7 @@ def _check(folder: str, files: Sequence[Path], names: Sequence[str]) -> None:
         raise UsageError(f"{min(found)} is a report itself: name another folder for the tables")
 
 
-def _with_results(
-    names: Sequence[str], store: Store, scale: str | None, sets: tuple[str, ...], selector: Selector | None
-) -> Iterator[tuple[str, Table | SimclrSpecError]]:
+def _with_results(names: Sequence[str], asked: Asked) -> Iterator[tuple[str, Table | SimclrSpecError]]:
     """Every one of the reports with a finished Step; or what keeps one from being shown, which hides no other.
 
     Raises UsageError where none of them has a cell that the selector selects."""
@@ -157,13 +141,13 @@ def _with_results(
     shown = 0
     for name in names:
         try:
-            table = make(name, store, scale, sets)
+            table = replace(asked, selector=None).table(name)
         except SimclrSpecError as error:
             yield name, error
             continue
         try:
             if table.finished:
-                yield name, table if selector is None else make(name, store, scale, sets, selector)
+                yield name, table if asked.selector is None else asked.table(name)
                 shown += 1
         except UsageError as error:
             without.append(error)
