@@ -112,16 +112,18 @@ def plan(
         machine=machine,
         max_hours=max_gpu_hours,
     )
-    serves = None
-    if everything:
-        from simclr_spec.cli.show.serving import served_cells, serving
-
-        serves = served_cells(forecast.plan)
     if steps and (output or form != "table"):
         raise UsageError("--steps lists Steps on the terminal; JSON and dot have each of them anyway")
+    if output and form == "dot":
+        raise UsageError("-o writes JSON; to keep the graph write `--format dot > FILE`")
+    serves = None
+    if everything:
+        from simclr_spec.cli.show.serving import serving
+        from simclr_spec.report.addresses import of_the_paper, served
+
+        reports = of_the_paper()
+        serves = served(forecast.plan, reports)
     if output:
-        if form == "dot":
-            raise UsageError("-o writes JSON; to keep the graph write `--format dot > FILE`")
         plan_file.write(forecast, output, serves)
         written = f"{output}: {counted(len(forecast.selected), 'Step')}, digest {forecast.digest}"
         click.echo(written, err=not os.path.isfile(output))
@@ -130,7 +132,7 @@ def plan(
             fitted(plan_table.as_list(forecast, serves) if steps else plan_table.as_table(forecast, of_cells=not serves))
         )
         if serves and not steps:
-            click.echo(fitted(serving(forecast, serves)))
+            click.echo(fitted(serving(forecast, serves, reports)))
     else:
         click.echo(plan_file.as_json(forecast, serves) if form == "json" else plan_file.as_dot(forecast))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from simclr_spec.core.errors import UsageError, did_you_mean
@@ -69,28 +69,30 @@ def steps_at(address: Address, scale: str | None, sets: Sequence[str]) -> Sequen
     """What must run for the cells at this address; all of the plan where the report has no cells, being a diagram of it.
 
     Raises UsageError where there is nothing."""
-    shown, _ = report.load(address.report)
+    shown, plan, rows = select.of(address.report, scale, sets)
     if not shown.rows and not address.row:
-        return compile(shown.spec, scale=scale, sets=concerning(sets, shown.spec)).steps
+        return plan.steps
     cells = [
         cell
-        for cell in cells_of(address.report, scale, sets)
+        for cell in _measured(rows)
         if address.row in ("", cell.row.address) and address.column in ("", cell.column.address)
     ]
     if not cells:
-        raise UsageError(_nothing_at(address))
+        raise UsageError(_nothing_at(address, shown))
     return [step for cell in cells for step in cell.steps]
 
 
-def cells_of(name: str, scale: str | None, sets: Sequence[str]) -> Iterator[Cell]:
+def cells_of(name: str, scale: str | None, sets: Sequence[str]) -> list[Cell]:
     """Every cell of the report for which Steps must run."""
-    shown, source = report.load(name)
-    plan = compile(shown.spec, scale=scale, sets=concerning(sets, shown.spec))
-    yield from (cell for row in select.select(shown, source, plan) for cell in row if cell and cell.measured)
+    _, _, rows = select.of(name, scale, sets)
+    return _measured(rows)
 
 
-def _nothing_at(address: Address) -> str:
-    shown, _ = report.load(address.report)
+def _measured(rows: Sequence[Sequence[Cell | None]]) -> list[Cell]:
+    return [cell for row in rows for cell in row if cell and cell.measured]
+
+
+def _nothing_at(address: Address, shown: report.Report) -> str:
     if not shown.rows:
         return f"{address.report} has no rows: it is a diagram of its plan, so name {address.report} alone"
     rows, columns = ([each.address for each in of] for of in (shown.rows, shown.columns))

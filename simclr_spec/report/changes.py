@@ -47,10 +47,10 @@ def remember(folder: str, now: Shown, before: Shown) -> str:
     return file
 
 
-def since(before: Shown, tables: Mapping[str, Table]) -> Iterator[str]:
+def since(before: Shown, now: Shown, tables: Mapping[str, Table]) -> Iterator[str]:
     """A line for each report, and one for each of its cells that changed."""
     wide = max(map(len, tables), default=0)
-    for name, cells in shown(tables).items():
+    for name, cells in now.items():
         old = before.get(name, {})
         changed = [key for key in cells if key != SETTING and old.get(key) != cells[key]]
         gone = [key for key in old if key not in cells]

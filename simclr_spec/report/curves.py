@@ -44,7 +44,7 @@ class Curves:
 
     def measures(self, step: Step) -> list[str]:
         """The loss and the rate first."""
-        found = dict.fromkeys(name for line in self.lines[step.fingerprint] for name in measures(dict(line)))
+        found = dict.fromkeys(name for line in self.lines[step.fingerprint] for name in measures(line))
         return [name for name in ("loss", "learning_rate") if name in found] + sorted(found.keys() - {"loss", "learning_rate"})
 
 
@@ -90,6 +90,6 @@ def as_csv(curves: Curves) -> str:
         where = [typed(step.coordinates[name]) if name in step.coordinates else "" for name in names]
         for line in curves.lines[step.fingerprint]:
             at = [line["train_step"], line.get("epoch", "")]
-            for measure, value in measures(dict(line)).items():
+            for measure, value in measures(line).items():
                 writer.writerow([step.id, *where, *at, measure, value, " · ".join(curves.subtitle)])
     return out.getvalue()

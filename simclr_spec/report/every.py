@@ -1,4 +1,4 @@
-"""One report, printed or written; several that are named; or all declared ones that have a result, into a folder."""
+"""One report, printed or written; several that are named; all of many that have a result, into a folder; training curves."""
 
 from __future__ import annotations
 
@@ -78,15 +78,15 @@ def everything(names: Sequence[str], asked: Asked) -> tuple[bool, bool]:
     refuse_unknown(asked.sets, specs_of(names))
     found = list(_with_results(names, asked))
     tables = {name: table for name, table in found if isinstance(table, Table)}
-    before = changes.remembered(folder)
+    before, now = changes.remembered(folder), changes.shown(tables)
     written = [file for name, table in tables.items() for file in _write(name, table, form, folder)]
     if tables:
         written += [] if form else [_page(tables, folder)]
-        written.append(changes.remember(folder, changes.shown(tables), before))
+        written.append(changes.remember(folder, now, before))
     for name, error in found:
         if isinstance(error, SimclrSpecError):
             print(f"{name} cannot be shown: {_brief(name, error)}", file=sys.stderr)
-    for line in changes.since(before, tables):
+    for line in changes.since(before, now, tables):
         print(line)
     if written:
         index = "" if form else f", of which {Path(folder) / INDEX} shows all"

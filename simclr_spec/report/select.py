@@ -14,6 +14,7 @@ from simclr_spec.language.document import MOST_FAULTS, Document
 from simclr_spec.language.document.positions import Path
 from simclr_spec.language.report import Report, load
 from simclr_spec.plan import Plan, Step, compile
+from simclr_spec.plan.overrides import concerning
 from simclr_spec.report import series
 from simclr_spec.report.cells import Cell, declared
 from simclr_spec.stages.kinds import KINDS
@@ -27,8 +28,14 @@ def validate(name: str) -> None:
     """Whether every cell of the report `name` is one of its spec's Steps per seed, and every series has cells.
 
     Raises SpecError; loads no pandas."""
+    of(name)
+
+
+def of(name: str, scale: str | None = None, sets: Sequence[str] = ()) -> tuple[Report, Plan, list[list[Cell | None]]]:
+    """The report, its plan with those of the `sets` that concern it, and its cells. Raises SpecError."""
     report, source = load(name)
-    select(report, source, compile(report.spec))
+    plan = compile(report.spec, scale=scale, sets=concerning(sets, report.spec))
+    return report, plan, select(report, source, plan)
 
 
 def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | None]]:

@@ -44,10 +44,6 @@ class Table:
     """how many of these have a result"""
 
     @property
-    def store_option(self) -> str:
-        return self.store.option
-
-    @property
     def cells(self) -> list[Cell]:
         return [cell for row in self.rows for cell in row if cell is not None]
 
@@ -104,7 +100,7 @@ def make(
     filled = [cell for row in rows for cell in row if cell]
     below = (
         *reading.notes(report, filled),
-        _missing(filled),
+        missing(filled),
         notes.deviations(steps),
         notes.assumptions(steps),
         provenance.made_from(steps, found),
@@ -150,9 +146,7 @@ def same(cell: Cell) -> Same:
 
 def _numbers_of(name: str, scale: str | None, sets: Sequence[str]) -> dict[Same, Cell]:
     """The cells of another report for which the paper has a value."""
-    report, source = report_language.load(name)
-    plan = compile(report.spec, scale=scale, sets=concerning(sets, report.spec))
-    rows = select.select(report, source, plan)
+    _, _, rows = select.of(name, scale, sets)
     return {same(cell): cell for row in rows for cell in row if cell and (cell.paper is not None or cell.open)}
 
 
@@ -177,7 +171,7 @@ def begun(cell: Cell) -> bool:
     return not cell.planned and any(value.number is not None or value.state != "new" for value in cell.values)
 
 
-def _missing(cells: Iterable[Cell]) -> Note | None:
+def missing(cells: Iterable[Cell]) -> Note | None:
     """The Steps of all cells that have no number."""
     values = (value for cell in cells for value in cell.values)
     return notes.missing((value.step.fingerprint, value.state) for value in values if value.number is None)

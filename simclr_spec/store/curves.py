@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from simclr_spec.store.layout import Attempt, RunFolder
@@ -27,7 +27,7 @@ def curve(folder: RunFolder) -> list[dict[str, float]]:
     return lines
 
 
-def measures(line: dict[str, float]) -> dict[str, float]:
+def measures(line: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in line.items() if name not in NO_MEASURE}
 
 

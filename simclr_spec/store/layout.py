@@ -1,4 +1,4 @@
-"""Every path in a store, and the state of a Step read from its files.
+"""Every path in a store (those inside of a job array: arrays.py), and the state of a Step read from its files.
 
 <store>/.plans/           all.jsonl: every plan that was run, one a line; <spec>.json: the last one of each spec
 <store>/.jobs/<run>/      a run that goes on: its lease, and its jobs' files

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from simclr_spec.cli.show.columns import aligned
 from simclr_spec.core.words import amount, counted, fixed
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.overrides import concerning
-from simclr_spec.report.addresses import of_the_paper, served
 from simclr_spec.store.forecast import Forecast
 
 _MOST = 5
 """Steps that serve the most cells."""
 
 
-def served_cells(plan: Plan) -> Mapping[Step, int]:
-    """How many cells of the paper's tables and figures need each Step, itself or through others."""
-    return served(plan, of_the_paper())
-
-
-def serving(forecast: Forecast, serves: Mapping[Step, int]) -> str:
+def serving(forecast: Forecast, serves: Mapping[Step, int], reports: Sequence[str]) -> str:
     """Of the selected Steps, and their hours from nothing against a script for each spec that has its own checkpoints only."""
     plan, unit = forecast.plan, forecast.machine.unit
     together = _hours(forecast, plan)
     alone = [hours for spec in plan.specs if (hours := _hours(forecast, _alone(plan, spec)))]
     ordered = sorted(((step, serves[step]) for step in forecast.selected), key=lambda item: -item[1])
     few, many, apart = ordered[-1][1], ordered[0][1], sum(alone)
-    reports, scripts = counted(len(of_the_paper()), "report"), f"a script for each of {counted(len(alone), 'spec')}"
+    scripts = f"a script for each of {counted(len(alone), 'spec')}"
     lines = [
-        f"a Step serves {few:,} to {counted(many, 'cell')} of {reports}; the most serve",
+        f"a Step serves {few:,} to {counted(many, 'cell')} of {counted(len(reports), 'report')}; the most serve",
         *aligned([["cells", "Step"], *([str(count), step.id] for step, count in ordered[:_MOST])], "  "),
         f"one plan costs {amount(together)} {unit}-hours; {scripts}, which uses its own checkpoints again, {amount(apart)}: "
         f"{fixed(apart / together, 1)} times as much",

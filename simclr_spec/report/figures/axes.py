@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -69,13 +69,13 @@ def ticks_along_x(axes: Axes, drawing: Drawing) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 4)))
 
 
-def level(axes: Axes, line: Line) -> list[Line2D]:
+def level(draw: Callable[..., Line2D], line: Line) -> list[Line2D]:
     """Ours dashed, the paper's in fine dots."""
     drawn = []
     if line.ours is not None:
-        drawn.append(axes.axhline(line.ours, color=INK, linestyle="--", linewidth=0.9, label=line.title))
+        drawn.append(draw(line.ours, color=INK, linestyle="--", linewidth=0.9, label=line.title))
     if line.paper is not None:
-        drawn.append(axes.axhline(line.paper, color=INK, linestyle=":", linewidth=0.9, label=f"{line.title}, the paper's"))
+        drawn.append(draw(line.paper, color=INK, linestyle=":", linewidth=0.9, label=f"{line.title}, the paper's"))
     return drawn
 
 

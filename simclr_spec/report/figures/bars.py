@@ -41,11 +41,7 @@ def paint(figure: SubFigure, drawing: Drawing) -> None:
             number = drawing.titles.index(series.title)
             gid = f"{at}-{number}"
             handles += _series(axes, series, colour(number), place, len(panel.series), gid)
-        for value, style in [(panel.level.ours, "--"), (panel.level.paper, ":")] if panel.level else []:
-            if value is not None and panel.level:
-                of = "" if style == "--" else ", the paper's"
-                look: Look = {"color": INK, "linestyle": style, "linewidth": 0.9, "label": panel.level.title + of}
-                handles.append(axes.axvline(value, **look))
+        handles += common.level(axes.axvline, panel.level) if panel.level else []
         if not drawing.is_empty:
             _along(axes, drawing)
     common.name_axes(panels, common.y_title(drawing), drawing.figure.x_title)

@@ -27,7 +27,7 @@ def paint(figure: SubFigure, drawing: Drawing) -> None:
             handles.append(_series(axes, series, of_series(number), f"{at}-{number}", joined=joined))
         if not joined:
             _correlations(axes, panel, drawing.titles)
-        handles += common.level(axes, panel.level) if panel.level else []
+        handles += common.level(axes.axhline, panel.level) if panel.level else []
         if not drawing.is_empty:
             axes.margins(0.07, 0.08)
             common.ticks_along_x(axes, drawing)

@@ -13,6 +13,6 @@ def render(table: Table) -> str:
     return whole([table], table.report.title)
 
 
-def page(tables: Sequence[Table], title: str = "Results") -> str:
+def page(tables: Sequence[Table]) -> str:
     """The page of several reports."""
-    return whole(tables, title)
+    return whole(tables, "Results")

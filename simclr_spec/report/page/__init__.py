@@ -1,4 +1,5 @@
 """One page of all tables: nothing from elsewhere, everything escaped by `markup`.
 
-`page` puts it together, `section` is one report, `cell` and `steps` are what opens, `drawing` are small pictures.
+`page` puts it together: `summary` comes first, `section` is one report with its `figure`s, `plan` the stages; `cell` and
+`steps` are what opens, `curves` and `drawing` its small pictures.
 """

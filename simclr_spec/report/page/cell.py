@@ -7,6 +7,7 @@ from shlex import join
 
 from simclr_spec.core.words import fixed
 from simclr_spec.report.cells import Cell
+from simclr_spec.report.lines import ALARMING
 from simclr_spec.report.page import drawing
 from simclr_spec.report.page.markup import Html, command, element, opener, pairs, popover, table
 from simclr_spec.report.page.steps import Known, Steps, link, planned, state_word
@@ -21,7 +22,6 @@ VERDICTS = {
     "unjudged": "one seed, no declared margin, or no number of the paper's: nobody can say",
     "missing": "not all of it has run",
 }
-_ALARMING = ("failed", "stale")
 
 
 def address(table: Table, cell: Cell) -> str:
@@ -62,7 +62,7 @@ def _look(cell: Cell) -> str:
         return "cell"
     if not begun(cell):
         return "cell nothing"
-    return "cell alarm" if any(value.state in _ALARMING for value in cell.values) else "cell"
+    return "cell alarm" if any(value.state in ALARMING for value in cell.values) else "cell"
 
 
 def cell_popover(shown: Table, cell: Cell, steps: Steps) -> Html:
@@ -119,4 +119,4 @@ def _curves(behind: list[Known]) -> list[Html]:
 
 def _command(shown: Table, cell: Cell) -> str:
     options = shown.plan.arguments.removeprefix(join(shown.plan.specs))
-    return f"simclr-spec plan --cell {join([address(shown, cell)])}{options}{shown.store_option}"
+    return f"simclr-spec plan --cell {join([address(shown, cell)])}{options}{shown.store.option}"

@@ -30,7 +30,7 @@ POLICY = (
 _READING = {"–": "nobody has begun it"}
 _BESIDE_THE_PAPER = {
     "match": f"✓ {VERDICTS['match']}",
-    **{verdict: said for verdict, said in VERDICTS.items() if verdict not in ("match", "missing")},
+    **{verdict: said for verdict, said in VERDICTS.items() if verdict != "match"},
     "†": "adopted from the literature: not run here",
 }
 

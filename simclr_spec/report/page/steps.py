@@ -133,5 +133,5 @@ def _log(known: Known) -> list[Html]:
 
 def _commands(known: Known) -> list[str]:
     """What to type."""
-    where = f"{known.table.plan.arguments} fingerprint={known.step.fingerprint[:8]}{known.table.store_option}"
+    where = f"{known.table.plan.arguments} fingerprint={known.step.fingerprint[:8]}{known.table.store.option}"
     return [f"simclr-spec logs {where}", f"simclr-spec status {where}"]

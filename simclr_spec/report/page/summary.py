@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from simclr_spec.report import notes, provenance
+from simclr_spec.report import provenance
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.page.markup import Html, command, element, folded, joined, scrolling
 from simclr_spec.report.page.section import alarm, setting
 from simclr_spec.report.page.steps import Steps
-from simclr_spec.report.table import Table, same
+from simclr_spec.report.table import Table, missing, same
 from simclr_spec.store import results
 
 SIGNS = {"match": "✓", "off": "✗", "deviates": "≠", "undecided": "?", "unjudged": "·", "missing": "…"}
@@ -63,7 +63,7 @@ def _tile(name: str, *value: str) -> Html:
 
 def _filled(cells: Sequence[Cell]) -> tuple[str, Html]:
     """Of the cells that need a run."""
-    measured = [cell for cell in cells if cell.steps and not cell.planned]
+    measured = [cell for cell in cells if cell.measured]
     return _share(sum(cell.complete for cell in measured), len(measured)) if measured else ("–", Html())
 
 
@@ -90,8 +90,7 @@ def _made_from(steps: Steps) -> tuple[tuple[str, Html], list[str], str]:
 
 def _missing(cells: Sequence[Cell]) -> list[Html]:
     """States of the Steps without a number."""
-    values = (value for cell in cells for value in cell.values if value.number is None)
-    note = notes.missing((value.step.fingerprint, value.state) for value in values)
+    note = missing(cells)
     return [element("p", element("b", "Missing"), f" {note.text}")] if note else []
 
 
