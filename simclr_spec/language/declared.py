@@ -88,7 +88,7 @@ def absolute(name: str, folder: Path | None = None) -> str:
 
 _REMEDY: dict[FileKind, str] = {
     "spec": "`simclr-spec run {}` runs it",
-    "report": "`simclr-spec report {}` prints it",
+    "report": "`simclr-spec report {0}` prints it, `--cell {0}` plans it",
     "scale": "`--scale {}` uses it",
     "runner": "`simclr-spec run SPEC --runner {}` uses it",
     "machine": "`simclr-spec plan SPEC --machine {}` estimates costs for it",

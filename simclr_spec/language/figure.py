@@ -75,15 +75,28 @@ def faults(document: Document, columns: Sequence[str], rows: Sequence[Mapping[st
             yield document.fault((*at, "x"), f"x {x!r} is no column, nor a coordinate{did_you_mean(x, [*columns, *KEYS])}")
         if figure["kind"] == "scatter" and x not in columns:
             yield document.fault((*at, "kind"), "a scatter needs the title of a column as `x`")
+        if figure["kind"] == "bars" and x in columns:
+            yield document.fault((*at, "x"), "bars stand for rows: no column can be their `x`")
         named: list[tuple[Path, str, Sequence[str]]] = (
             [((*at, "relative_to"), figure["relative_to"], titles)] if figure.get("relative_to") else []
         )
         for j, panel in enumerate(figure.get("panels", [])):
             named += _named((*at, "panels", j), panel, columns, titles)
+            yield from _repeated(document, (*at, "panels", j, "series"), panel["series"])
         for path, title, known in named:
             if title not in known:
                 what = "column" if known is columns else "row"
                 yield document.fault(path, f"no {what} is titled {title!r}{did_you_mean(title, known)}")
+
+
+def _repeated(document: Document, at: Path, written: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
+    """Series of one panel that nobody could tell apart, and what chooses the rows of one twice."""
+    titles = [series["title"] for series in written]
+    for k, series in enumerate(written):
+        if titles[k] in titles[:k]:
+            yield document.fault((*at, k, "title"), f"title {titles[k]!r} stands twice in this panel")
+        if "rows" in series and "where" in series:
+            yield document.fault((*at, k, "rows"), "a series has either `rows` or `where`")
 
 
 def _named(

@@ -122,19 +122,9 @@ def schema() -> dict[str, Any]:
 def load(name: str, folder: Path | None = None) -> tuple[Report, Document]:
     """The report declared as `name`, or in the file at the path `name`. Raises SpecError with every fault."""
     source = document.load("report", name, schema, folder)
-    data = source.data
-    columns, rows = data.get("columns", []), data.get("rows", [])
-    titles = [column["title"] for column in columns]
-    faults = [
-        *_repeated(source, "columns", columns),
-        *_repeated(source, "rows", rows),
-        *(fault for i, row in enumerate(rows) for fault in _row_faults(source, i, row, titles)),
-        *figure.faults(source, titles, rows),
-    ]
-    if not (columns and rows) and not (not columns and not rows and data.get("figures")):
-        faults.append(source.fault((), "a report needs `columns` and `rows`, or figures alone"))
-    if faults:
+    if faults := _faults(source):
         raise SpecError(faults)
+    rows = source.data.get("rows", [])
     referred = {
         "spec": document.all_referred(source, "spec", "spec"),
         "paper_of": document.all_referred(source, "report", "paper_of"),
@@ -143,19 +133,39 @@ def load(name: str, folder: Path | None = None) -> tuple[Report, Document]:
     return build(Report, source.content | referred), source
 
 
+def _faults(source: Document) -> list[Fault]:
+    """Of the report itself, beyond its schema."""
+    columns, rows = source.data.get("columns", []), source.data.get("rows", [])
+    titles = [column["title"] for column in columns]
+    faults = [
+        *_repeated(source, "columns", columns),
+        *_repeated(source, "rows", rows),
+        *(fault for i, row in enumerate(rows) for fault in _row_faults(source, i, row, titles)),
+        *figure.faults(source, titles, rows),
+    ]
+    if not (columns and rows) and not (not columns and not rows and source.data.get("figures")):
+        faults.append(source.fault((), "a report needs `columns` and `rows`, or figures alone"))
+    return faults
+
+
 def _adopting(source: Document, i: int, row: dict[str, Any]) -> dict[str, Any]:
     """The row with the numbers and the source of the one that it adopts them from. Raises SpecError."""
     name, _, wanted = row["adopted_from"].rpartition("/")
     place = ("rows", i, "adopted_from")
+    if not name:
+        raise SpecError([source.fault(place, f"{wanted!r} is no row: name REPORT/ROW, as in table3/simclr-r50-4x")])
     try:
-        data = document.load("report", name, schema, source.folder).data
+        other = document.load("report", name, schema, source.folder)
     except UsageError as error:
         raise SpecError([source.fault(place, str(error))]) from None
+    if faults := _faults(other):
+        raise SpecError([source.fault(place, f"the report {name!r} has faults of its own, first: {faults[0]}")])
+    data = other.data
     theirs = {_address(each): each for each in data.get("rows", []) if "adopted" in each}
     if wanted not in theirs:
         hint = did_you_mean(wanted, theirs)
         raise SpecError([source.fault(place, f"no row of the report {name!r} with adopted values is named {wanted!r}{hint}")])
-    numbers = dict(zip(_cells(data["columns"], theirs[wanted]), theirs[wanted]["adopted"], strict=False))
+    numbers = dict(zip(_cells(data["columns"], theirs[wanted]), theirs[wanted]["adopted"], strict=True))
     own = _cells(source.data["columns"], row)
     if lost := [each for each in own if each not in numbers]:
         raise SpecError(

@@ -26,7 +26,9 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """`table3/ours-r50/top1/0.01`; the report may be a path, whose end tells where it is over."""
+    """`table3/ours-r50/top1/0.01`; the report may be a path, whose end tells where it is over. Raises UsageError."""
+    if not text or (text.startswith("/") and "." not in text) or text.endswith("/") or "//" in text:
+        raise UsageError(f"--cell wants REPORT/ROW/COLUMN, or the beginning of that, not {text!r}")
     for suffix in SUFFIXES:
         path, found, rest = text.partition(f"{suffix}/")
         if found:

@@ -22,6 +22,8 @@ from simclr_spec.store.layout import Store
 FOLDER = "out"
 INDEX = "index.html"
 FORMS = ("markdown", "csv")
+ONE_DOCUMENT = ("json", "csv", "html", *DRAWN)
+"""Formats of which two after each other are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,12 @@ def several(names: Sequence[str], asked: Asked) -> bool:
         _check(folder, [Path(folder, file).resolve() for name in names for file in _files(name, form)], names)
     refuse_unknown(asked.sets, specs_of(names))
     tables = {name: asked.table(name) for name in names}
+    if lacking := [name for name, table in tables.items() if form in DRAWN and not table.report.figures]:
+        raise UsageError(f"{lacking[0]} has no figure to write as {SUFFIXES[form or '']}: leave it out")
     if folder is not None:
         print(f"written: {', '.join(file for name, table in tables.items() for file in _write(name, table, form, folder))}")
+    elif form in ONE_DOCUMENT:
+        raise UsageError(f"several reports are no one {form} document: name a folder for them, as in -o {FOLDER}")
     else:
         for number, table in enumerate(tables.values()):
             print(end="\n" * bool(number))
@@ -125,6 +131,8 @@ def _curves_as(form: str, found: curves.Curves) -> str | bytes:
 
 def _check(folder: str, files: Sequence[Path], names: Sequence[str]) -> None:
     """Raises UsageError where a file would hold two tables, or take the place of a report."""
+    if Path(folder).is_file():
+        raise UsageError(f"{folder} is a file, and several reports go into a folder: name another with -o")
     if Path(folder).suffix in SUFFIXES.values():
         raise UsageError(f"-o {folder}: a file holds one report, so name one of them; or name a folder for all")
     if len(set(files)) < len(files):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from simclr_spec.core.errors import Fault, SpecError, did_you_mean
+from simclr_spec.core.errors import Fault, SpecError, UsageError, did_you_mean
 from simclr_spec.core.words import typed
 from simclr_spec.language import coordinates
 from simclr_spec.language.document import MOST_FAULTS, Document
@@ -28,6 +28,15 @@ def validate(name: str) -> None:
     """Whether every cell of the report `name` is one of its spec's Steps per seed, and every series has cells.
 
     Raises SpecError; loads no pandas."""
+    report, source = load(name)
+    faults = []
+    for i, other in enumerate(report.paper_of):
+        try:
+            load(other)
+        except (SpecError, UsageError) as error:
+            faults.append(source.fault(("paper_of", i), f"{other} cannot be read: {str(error).splitlines()[0]}"))
+    if faults:
+        raise SpecError(faults)
     of(name)
 
 

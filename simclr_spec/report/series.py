@@ -1,4 +1,4 @@
-"""Which cells a series of a figure has, and the faults of series without any."""
+"""Which cells a series of a figure has, and the faults of series, bases and levels without any."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def faults(report: Report, source: Document, rows: Sequence[Sequence[Cell | None
     columns = [column.title for column in report.columns]
     for i, figure in enumerate(report.figures):
         placed = [cell.row.title for cell in cells if cell.column.title == figure.x] if figure.x in columns else None
+        yield from _uncompared(figure, source, i, cells)
         for j, panel in enumerate(figure.panels):
             for k, series in enumerate(panel.series):
                 own = [cell for cell in cells if has(series, cell)]
@@ -43,6 +44,17 @@ def faults(report: Report, source: Document, rows: Sequence[Sequence[Cell | None
                     )
                 elif figure.x and not any(_is_along(figure, cell, placed) for cell in own):
                     yield source.fault(at, f"no row of the series {series.title!r} has a value of {figure.x!r}, along x")
+
+
+def _uncompared(figure: Figure, source: Document, i: int, cells: Sequence[Cell]) -> Iterator[Fault]:
+    """A base of gains without Steps, and levels that are no cells."""
+    if figure.relative_to and not any(cell.row.title == figure.relative_to and cell.steps for cell in cells):
+        yield source.fault(("figures", i, "relative_to"), f"row {figure.relative_to!r} has no Steps that gains could be over")
+    known = {(cell.row.title, cell.column.title) for cell in cells}
+    for j, panel in enumerate(figure.panels):
+        if (level := panel.level) and (level.row, level.column) not in known:
+            at = ("figures", i, "panels", j, "level", "column")
+            yield source.fault(at, f"row {level.row!r} has no cell in column {level.column!r}")
 
 
 def _hint(series: Series) -> str:

@@ -65,6 +65,8 @@ def test_a_report_of_ones_own_may_be_a_path(tmp_path: Path, store: Store) -> Non
         ),
         (("--cell", "figure3/x"), "figure3 has no rows: it is a diagram of its plan, so name figure3 alone\n"),
         (("--cell", "tabel1"), "no report is named 'tabel1'; did you mean 'table1'?\n"),
+        (("--cell", "table1//linear"), "--cell wants REPORT/ROW/COLUMN, or the beginning of that, not 'table1//linear'\n"),
+        (("--cell", ""), "--cell wants REPORT/ROW/COLUMN, or the beginning of that, not ''\n"),
         (("--all", "table1"), "--all is every table and figure of the paper: name no spec, report or cell beside it\n"),
     ],
 )

@@ -76,7 +76,10 @@ def test_list_names_every_kind() -> None:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (("plan", "reports/table1.toml"), "a report, not a spec: `simclr-spec report reports/table1.toml` prints it; declared"),
+        (
+            ("plan", "reports/table1.toml"),
+            "a report, not a spec: `simclr-spec report reports/table1.toml` prints it, `--cell reports/table1.toml` plans",
+        ),
         (("report", "specs/table1.toml"), "a spec, not a report: `simclr-spec run specs/table1.toml` runs it; declared"),
         (("run", "specs/scales/digits.toml"), "a scale, not a spec: `--scale specs/scales/digits.toml` uses it; declared"),
         (("plan", "specs/recipes/simclrv2.toml"), 'a recipe, not a spec: a spec names it, as in recipe = "specs/rec'),

@@ -142,6 +142,9 @@ def test_several_names_are_printed_or_written(store: Store) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        (("-o", "a/mine.json"), "a/mine.json is a file, and several reports go into a folder: name another with -o\n"),
+        (("quickstart", "table1", "--format", "json"), "several reports are no one json document: name a folder for them"),
+        (("figure1", "table1", "--format", "png", "-o", "x"), "table1 has no figure to write as .png"),
         (("-o", "all.md"), "-o all.md: a file holds one report, so name one of them; or name a folder for all\n"),
         (("a/mine.json", "b/mine.json", "-o", "x"), "-o x: two of these reports have one name, and so would their tables: "),
         (("quickstart", "a/mine.json", "-o", "a", "--format", "json"), "a/mine.json is a report itself: name another folder"),

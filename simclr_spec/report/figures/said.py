@@ -19,7 +19,8 @@ FEWEST = 3
 def described(drawing: Drawing) -> str:
     """Every point in words."""
     figure = drawing.figure
-    along = f"{figure.kind} over {figure.x_title or figure.x or 'the rows'}{', in logarithmic scale' if figure.log else ''}"
+    scale = ", in logarithmic scale" if figure.log and not drawing.categories else ""
+    along = f"{figure.kind} over {figure.x_title or figure.x or 'the rows'}{scale}"
     if drawing.is_empty:
         return f"{along}: {NOTHING}."
     return " ".join([f"{along}.", *(_panel(drawing, panel) for panel in drawing.panels)])
