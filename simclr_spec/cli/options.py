@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -79,7 +80,18 @@ def _completions(incomplete: str, words: Sequence[str]) -> list[CompletionItem]:
 
 
 def scale_options(command: Command) -> Command:
-    """--scale and --set, alike on plan, run, explain and report."""
+    """--scale, --set and --weights, which is --set weights=NAME; alike on plan, run, explain and report."""
+
+    @wraps(command)
+    def with_weights(*args: Any, sets: tuple[str, ...], weights: str | None, **options: Any) -> Any:
+        return command(*args, sets=sets if weights is None else (*sets, f"weights={weights}"), **options)
+
+    released = click.option(
+        "--weights",
+        metavar="NAME",
+        shell_complete=completes("weights", more=["official"]),
+        help="Begin with published weights instead of pretraining: 'official' are the paper's own.",
+    )
     sets = click.option(
         "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a value: epochs=2, pretrain.temperature=0.2."
     )
@@ -89,7 +101,7 @@ def scale_options(command: Command) -> Command:
         shell_complete=completes("scale", more=["paper"]),
         help="Another scale; 'paper' is the recipe as it stands.",
     )
-    return scale(sets(command))
+    return scale(sets(released(with_weights)))
 
 
 def store_option(command: Command, *, there: bool = False) -> Command:

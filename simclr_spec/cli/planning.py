@@ -51,7 +51,7 @@ def check(names: Sequence[str], everything: bool, scale: str | None, sets: Seque
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["spec", "recipe", "dataset", "scale", "runner", "machine", "report"]))
+@click.argument("kind", type=click.Choice(["spec", "recipe", "dataset", "scale", "runner", "machine", "report", "weights"]))
 def schema(kind: str) -> None:
     """Print the JSON Schema (Draft 4) of one kind of file, for editors."""
     import json

@@ -16,7 +16,7 @@ from simclr_spec.core.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-FileKind = Literal["spec", "recipe", "dataset", "scale", "runner", "machine", "report"]
+FileKind = Literal["spec", "recipe", "dataset", "scale", "runner", "machine", "report", "weights"]
 
 FOLDERS: dict[FileKind, str] = {
     "spec": "specs",
@@ -26,8 +26,9 @@ FOLDERS: dict[FileKind, str] = {
     "runner": "runners",
     "machine": "runners/machines",
     "report": "reports",
+    "weights": "specs/weights",
 }
-_TITLES: dict[FileKind, str] = {"dataset": "data set"}
+_TITLES: dict[FileKind, str] = {"dataset": "data set", "weights": "weights file"}
 JSON = ".json"
 SUFFIXES = (".toml", JSON)
 LARGEST = 1_000_000
@@ -94,6 +95,7 @@ _REMEDY: dict[FileKind, str] = {
     "machine": "`simclr-spec plan SPEC --machine {}` estimates costs for it",
     "recipe": 'a spec names it, as in recipe = "{}"',
     "dataset": 'a spec names it, as in dataset = "{}"',
+    "weights": "`--weights {}` starts from them",
 }
 """What a file of each kind is for; of a name that two kinds have, the first kind is meant."""
 
@@ -114,7 +116,7 @@ def unknown(kind: FileKind, name: str) -> str:
     known = names(kind)
     hint = did_you_mean(name, known) or (f"; declared are {', '.join(known)}" if known else "")
     own = "" if hint.endswith("?") else f"; a file of yours ends in {' or '.join(SUFFIXES)}"
-    return f"no {kind} is named {name!r}{hint}{own}"
+    return f"no {'weights file' if kind == 'weights' else kind} is named {name!r}{hint}{own}"
 
 
 def read(kind: FileKind, name: str, folder: Path | None = None) -> File:

@@ -38,6 +38,8 @@ class Overlay:
     names_dataset: Document
     """the file in which `dataset` stands: this one, or one that it extends"""
     machine: str | None
+    weights: tuple[str, Path | None] | None = None
+    """name of the weights file, and the folder in which its path starts"""
     extended: "Overlay | None" = None
     """the recipe at the bottom of those that this one extends: what differs from it is a deviation"""
 
@@ -55,6 +57,7 @@ class RecipeKeys:
     description: str = described("more lines", TEXT, default="")
     extends: str | None = described("name or path of the recipe on top of which this one stands", NAME, default=None)
     dataset: str | None = described("data set of the recipe", NAME, default=None)
+    weights: str | None = described("weights that were released with it: those of --weights official", NAME, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,7 @@ def _on_top(extended: Overlay, overlay: Overlay) -> Overlay:
         overlay,
         dataset=names.dataset,
         names_dataset=names.names_dataset,
+        weights=overlay.weights or extended.weights,
         extended=extended.foundation,
         settings={kind: {**extended.settings[kind], **values} for kind, values in overlay.settings.items()},
         rules={kind: (*extended.rules[kind], *rules) for kind, rules in overlay.rules.items()},
@@ -143,6 +147,7 @@ def _overlay(kind: Literal["recipe", "scale"], document: Document) -> Overlay:
         dataset=document.data.get("dataset"),
         names_dataset=document,
         machine=referred(document, "machine"),
+        weights=(document.data["weights"], document.folder) if "weights" in document.data else None,
     )
 
 

@@ -9,11 +9,15 @@ from simclr_spec.core.fields import NAME, TEXT, Schema, described, file_schema, 
 from simclr_spec.language import coordinates
 from simclr_spec.language.written import free, tables, without_null
 from simclr_spec.stages.common import EncoderConfig, HeadConfig
+from simclr_spec.stages.imports import WeightsConfig
 from simclr_spec.stages.kind import ENCODER, HEAD, Kind, Role
 from simclr_spec.stages.kinds import KINDS
 
-AXES = {"seed", "encoder.depth", "encoder.width", "encoder.sk", "labels.fraction", "labels.per_class", "labels.seed"}
-"""Fields that a Step gets from the axes of its spec, never from a recipe, a scale or --set."""
+AXES = {
+    *("seed", "encoder.depth", "encoder.width", "encoder.sk", "labels.fraction", "labels.per_class", "labels.seed"),
+    *(f"weights.{name}" for name in properties(WeightsConfig)),
+}
+"""Fields that a Step gets from the axes of its spec, or from a weights file; never from a recipe, a scale or --set."""
 
 FIXED = {"revision", "dataset.name"}
 """Fields that nobody sets."""
@@ -107,7 +111,10 @@ def _stage(kind: Kind) -> Schema:
     axes: dict[str, Schema] = {"kind": {"enum": [kind.name]}, "description": TEXT}
     if kind.parent:
         axes[kind.parent.role] = _reference(kind.parent.role)
-    needed = [name for name in axes if name != "description"]
+    if kind.from_file:
+        axes["weights"] = {**NAME, "description": "weights file: a name, or the path of yours"}
+        axes["set"] = {"type": "string", "description": "which of its sets; may be left out where there is one"}
+    needed = [name for name in axes if name not in ("description", "set")]
     selector = _some_encoders()
     axes["encoders"] = {
         "anyOf": [selector, listed(selector, 200, "any of")],

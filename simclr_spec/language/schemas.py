@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from simclr_spec.core.fields import Schema
-from simclr_spec.language import dataset, machine, overlay, report, runner, schema
+from simclr_spec.language import dataset, machine, overlay, report, runner, schema, weights
 
 SCHEMAS: dict[str, Callable[[], Schema]] = {
     "spec": schema.spec,
@@ -17,6 +17,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
     "runner": runner.schema,
     "machine": machine.schema,
     "report": report.schema,
+    "weights": weights.schema,
 }
 
 

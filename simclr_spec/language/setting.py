@@ -11,7 +11,7 @@ from simclr_spec.core.fields import Schema
 from simclr_spec.language.document import Document, Path
 from simclr_spec.language.written import ASSUMED
 
-LayerName = Literal["fixed", "dataset", "recipe", "scale", "spec", "axis", "--set"]
+LayerName = Literal["fixed", "dataset", "recipe", "weights", "scale", "spec", "axis", "--set"]
 """From the first that speaks to the last."""
 
 

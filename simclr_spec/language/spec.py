@@ -15,6 +15,7 @@ from simclr_spec.language.document import Document, Path, load
 from simclr_spec.language.encoders import EncoderAxes, read_encoders
 from simclr_spec.language.schema import SpecKeys
 from simclr_spec.language.setting import Setting, leaves
+from simclr_spec.language.weights import Set
 from simclr_spec.stages.kinds import KINDS
 
 
@@ -44,6 +45,10 @@ class Stage:
     seeds: tuple[int, ...]
     dataset: str | None
     settings: Mapping[str, Setting]
+    weights: str | Set | None = None
+    """the weights file, or already what is meant of it"""
+    set: str | None = None
+    """of the weights file"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +107,8 @@ def _stage(document: Document, name: str, table: dict[str, Any]) -> Stage:
         settings={
             key: value for key, value in leaves(document, path, schema.fields(kind.name), "spec") if key not in kind.axes
         },
+        weights=table.get("weights"),
+        set=table.get("set"),
     )
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from simclr_spec.core.errors import Fault, SpecError
 from simclr_spec.core.words import typed
+from simclr_spec.language.coordinates import as_selector
 from simclr_spec.language.dataset import label_lists
 from simclr_spec.language.document import Path
 from simclr_spec.language.setting import Setting, fault_at
 from simclr_spec.language.spec import Spec, Stage
+from simclr_spec.language.weights import Network
 from simclr_spec.plan.resolve import COORDINATE_FIELDS, Resolver, Values, beside
 from simclr_spec.plan.step import Step
 from simclr_spec.stages.common import LabelsConfig
@@ -51,6 +53,7 @@ class Axes:
         self.contradictions: dict[Place, Fault] = {}
         facts = resolver.dataset(stage)
         self.dataset = facts["dataset.name"].value
+        self._weights = resolver.weights(stage) if KINDS[stage.kind].from_file else None
         document = facts["dataset.image_size"].document  # counts may stand in none
         self._lists = label_lists(document) if document else {}
         self._made: dict[tuple[Any, ...], Setting] = {}
@@ -61,6 +64,22 @@ class Axes:
             if isinstance(written.get(name), list)
             for i, value in enumerate(written[name])
         }
+
+    def of_file(self, encoder: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        """Coordinates that a network has because of how it was made. Raises SpecError where no file has it."""
+        assert self._weights is not None
+        layer, fraction = self._network(encoder, path).settings["weights.from_layer"].value, self._weights.label_fraction
+        return {} if fraction is None else {"label_fraction": fraction, "from_layer": layer}
+
+    def _network(self, encoder: Mapping[str, Any], path: Path) -> Network:
+        """That the weights file has of this encoder."""
+        assert self._weights is not None
+        for network in self._weights.networks:
+            if all(encoder[name] == value for name, value in network.encoder.items()):
+                return network
+        wanted = as_selector({name: encoder[name] for name in ENCODER})
+        sentence = f"{self._weights.source} has no {self._weights.name!r} weights with {wanted}; leave it out with `encoders`"
+        raise SpecError([self.document.fault(path, sentence)])
 
     def settings(self, values: Values, axes: Mapping[str, Any], path: Path, needs: Mapping[str, Step]) -> dict[str, Setting]:
         """Of the Step with these axes, whose encoder is written at `path`."""
@@ -77,10 +96,14 @@ class Axes:
             if (own := values.settings.get(field)) is not None:
                 where = self._written(name, axes[name]) if name == "from_layer" else (*path, name)
                 settings[field] = self._setting(axes[name], where, own.recipe or own)
+        if self._weights is not None:
+            settings.update(self._of_weights(values, axes, path))
+        for parent in needs.values():
+            self._check_start(values, settings, parent)
         if "from" in needs:
             settings.update(self._inherited(values, needs["from"]))
         if "teacher" in needs:
-            settings.update(self._taught(values, needs["teacher"]))
+            settings.update(self._taught(values, axes, needs["teacher"]))
         elif LABELS[0] in KINDS[self.stage.kind].axes:
             settings.update(self._labels(values, axes, settings["seed"].path))
         return settings
@@ -94,9 +117,49 @@ class Axes:
             if values.settings[name].value != theirs.value and not self._contradicts(name, values, parent, "from"):
                 yield name, theirs
 
-    def _taught(self, values: Values, teacher: Step) -> Iterator[tuple[str, Setting]]:
-        """The labels of the teacher."""
+    def _of_weights(self, values: Values, axes: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Setting]]:
+        """What the weights file says: the file, and what its network has else than the recipe's."""
+        assert self._weights is not None
+        for name, theirs in self._network(axes, path).settings.items():
+            own = values.settings.get(name)
+            if own is not None and _is_for_some(own, name) and own.value != theirs.value:
+                sentence = f"{name} {typed(own.value)}, but {self._weights.source} has {typed(theirs.value)} ({theirs.origin})"
+                self.note(fault_at(own, f"{sentence}; leave it out here"))
+            yield name, theirs if own is None else beside(own.recipe or own, theirs)
+        for name, field in COORDINATE_FIELDS.items():
+            if name in axes and field in values.settings and axes[name] != values.settings[field].value:
+                sentence = (
+                    f"{name} {axes[name]}, but the networks of {self._weights.source} have {values.settings[field].value}"
+                )
+                self.note(self.document.fault((*path, name), sentence))
+
+    def _check_start(self, values: Values, settings: Mapping[str, Setting], parent: Step) -> None:
+        """Whether weights that were trained elsewhere have what this stage needs of them."""
+        kind, (held, layers) = KINDS[self.stage.kind], (parent.origins.get(f"weights.{n}") for n in ("classes", "head_layers"))
+        if held is None or layers is None or kind.parent is None:
+            return
+        if kind.parent.classifies:
+            classes = values.settings["dataset.classes"]
+            if held.value is None:
+                sentence = f"the weights of {parent.stage!r} have no classifier ({held.origin}), which a {kind.name} needs"
+                self.note(self.document.fault((*self.stage.path, kind.parent.role), f"{sentence}; fine-tune them first"))
+            elif classes.value != held.value:
+                sentence = f"the weights of {parent.stage!r} know {held.value:,} classes ({held.origin})"
+                name = values.settings["dataset.name"].value
+                self.note(fault_at(classes, f"{sentence}, but {name} has {typed(classes.value)}"))
+        layer = settings.get("from_layer") or values.settings.get(kind.layer_of_head)
+        if kind.layer_of_head and layer is not None and layer.value > layers.value:
+            holds = f"hold {layers.value} of the head's layers" if layers.value else "have no projection head"
+            sentence = f"from_layer {layer.value}, but the weights of {parent.stage!r} {holds} ({layers.origin})"
+            option = f"write from_layer = {layers.value} in [stages.{self.stage.name}] or --set from_layer={layers.value}"
+            self.note(self.document.fault(self.stage.path, f"{sentence}; {option}", key=True))
+
+    def _taught(self, values: Values, axes: Mapping[str, Any], teacher: Step) -> Iterator[tuple[str, Setting]]:
+        """The labels of the teacher; of one that was trained elsewhere, as many drawn here."""
         self._check_images(values, teacher)
+        if "labels.fraction" not in teacher.origins:
+            yield from self._labels(values, axes, self.stage.path)
+            return
         for field in fields(LabelsConfig):
             yield f"labels.{field.name}", teacher.origins[f"labels.{field.name}"]
         for name in ("labels.sampler", "labels.list_digest"):

@@ -48,7 +48,7 @@ def compile(names: str | Sequence[str], *, scale: str | None = None, sets: str |
             titles.append(spec.title)
             scales.append(resolver.scale)
             may_rehearse &= resolver.may_rehearse
-            for step in expand(spec, resolver):
+            for step in expand(resolver.spec, resolver):
                 asked += 1
                 merged[step.fingerprint] = _merge(merged.get(step.fingerprint), step)
         except SpecError as error:

@@ -98,7 +98,8 @@ class _Expansion:
                 if key in self.kind.axes and COORDINATE_FIELDS.get(key) not in self._typed
             }
             if self._wanted(encoder):
-                yield from self._multiplied(encoder, path, {})
+                read = self.axes.of_file(encoder, path) if self.kind.from_file else {}
+                yield from self._multiplied({**encoder, **read}, path, {})
 
     def _started(self) -> Iterator[Step]:
         """The networks of its parents, with all that tells these from each other."""
@@ -187,7 +188,7 @@ class _Expansion:
             stages=(stage.name,),
             kind=stage.kind,
             label=label(params),
-            fingerprint=fingerprint(stage.kind, params, fingerprints),
+            fingerprint=fingerprint(stage.kind, self.kind.identity(params), fingerprints),
             needs=fingerprints,
             coordinates=coordinates,
             params=params,

@@ -11,11 +11,13 @@ from simclr_spec.core.fields import Schema
 from simclr_spec.language import schema
 from simclr_spec.language.document import toml_value, value_fault
 from simclr_spec.language.setting import Setting, coerce
-from simclr_spec.language.spec import Spec, read_spec
+from simclr_spec.language.spec import Spec, Stage, read_spec
 from simclr_spec.language.written import settable
 from simclr_spec.stages.kind import ENCODER, LABELS
 from simclr_spec.stages.kinds import KINDS
 
+WEIGHTS = "weights"
+"""--weights NAME is --set weights=NAME: stages that others start from begin with published weights instead."""
 _AXES = {*ENCODER, *LABELS, "encoders", "seeds"}
 """What the spec calls them."""
 
@@ -35,7 +37,23 @@ def concerns(text: str, spec: Spec) -> bool:
     """Whether a --set names a field of this spec."""
     target, name = _target(text.partition("=")[0].strip(), spec)
     known = _fields(target, spec)
-    return name in known or (name == "dataset" and bool(known))
+    return (
+        name in known or (name == "dataset" and bool(known)) or (name == WEIGHTS and any(map(replaceable, aimed(target, spec))))
+    )
+
+
+def is_weights(text: str) -> bool:
+    return text.partition("=")[0].strip().rpartition(".")[2] == WEIGHTS
+
+
+def replaceable(stage: Stage) -> bool:
+    """Whether published weights may stand in its place."""
+    kind = KINDS[stage.kind]
+    return kind.for_others and not kind.from_file
+
+
+def aimed(target: str | None, spec: Spec) -> list[Stage]:
+    return [stage for stage in spec.stages.values() if target in (None, stage.name, stage.kind)]
 
 
 def concerning(sets: Iterable[str], specs: Iterable[str]) -> tuple[str, ...]:
@@ -59,7 +77,7 @@ def _target(key: str, spec: Spec) -> tuple[str | None, str]:
 
 
 def _fields(target: str | None, spec: Spec) -> dict[str, Schema]:
-    kinds = {stage.kind for stage in spec.stages.values() if target in (None, stage.name, stage.kind)}
+    kinds = {stage.kind for stage in aimed(target, spec)}
     return {field: leaf for kind in sorted(kinds) for field, leaf in schema.fields(kind).items()}
 
 
@@ -97,8 +115,8 @@ def _known(name: str, target: str | None, spec: Spec, shown: str) -> Schema:
         raise SpecError([Fault(shown, 0, 0, sentence)])
     if name in schema.FIXED:
         raise SpecError([Fault(shown, 0, 0, f"{name} cannot be set: {_WHY_FIXED[name]}")])
-    if name == "dataset":
-        return {"type": "string"}
+    if name in ("dataset", WEIGHTS):
+        return {"type": "string", "description": name}
     if name not in known:
         where = f" in {target}" if target else ""
         fields = {"dataset", *known} - schema.AXES - schema.FIXED

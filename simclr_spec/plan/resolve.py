@@ -18,7 +18,9 @@ from simclr_spec.language.document import Document
 from simclr_spec.language.overlay import Overlay, read_overlay
 from simclr_spec.language.setting import Setting, fault_at
 from simclr_spec.language.spec import Spec, Stage
-from simclr_spec.plan.overrides import Override, read_override
+from simclr_spec.language.weights import Set, chosen, read_weights
+from simclr_spec.plan.overrides import Override, is_weights, read_override
+from simclr_spec.plan.released import starting_from
 from simclr_spec.stages.kinds import KINDS
 
 COORDINATE_FIELDS = {"head_layers": "head.layers", "head_width": "head.width", "from_layer": "from_layer"}
@@ -49,6 +51,9 @@ class Resolver:
     def __init__(self, spec: Spec, scale: str | None, sets: Sequence[str]) -> None:
         self.spec = spec
         self.recipe = self._named("recipe", spec.recipe)
+        for text in sets:
+            if is_weights(text):
+                self.spec = spec = starting_from(spec, read_override(text, spec), self.recipe)
         self.scale: Overlay | None = None
         if scale is not None and scale != UNSCALED:
             self.scale = read_overlay("scale", scale, None)
@@ -131,6 +136,21 @@ class Resolver:
             document = self.recipe.names_dataset
             return Setting(self.recipe.dataset, "recipe", document, ("dataset",)), document.folder
         return None, None
+
+    def weights(self, stage: Stage) -> Set:
+        """The networks of a stage that reads them from files. Raises SpecError."""
+        document = self.spec.document
+        assert stage.weights is not None
+        if isinstance(stage.weights, Set):
+            return stage.weights
+        try:
+            found = chosen(read_weights(stage.weights, document.folder), stage.set)
+        except UsageError as error:
+            raise SpecError([document.fault((*stage.path, "weights"), str(error))]) from None
+        if isinstance(found, str):
+            at = "set" if stage.set is not None else "weights"
+            raise SpecError([document.fault((*stage.path, at), found)])
+        return found
 
     def overrides_of(self, stage: Stage) -> Iterator[Override]:
         return (override for override in self.overrides if override.target in (None, stage.kind, stage.name))

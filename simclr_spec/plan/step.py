@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import chain
 from typing import Any
 
 from simclr_spec.core.errors import UsageError
@@ -123,7 +124,8 @@ class Plan:
         from shlex import join
 
         scale = ["--scale", self.asked_scale] if self.asked_scale else []
-        return join([*self.specs, *scale, *(word for text in self.sets for word in ("--set", text))])
+        sets = (("--weights", text[8:]) if text.startswith("weights=") else ("--set", text) for text in self.sets)
+        return join([*self.specs, *scale, *chain.from_iterable(sets)])
 
     @property
     def machine(self) -> str:

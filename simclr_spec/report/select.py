@@ -162,6 +162,8 @@ def _fault(cell: Cell, found: Sequence[coordinates.Coordinates], index: _Index) 
 def _metric_fault(cell: Cell) -> str | None:
     """The sentence when Steps of the cell do not measure its metric."""
     for step in cell.steps:
+        if KINDS[step.kind].from_file:
+            continue  # published weights in the place of a training: what that would measure is missing
         known = (*KINDS[step.kind].metrics, *(KINDS[step.kind].quantities(step.config) if cell.planned else ()))
         if cell.metric not in known:
             hint = did_you_mean(cell.metric, known) or f"; it measures {', '.join(known)}"

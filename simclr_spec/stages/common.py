@@ -55,7 +55,10 @@ class EncoderConfig:
     width: int = described("width multiplier", minimum=1)
     sk: bool = described("selective kernels, which bring ResNet-D")
     base_width: int = described("channels of the first group at width 1", minimum=2)
-    stem: Literal["imagenet", "cifar"] = described("7x7 (or 3x3 thrice with SK) stride 2 and max-pool, or one 3x3 stride 1")
+    stem: Literal["imagenet", "cifar", "standardised"] = described(
+        "7x7 (or 3x3 thrice with SK) stride 2 and max-pool, or one 3x3 stride 1; standardised: as imagenet, of images less "
+        "their mean and by their deviation over ImageNet, as torchvision's networks have it"
+    )
     sk_ratio: float = described("squeeze ratio of selective kernels", POSITIVE, maximum=1000)
     sk_min_width: int = described("least squeeze width of selective kernels", minimum=1)
     bn_decay: float = described("decay of BN's moving statistics per train step", SHARE)

@@ -47,7 +47,7 @@ DISTILL = TrainingKind(
     stage="simclr_spec.train.stages.distill:Distill",
     metrics=("loss", "teacher_agreement", "top1", "top5"),
     axes=(*ENCODER, "seed"),
-    parent=Parent(role="teacher", kinds=("finetune", "distill")),
+    parent=Parent(role="teacher", kinds=("finetune", "distill", "import"), classifies=True),
     priced_with_parents=True,
     per_image=_per_image,
 )

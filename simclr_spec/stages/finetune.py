@@ -38,7 +38,7 @@ FINETUNE = TrainingKind(
     stage="simclr_spec.train.stages.finetune:Finetune",
     metrics=LABELLED_METRICS,
     axes=(*LABELS, "from_layer", "seed"),
-    parent=Parent(role="from", kinds=("pretrain",)),
+    parent=Parent(role="from", kinds=("pretrain", "import")),
     layer_of_head="from_layer",
     per_image=_per_image,
 )

@@ -27,6 +27,8 @@ class Parent:
 
     role: Role
     kinds: tuple[str, ...]
+    classifies: bool = False
+    """whether the parent's classifier is used"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,8 @@ class Kind(ABC):
     """its parameter that names a layer of the head, if it has one"""
     for_others: bool = False
     """whether its Steps are made for those that start from them, and count as a part of what these cost"""
+    from_file: bool = False
+    """whether a weights file (specs/weights/) says what its network is, and where it lies"""
     priced_with_parents: bool = False
     """whether `work` must know the parents' parameters"""
 
@@ -101,6 +105,10 @@ class Kind(ABC):
     def trains(self) -> bool:
         """Whether its Steps learn anything; others only measure what was learnt elsewhere."""
         return False
+
+    def identity(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What of a Step's parameters is in its fingerprint: all but what only says where something lies."""
+        return params
 
     def quantities(self, config: Any) -> Mapping[str, float]:  # noqa: ARG002
         """What is known of a Step before it runs, by the names that reports use."""

@@ -1,7 +1,9 @@
 """The registry of kinds of stage: the only place that lists them."""
 
 from simclr_spec.stages.distill import DISTILL
+from simclr_spec.stages.evaluate import EVALUATE
 from simclr_spec.stages.finetune import FINETUNE
+from simclr_spec.stages.imports import IMPORT
 from simclr_spec.stages.kind import Kind
 from simclr_spec.stages.linear_eval import LINEAR_EVAL
 from simclr_spec.stages.pretrain import PRETRAIN
@@ -17,5 +19,8 @@ def register(kind: Kind) -> None:
     KINDS[kind.name] = kind
 
 
-for _kind in (PRETRAIN, FINETUNE, LINEAR_EVAL, SUPERVISED, DISTILL):
+for _kind in (PRETRAIN, FINETUNE, LINEAR_EVAL, SUPERVISED, DISTILL, IMPORT, EVALUATE):
     register(_kind)
+
+FROM_FILE = next(kind for kind in KINDS.values() if kind.from_file)
+"""The kind that takes the place of a training whose weights were published."""

@@ -70,7 +70,7 @@ def _encoder(
     base = base_width * width
     parts, inputs = [[*_stem(base, sk, stem, image_size)]], 0
     first, size, channels = parts[0][0], parts[0][-1].size, base
-    if stem == "imagenet":
+    if stem != "cifar":
         size = _half(size)
     for number, blocks in enumerate(BLOCKS[depth]):
         inner = base * 2**number

@@ -21,7 +21,7 @@ from simclr_spec.language.dataset import COUNTED, counted
 from simclr_spec.language.declared import absolute, is_path
 from simclr_spec.language.document import Document
 from simclr_spec.plan import Step
-from simclr_spec.plan.overrides import written_value
+from simclr_spec.plan.overrides import WEIGHTS, written_value
 from simclr_spec.store.layout import Store
 
 
@@ -41,10 +41,10 @@ class RecordedPlan:
 
 
 def _absolute_set(text: str) -> str:
-    """--set dataset=FILE and --set STAGE.dataset=FILE are the only ones that can name a file."""
+    """--set dataset=FILE, --set STAGE.dataset=FILE and --weights FILE are the only ones that can name a file."""
     key, _, written = text.partition("=")
     value = written_value(written.strip())
-    if key.strip().rpartition(".")[2] != "dataset" or not is_path(str(value)):
+    if key.strip().rpartition(".")[2] not in ("dataset", WEIGHTS) or not is_path(str(value)):
         return text
     return f"{key.strip()}={json.dumps(absolute(value), ensure_ascii=False)}"
 

@@ -15,6 +15,7 @@ from simclr_spec.language.document.validator import validator
 from simclr_spec.language.machine import read_machine
 from simclr_spec.language.overlay import read_overlay
 from simclr_spec.language.schemas import SCHEMAS
+from simclr_spec.language.weights import read_weights
 from simclr_spec.plan import compile
 
 
@@ -74,6 +75,8 @@ def _read(kind: FileKind, name: str) -> None:
         runner.read(name)
     elif kind == "machine":
         read_machine(name)
+    elif kind == "weights":
+        read_weights(name)
     else:
         from simclr_spec.report.select import validate
 

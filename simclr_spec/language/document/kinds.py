@@ -11,6 +11,7 @@ from simclr_spec.stages.kinds import KINDS
 
 _TELLING: dict[str, FileKind] = {
     **dict.fromkeys(("stages", "encoders", "recipe"), "spec"),
+    **dict.fromkeys(("sets", "networks", "layout"), "weights"),
     **dict.fromkeys(("rows", "columns", "figures"), "report"),
     **dict.fromkeys(("loader", "classes", "image_size"), "dataset"),
     **dict.fromkeys(("device", "memory_gib"), "machine"),

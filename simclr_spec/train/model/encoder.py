@@ -18,9 +18,14 @@ from simclr_spec.stages.network import BLOCKS, BOTTLENECKS
 from simclr_spec.train import recompute
 from simclr_spec.train.model.norm import GlobalBatchNorm
 
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's pixels in [0, 1]; by these torchvision's networks are standardised (torchvision.transforms._presets)."""
+
 
 class Encoder(nn.Module):
     """(B, 3, H, W) in [0, 1] -> (B, features). Any image size fits."""
+
+    deviation: Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -30,7 +35,11 @@ class Encoder(nn.Module):
             raise UsageError(f"SK needs bottleneck blocks; {has_none}")
         base = config.base_width * config.width
         self.stem = _stem(base, config)
-        self.max_pool = config.max_pool if config.stem == "imagenet" else None
+        self.max_pool = config.max_pool if config.stem in ("imagenet", "standardised") else None
+        self.mean: Tensor | None = None
+        if config.stem == "standardised":
+            for name, values in (("mean", MEAN), ("deviation", DEVIATION)):
+                self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
         channels = base
         groups = []
         for number, blocks in enumerate(BLOCKS[config.depth]):
@@ -55,7 +64,7 @@ class Encoder(nn.Module):
         return x.mean((2, 3))
 
     def _pooled_stem(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
+        x = self.stem(x if self.mean is None else (x - self.mean) / self.deviation)
         return x if self.max_pool is None else max_pool(x, self.max_pool)
 
 

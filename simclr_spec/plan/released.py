@@ -1,0 +1,55 @@
+"""A spec that starts from published weights: --weights NAME."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from simclr_spec.core.errors import Fault, SpecError, UsageError
+from simclr_spec.language import schema
+from simclr_spec.language.overlay import Overlay
+from simclr_spec.language.spec import Spec, Stage
+from simclr_spec.language.weights import Set, Weights, read_weights
+from simclr_spec.plan.overrides import Override, aimed, replaceable
+from simclr_spec.stages.kinds import FROM_FILE
+
+OFFICIAL = "official"
+"""The weights that were released with the recipe."""
+
+
+def starting_from(spec: Spec, override: Override, recipe: Overlay) -> Spec:
+    """Stages that others start from read published weights instead of training. Raises SpecError."""
+    typed = override.setting
+    try:
+        weights = _named(str(typed.value), recipe)
+    except UsageError as error:
+        raise SpecError([Fault(typed.text, 0, 0, str(error))]) from None
+    if not (old := [stage for stage in aimed(override.target, spec) if replaceable(stage)]):
+        raise SpecError([Fault(typed.text, 0, 0, "no stage here is one that others start from")])
+    new = {stage.name: _reading(stage, _made_by(stage.kind, weights, typed.text)) for stage in old}
+    return replace(
+        spec,
+        stages={**spec.stages, **new},
+        sound=tuple(new.get(stage.name, stage) for stage in spec.sound),
+    )
+
+
+def _named(name: str, recipe: Overlay) -> Weights:
+    if name != OFFICIAL:
+        return read_weights(name)
+    if recipe.weights is None:
+        raise UsageError(f"the recipe {recipe.document.name} names no released weights; name a weights file")
+    return read_weights(*recipe.weights)
+
+
+def _made_by(kind: str, weights: Weights, text: str) -> Set:
+    for found in weights.sets.values():
+        if found.made_by == kind:
+            return found
+    raise SpecError([Fault(text, 0, 0, f"{weights.document.name} has no set that was made by a {kind}")])
+
+
+def _reading(stage: Stage, found: Set) -> Stage:
+    """The values that a file cannot bring are left out with the training."""
+    known = schema.fields(FROM_FILE.name)
+    settings = {name: setting for name, setting in stage.settings.items() if name in known}
+    return replace(stage, kind=FROM_FILE.name, settings=settings, seeds=(), weights=found)
