@@ -1,7 +1,7 @@
 """CRC-32C (Castagnoli, RFC 3720 B.4) in numpy, and the mask under which TensorFlow stores it.
 
-With little-endian words as coefficients, a checksum is a polynomial modulo another one. Its words are summed in lanes, each row
-on the sum above it, shifted by one row; the lanes are then folded in halves. Shifts are linear: four look-ups, one for each byte.
+Little-endian words are coefficients of a polynomial, and the checksum is what is left of it, modulo another one. Words are summed
+in lanes, each row on the sum above it, shifted by a row; then lanes are folded in halves. A shift is linear: four look-ups.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _START = b"Td\x1fd"
 """A register of zeros is all ones after these: so a checksum starts, and zeros before them change nothing."""
 
 
-def crc32c(data: bytes | NDArray[np.uint8]) -> int:
+def crc32c(data: bytes | memoryview | NDArray[np.uint8]) -> int:
     octets = np.frombuffer(data, np.uint8)
     lanes = min(_LANES, 1 << (len(octets) // 4).bit_length())
     head = len(octets) % (4 * lanes)
@@ -53,6 +53,7 @@ def _tables(by: int) -> Words:
     if by > 1:
         return _shifted(_tables(by // 2), by // 2)
     table = np.arange(256, dtype=np.uint32) << np.arange(0, 32, 8, dtype=np.uint32)[:, None]
+    one = np.uint32(1)
     for _ in range(32):
-        table = table >> 1 ^ (table & 1) * _REFLECTED
+        table = table >> one ^ (table & one) * _REFLECTED
     return table

@@ -9,7 +9,7 @@ _FIXED = {1: 8, 5: 4}
 """Bytes of a wire type."""
 
 
-def varint(data: bytes, at: int) -> tuple[int, int]:
+def varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     """Seven bits a byte, the lowest first: the number, and where it ends. Raises ValueError."""
     value = 0
     for shift in range(0, 64, 7):

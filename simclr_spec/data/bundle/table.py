@@ -13,6 +13,7 @@ from simclr_spec.data.bundle.crc32c import crc32c, masked
 from simclr_spec.data.bundle.proto import varint
 
 MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
+Octets = bytes | memoryview
 FOOTER, TRAILER = 48, 5
 """Bytes."""
 _KEY, _VALUE = 1000, 10_000
@@ -21,32 +22,33 @@ _KEY, _VALUE = 1000, 10_000
 
 def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values in the order of the keys, every checksum verified. Raises ValueError: what is wrong, what to do."""
+    view = memoryview(data)  # whose parts are no copies
     if len(data) < FOOTER or data[-len(MAGIC) :] != MAGIC:
         raise ValueError("it has another end than such a file; fetch it again")
     footer = len(data) - FOOTER
-    _, at = _handle(data, footer)  # of filters, which nobody reads
-    place, _ = _handle(data, at)
+    _, at = _handle(view, footer)  # of filters, which nobody reads
+    place, _ = _handle(view, at)
     last, end = None, 0
-    for _, value in _items(_block(data, place, footer)):
+    for _, value in _items(_block(view, place, footer)):
         place, _ = _handle(value, 0)
         if place[0] < end:
             raise ValueError("its blocks overlap; fetch it again")
         end = sum(place)
-        for key, value in _items(_block(data, place, footer)):
+        for key, value in _items(_block(view, place, footer)):
             if last is not None and key <= last:
                 raise ValueError("its names are not in order; fetch it again")
             last = key
             yield key, value
 
 
-def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
+def _handle(data: Octets, at: int) -> tuple[tuple[int, int], int]:
     """Where a block begins and how many bytes it has, and where this ends."""
     offset, at = varint(data, at)
     size, at = varint(data, at)
     return (offset, size), at
 
 
-def _block(data: bytes, place: tuple[int, int], footer: int) -> bytes:
+def _block(data: Octets, place: tuple[int, int], footer: int) -> Octets:
     offset, size = place
     end = offset + size
     if end + TRAILER > footer:
@@ -58,10 +60,10 @@ def _block(data: bytes, place: tuple[int, int], footer: int) -> bytes:
     return data[offset:end]
 
 
-def _items(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _items(block: Octets) -> Iterator[tuple[bytes, bytes]]:
     end = len(block) - 4 * (int.from_bytes(block[-4:], "little") + 1)
-    if end < 0:
-        raise ValueError("a block is shorter than its list of restarts")
+    if end <= 0:
+        raise ValueError("a block holds no entry")
     key, at = b"", 0
     while at < end:
         shared, at = varint(block, at)
@@ -73,5 +75,5 @@ def _items(block: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise ValueError("an entry is too long")
         key = key[:shared] + block[at : at + own]
         at += own
-        yield key, block[at : at + size]
+        yield key, bytes(block[at : at + size])
         at += size

@@ -5,7 +5,6 @@ TensorFlow reads what it writes (tests/tensorflow). Parts may be called by thems
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ Pairs = list[tuple[bytes, bytes]]
 
 
 def write_bundle(
-    prefix: Path, tensors: Mapping[str, NDArray[Any]], *, shards: int = 1, block: int = 4096, graph: bytes | None = None
+    prefix: Path, tensors: Mapping[str, NDArray[Any]], *, shards: int = 1, block: int = 2**18, graph: bytes | None = None
 ) -> list[Path]:
     """`PREFIX.index` and its shards, tensors dealt to these in turn. With a `graph` as checkpoints of objects are."""
     data = [bytearray() for _ in range(shards)]
@@ -42,11 +41,11 @@ def write_bundle(
         data[shard] += octets
     files = [Path(f"{prefix}.index"), *(Path(f"{prefix}.data-{shard:05d}-of-{shards:05d}") for shard in range(shards))]
     for file, content in zip(files, [table(items, block), *data], strict=True):
-        file.write_bytes(content)
+        file.write_bytes(bytes(content))
     return files
 
 
-def table(items: Pairs, block: int = 4096) -> bytes:
+def table(items: Pairs, block: int = 2**18) -> bytes:
     """A table in blocks of about so many bytes."""
     out, index = bytearray(), []
     while items:
@@ -56,7 +55,7 @@ def table(items: Pairs, block: int = 4096) -> bytes:
             count += 1
         index.append((items[count - 1][0], add(out, blocked(items[:count]))))
         items = items[count:]
-    places = add(out, blocked([])) + add(out, blocked(index, restart=1))
+    places = add(out, bytes(8)) + add(out, blocked(index, restart=1))
     return bytes(out + places.ljust(FOOTER - len(MAGIC), b"\0") + MAGIC)
 
 
@@ -72,13 +71,15 @@ def blocked(items: Pairs, restart: int = 16) -> bytes:
     """A block; every so many entries one shares nothing with that before."""
     out, restarts, last = bytearray(), [], b""
     for position, (key, value) in enumerate(items):
-        shared = len(os.path.commonprefix([key, last]))
+        shared = next(
+            (at for at, (one, other) in enumerate(zip(key, last, strict=False)) if one != other), min(len(key), len(last))
+        )
         if position % restart == 0:
             shared = 0
             restarts.append(len(out))
         out += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
         last = key
-    return bytes(out) + b"".join(number.to_bytes(4, "little") for number in [*(restarts or [0]), len(restarts or [0])])
+    return bytes(out) + b"".join(number.to_bytes(4, "little") for number in [*restarts, len(restarts)])
 
 
 def header(shards: int, endianness: int = 0, newest: int = 0) -> bytes:
@@ -108,8 +109,9 @@ def object_graph(names: Mapping[str, str]) -> bytes:
 
 
 def field(number: int, value: int | bytes) -> bytes:
+    """A number that is 0 is left out."""
     if isinstance(value, int):
-        return tag(number, 0) + varint(value)
+        return (tag(number, 0) + varint(value)) * (value != 0)
     return tag(number, 2) + varint(len(value)) + value
 
 
