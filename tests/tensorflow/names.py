@@ -16,7 +16,7 @@ Variables = Sequence[Mapping[str, Any]]
 
 
 def official_names(variables: Variables) -> list[str]:
-    """Of golden variables in the order of creation, by which the encoder's convolutions and BNs are numbered, each kind apart."""
+    """Of golden variables in the order of creation, by which the encoder's convolutions and BNs are numbered."""
     numbers = {"conv2d": count(), "batch_normalization": count()}
     names, layer = [], ""
     for variable in variables:

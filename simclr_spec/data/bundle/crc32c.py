@@ -1,7 +1,8 @@
 """CRC-32C (Castagnoli, RFC 3720 B.4) in numpy, and the mask under which TensorFlow stores it.
 
-Little-endian words are coefficients of a polynomial, and the checksum is what is left of it, modulo another one. Words are summed
-in lanes, each row on the sum above it, shifted by a row; then lanes are folded in halves. A shift is linear: four look-ups.
+Little-endian words are coefficients of a polynomial, and the checksum is what is left of it, modulo another one. Words are
+summed in lanes, each row on the sum above it, shifted by a row; then lanes are folded in halves. A shift is linear, so a sum of
+four look-ups, one for each byte.
 """
 
 from __future__ import annotations

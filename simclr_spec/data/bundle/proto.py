@@ -17,7 +17,7 @@ def varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
             raise ValueError("a number is cut short")
         value |= (data[at] & 127) << shift
         at += 1
-        if data[at - 1] < 128:
+        if data[at - 1] < 128 and value < 2**64:
             return value, at
     raise ValueError("a number has more than 64 bits")
 

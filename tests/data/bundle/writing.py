@@ -18,6 +18,8 @@ from simclr_spec.data.bundle.table import FOOTER, MAGIC
 TYPES = {"float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int16": 5, "int8": 6, "int64": 9, "uint16": 17, "float16": 19}
 TEXT, BFLOAT16 = 7, 14
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+EMPTY = bytes([0, 0, 0, 0, 1, 0, 0, 0])
+"""A block without entries has a restart all the same."""
 Pairs = list[tuple[bytes, bytes]]
 
 
@@ -55,7 +57,7 @@ def table(items: Pairs, block: int = 2**18) -> bytes:
             count += 1
         index.append((items[count - 1][0], add(out, blocked(items[:count]))))
         items = items[count:]
-    places = add(out, bytes(8)) + add(out, blocked(index, restart=1))
+    places = add(out, EMPTY) + add(out, blocked(index, restart=1))
     return bytes(out + places.ljust(FOOTER - len(MAGIC), b"\0") + MAGIC)
 
 
