@@ -123,6 +123,13 @@ class RunFolder:
 
     path: Path
 
+    @classmethod
+    def around(cls, weights: Path) -> RunFolder | None:
+        """That in which an attempt left these weights; None of a file that lies elsewhere."""
+        attempt = Attempt(weights.absolute().parent)
+        folder = cls(attempt.path.parent.parent)
+        return folder if folder.step.exists() and attempt in folder.attempts() else None
+
     @property
     def step(self) -> Path:
         return self.path / "step.json"

@@ -67,6 +67,7 @@ def train(job: Job) -> Outcome:
             **({"test_list": _test_list(trainer.stage, images, job)} if tests else {}),
         },
         tests=tests,
+        classes=images.classes,
     )
 
 

@@ -20,9 +20,6 @@ from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.tensors import to_float32
 
 Config = TypeVar("Config", bound=TrainingConfig)
-EVALUATION_PIXELS = 2**23
-"""Pixels of an evaluation batch, at most; and at most EVALUATION_BATCH images."""
-EVALUATION_BATCH = 2048
 
 
 @dataclass(frozen=True)
@@ -117,10 +114,9 @@ class Stage(nn.Module, Generic[Config]):
         world, rank = distributed.world_size(), distributed.rank()
         share = -(-len(samples) // world)
         mine = samples[torch.arange(rank * share, (rank + 1) * share).clamp(max=len(samples) - 1)]
-        batch = max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // size**2))
         modes = {module: module.training for module in self.modules()}
         self.eval()
-        found = evaluate.outputs(network, images, mine, self.config.augment, size, batch)
+        found = evaluate.outputs(network, images, mine, self.config.augment, size, evaluate.batch_of(size))
         for module, mode in modes.items():
             module.training = mode
         return distributed.gather(found)[: len(samples)]
