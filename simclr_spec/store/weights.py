@@ -79,7 +79,8 @@ def _others(path: Path, sha: str, config: WeightsConfig, first: str | None) -> I
     if told and not sha.startswith(told[1]):
         yield f"{begins}, and by its name it begins with {told[1]}; {again}"
     if first and sha != first:
-        yield f'{begins}, that of the first read was {first}; put that one back, or declare sha256 = "{sha}" in the weights file'
+        other = f'put that one back, or declare sha256 = "{sha}" in the weights file'
+        yield f"{begins}, that of the first read was {first}; {other}"
 
 
 def _facts(path: Path) -> list[Any]:

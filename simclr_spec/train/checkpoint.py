@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,11 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
     except SafetensorError as error:
         raise WeightsError(f"{path} is no safetensors file, or damaged: {error}") from None
+
+
+def head_layers(weights: Iterable[str]) -> int:
+    """Layers of a projection head among tensors of these names."""
+    return len({name.split(".")[2] for name in weights if name.startswith("head.layers.")})
 
 
 def load_part(module: nn.Module, weights: Mapping[str, Tensor], prefix: str, source: Path) -> None:

@@ -14,7 +14,7 @@ from simclr_spec.core.errors import UsageError, WeightsError
 from simclr_spec.core.files import read_json
 from simclr_spec.core.words import counted
 from simclr_spec.store.layout import RunFolder
-from simclr_spec.train.checkpoint import fitting, read_weights
+from simclr_spec.train.checkpoint import fitting, head_layers, read_weights
 from simclr_spec.train.data import photos
 from simclr_spec.train.model.about import About, read_about
 from simclr_spec.train.model.encoder import Encoder
@@ -97,8 +97,8 @@ class Network(nn.Module):
 
 def _kept(about: About, weights: Mapping[str, Tensor], features: int) -> ProjectionHead | None:
     """As many layers as there are, or as stand below the classifier."""
-    there = len({name.split(".")[2] for name in weights if name.startswith("head.layers.")})
-    count = about.from_layer if about.from_layer is not None and "classifier.weight" in weights else there
+    sits = about.from_layer if "classifier.weight" in weights else None
+    count = head_layers(weights) if sits is None else sits
     if about.head is None or not count:
         return None
     return ProjectionHead(features, about.head, about.encoder, count)

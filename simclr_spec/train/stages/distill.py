@@ -15,7 +15,7 @@ from simclr_spec.train.losses.distillation import distillation
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier
 from simclr_spec.train.model.network import Network
-from simclr_spec.train.stages.stage import Batch, Stage, named, top1
+from simclr_spec.train.stage import Batch, Stage, named, top1
 from simclr_spec.train.tensors import to_float32
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from simclr_spec.store.layout import RunFolder, Store
 from simclr_spec.train.loop.execute import execute
-from simclr_spec.train.stages.stage import Stage
+from simclr_spec.train.stage import Stage
 from tests.steps import prepare
 
 STEPS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
