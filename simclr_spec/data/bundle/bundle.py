@@ -15,7 +15,7 @@ from simclr_spec.core.words import shown, size
 from simclr_spec.data.bundle import graph, index, proto
 from simclr_spec.data.bundle.crc32c import crc32c, masked
 
-_INDEX_BYTES, _GRAPH_BYTES = 64_000_000, 16_000_000
+_INDEX_BYTES, _GRAPH_BYTES = 64_000_000, 8_000_000
 
 
 class Bundle:
@@ -81,14 +81,15 @@ def find(path: Path) -> Bundle | None:
 
     None where there is none. Raises WeightsError."""
     for prefix in (path, path.with_suffix("") if path.suffix == ".index" else path / "variables" / "variables"):
-        if Path(f"{prefix}.index").is_file():
-            return Bundle(prefix)
+        with _naming(file := Path(f"{prefix}.index")):
+            if file.is_file():
+                return Bundle(prefix)
     return None
 
 
 def _bytes(path: Path) -> int:
     if not path.is_file():
-        raise ValueError("there is no such file; fetch it, into the same folder as the others of its name")
+        raise ValueError("there is no such file; fetch it, into the folder of the others")
     return path.stat().st_size
 
 

@@ -19,6 +19,7 @@ _WIDTHS = {dtype: int(name[-1]) for dtype, name in NUMBERS.items()}
 _FORMAT = 1
 _TENSORS, _BYTES, _DIMENSIONS, _ELEMENTS = 100_000, 1_000_000_000, 32, 2**40
 """Far more than a network of ours has: what a file may ask for has a bound."""
+_SLICES = "{} is stored in slices, which are not read; save it without partitions"
 
 
 class Entry(NamedTuple):
@@ -55,7 +56,7 @@ def _shards(value: bytes) -> int:
     if proto.number(header, 2):
         raise ValueError("it was written on a big-endian computer, which is not read")
     if proto.number(proto.record(proto.inside(header, 3)), 2) > _FORMAT:
-        raise ValueError("it needs a newer TensorFlow than was known when this was written")
+        raise ValueError("it needs a newer reader than this one")
     return proto.number(header, 1)
 
 
@@ -65,10 +66,7 @@ def _name(key: bytes) -> str:
     try:
         return key.decode()
     except UnicodeDecodeError:
-        raise ValueError("a name is no UTF-8 text; fetch it again") from None
-
-
-_SLICES = "{} is stored in slices, which are not read; save it without partitions"
+        raise ValueError("a name is no UTF-8 text") from None
 
 
 def _entry(name: str, value: bytes, shards: int) -> Entry:
