@@ -71,13 +71,13 @@ def _archived(path: Path, length: int) -> bytes:
     try:
         with ZipFile(path) as archive:
             entries = archive.infolist()
-            _check_entries(entries, length)
-            top = entries[0].filename.partition("/")[0]
+            top = entries[0].filename.partition("/")[0] if entries else ""
             names = {entry.filename for entry in entries}
-            if f"{top}/data.pkl" not in names:
-                raise ValueError(f"{_UNKNOWN}: there is no data.pkl in it")
             if f"{top}/constants.pkl" in names:
                 raise ValueError(f"it is a TorchScript archive, which holds a program; {_AGAIN}")
+            if f"{top}/data.pkl" not in names:
+                raise ValueError(f"{_UNKNOWN}: there is no data.pkl in it")
+            _check_entries(entries, length)
             if (found := archive.getinfo(f"{top}/data.pkl").file_size) > _PICKLE_BYTES:
                 raise ValueError(f"its data.pkl of {size(found)} names more than a network has; {_AGAIN}")
             return archive.read(f"{top}/data.pkl")
@@ -86,7 +86,7 @@ def _archived(path: Path, length: int) -> bytes:
 
 
 def _check_entries(entries: list[ZipInfo], length: int) -> None:
-    if not 0 < len(entries) <= _ENTRIES:
+    if len(entries) > _ENTRIES:
         raise ValueError(f"{_UNKNOWN}: an archive of {len(entries):,} files")
     if any(entry.compress_type != ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
         raise ValueError(f"it is compressed, which torch never does; {_AGAIN}")

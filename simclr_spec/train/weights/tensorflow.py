@@ -20,6 +20,7 @@ from simclr_spec.train.weights.held import Held, Wanted, convolutions, turned
 
 AXES = {4: (3, 2, 0, 1), 2: (1, 0)}
 _STEP = "global_step"
+_AVERAGES = " {} ema_model/ (the moving averages)"
 _BN = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 _ENCODER = re.compile(r"((?:base_model|resnet)/(?:.*/)?(conv2d|(?:sync_)?batch_normalization)(?:_(\d{1,9}))?)/(?:kernel|gamma)")
 _HEAD = re.compile(
@@ -34,6 +35,7 @@ def held(config: ImportConfig, path: Path, wanted: Wanted) -> Held:
         raise WeightsError(f"{shown(path)} is no checkpoint of TensorFlow: no {shown(path.name)}.index is there")
     _check_step(bundle, path, config.weights.train_step)
     which = "ema_model/" if config.weights.network == "momentum" else ""
+    averaged = any(name.startswith("ema_model/") for name in bundle.shapes)
     known = [name.removeprefix(which) for name in bundle.shapes if name.startswith(which)]
     convs, norms = _in_order(known, "conv2d"), _in_order(known, "batch_normalization")
     order = list(convolutions(wanted.encoder))
@@ -57,7 +59,7 @@ def held(config: ImportConfig, path: Path, wanted: Wanted) -> Held:
         layers=len({number for _, number, part in layers if part == "dense"}),
         classes=classes,
         axes=AXES,
-        about=" of the moving averages (ema_model)" if which else " of the network that was trained (not of ema_model)",
+        about=_AVERAGES.format("in") if which else _AVERAGES.format("outside of") if averaged else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""Files as others write them, of networks of any width: variables in the official order of creation, and what each layout calls them."""
+"""Files as others write them, of networks of any width: official variables in their order, and each layout's names of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.data.bundle.writing import write_bundle
 from tests.golden_rule import filled
 from tests.steps import TRAINING
 from tests.tensorflow.names import official_tensors
-from tests.train.golden_fill import encoder_params, to_torch
+from tests.train.golden_fill import encoder_params
 
 Variables = Sequence[Mapping[str, Any]]
 HEAD = HeadConfig(layers=3, width=1, out_dim=16, last_beta=False)

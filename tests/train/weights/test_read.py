@@ -24,7 +24,6 @@ from tests.golden_rule import filled
 from tests.places import GOLDEN
 from tests.train.golden_fill import encoder_params, tensor_name, to_torch
 from tests.train.weights.foreign import (
-    HEAD,
     SEED,
     Variables,
     checkpoint,
@@ -137,7 +136,7 @@ def test_every_number_of_a_checkpoint_has_its_place(encoder: Any, tmp_path: Path
     rows = variables(encoder)
     found, told = tensors(import_config(encoder, train_step=250228), checkpoint(tmp_path / "m", rows))
     check_equal(found, rows)
-    assert "of the network that was trained (not of ema_model); left aside: 'base_model/batch_normalization/beta/Momentum'" in told
+    assert "are read outside of ema_model/ (the moving averages); left aside: 'base_model/batch_normalization/beta/Mom" in told
 
 
 def test_the_moving_averages(tmp_path: Path) -> None:
@@ -148,7 +147,7 @@ def test_the_moving_averages(tmp_path: Path) -> None:
     assert all("supervised" in row["role"] for row in trained)
     check_equal({name: t for name, t in found.items() if "classifier" not in name}, averages, SEED + 2)
     check_equal({name: t for name, t in found.items() if "classifier" in name}, trained)
-    assert "of the moving averages (ema_model)" in told
+    assert "are read in ema_model/ (the moving averages)" in told
 
 
 def test_names_of_the_official_code_for_tensorflow_2(tmp_path: Path) -> None:
