@@ -28,10 +28,10 @@ def look_through(names: Sequence[str], scale: str | None, sets: Sequence[str]) -
             if kind == "spec":
                 yield f"{name}: {counted(len(compile([name], scale=scale, sets=sets).steps), 'Step')}, no faults"
             elif scale or sets:
-                raise UsageError(f"{name} is a {kind}: --scale and --set change specs")
+                raise UsageError(f"{name} is a {declared.TITLES.get(kind, kind)}: --scale and --set change specs")
             else:
                 _read(kind, name)
-                yield f"{name}: a {kind}, no faults"
+                yield f"{name}: a {declared.TITLES.get(kind, kind)}, no faults"
         except SpecError as error:
             faults += error.faults
     if faults:
