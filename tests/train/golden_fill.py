@@ -1,8 +1,4 @@
-"""The golden files' weight-filling rule, mapped on our modules.
-
-Element k of variable i in a file with seed s is a 32-bit hash of k + 0x9E3779B9 (i + 1) + 0x85EBCA6B s, spread over an interval
-that depends on the variable's kind (golden README). Variables come in the official creation order, in TensorFlow's layouts.
-"""
+"""The golden files' weight-filling rule, mapped on our modules. Variables come in the official creation order."""
 
 from __future__ import annotations
 
@@ -15,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from simclr_spec.stages.common import EncoderConfig
+from tests.golden_rule import filled
 
 LEAVES = {
     "kernel": "weight",
@@ -52,25 +49,6 @@ def to_torch(value: np.ndarray[Any, Any]) -> Tensor:
     """HWIO -> OIHW, (in, out) -> (out, in); float64."""
     axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(value.ndim, tuple(range(value.ndim)))
     return torch.tensor(np.ascontiguousarray(value.transpose(axes)), dtype=torch.float64)
-
-
-def filled(variable: Mapping[str, Any], seed: int) -> np.ndarray[Any, Any]:
-    """The variable's value in TensorFlow's layout, rounded to float32."""
-    first = (0x9E3779B9 * (variable["index"] + 1) + 0x85EBCA6B * seed) & 0xFFFFFFFF
-    x = np.arange(int(np.prod(variable["shape"])), dtype=np.uint32) + np.uint32(first)
-    x ^= x >> 16
-    x *= np.uint32(0x7FEB352D)
-    x ^= x >> 15
-    x *= np.uint32(0x846CA68B)
-    x ^= x >> 16
-    r = 2 * (x / 2**32) - 1
-    if variable["kind"] == "kernel":
-        r = r * np.sqrt(3 / np.prod(variable["shape"][:-1]))
-    elif variable["kind"] in ("gamma", "moving_variance"):
-        r = 1 + 0.2 * r
-    else:
-        r = 0.1 * r
-    return r.reshape(variable["shape"]).astype(np.float32)
 
 
 def fill(modules: Mapping[str, nn.Module], variables: Sequence[Mapping[str, Any]], seed: int) -> None:
