@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simclr_spec.plan import Plan, Step, compile
     from simclr_spec.store.layout import Store
     from simclr_spec.store.results import results
+    from simclr_spec.train.handing_on.load import load
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "compile",
+    "load",
     "results",
 ]
 
@@ -38,6 +40,7 @@ _HOMES = {
     "Plan": "simclr_spec.plan",
     "Step": "simclr_spec.plan",
     "compile": "simclr_spec.plan",
+    "load": "simclr_spec.train.handing_on.load",
     "Store": "simclr_spec.store.layout",
     "results": "simclr_spec.store.results",
 }

@@ -29,10 +29,9 @@ def test_the_public_names_are_these() -> None:
     named = {
         name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.SimclrSpecError)
     }
-    assert set(simclr_spec.__all__) == {"__version__", "compile", "Plan", "Step", "Store", "results", *named}
+    assert set(simclr_spec.__all__) == {"__version__", "compile", "Plan", "Step", "Store", "load", "results", *named}
     assert {name for name in simclr_spec.__all__ if hasattr(simclr_spec, name)} == set(simclr_spec.__all__)
     assert simclr_spec.compile is compile
-    assert not hasattr(simclr_spec, "load"), "kept for trained networks"
 
 
 def test_to_import_the_package_loads_nothing_of_weight() -> None:

@@ -311,3 +311,24 @@ def _data_root(**more: Any) -> Callable[[Command], Command]:
         help="Where data sets lie; NAME=DIR for one of them.",
         **more,
     )
+
+
+def weights_root_option(command: Command) -> Command:
+    """--weights-root, alike on plan, run and retry; while the command runs, the environment says the same."""
+
+    def into_environment(ctx: click.Context, _param: click.Parameter, roots: tuple[str, ...]) -> None:
+        if roots:
+            from simclr_spec.data.weights import in_environment
+
+            if any(not folder.strip() or os.pathsep in folder for folder in roots):
+                raise UsageError(f"--weights-root wants the name of a folder, without '{os.pathsep}'")
+            ctx.with_resource(in_environment(roots))
+
+    return click.option(
+        "--weights-root",
+        multiple=True,
+        metavar="DIR",
+        callback=into_environment,
+        expose_value=False,
+        help="Where weights that were trained elsewhere lie, by their published names.",
+    )(command)

@@ -18,6 +18,7 @@ from simclr_spec.cli.options import (
     scale_options,
     split_parameters,
     store_option,
+    weights_root_option,
     words_argument,
 )
 from simclr_spec.core.errors import UsageError
@@ -67,6 +68,7 @@ def schema(kind: str) -> None:
 @all_option
 @scale_options
 @data_root_for_compiling
+@weights_root_option
 @store_option
 @click.option("--format", "form", type=click.Choice(["table", "json", "dot"]), default="table", show_default=True)
 @click.option("--steps", is_flag=True, help="List every Step with its coordinates, instead of the table.")

@@ -23,6 +23,7 @@ from simclr_spec.cli.options import (
     split_words,
     store_option,
     tell_queue,
+    weights_root_option,
     words_argument,
 )
 from simclr_spec.cli.watching import entries_of
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @store_option
 @runner_option
 @data_root_option
+@weights_root_option
 @click.option("--dry-run", is_flag=True, help="Show what would run, and start nothing.")
 @budget_option
 @rehash_option
@@ -117,6 +119,7 @@ def _start(forecast: Forecast, runner: Runner) -> NoReturn:
 @existing_store_option
 @runner_option
 @data_root_option
+@weights_root_option
 def retry(words: Sequence[str], store: str, runner: str, data_root: Sequence[str]) -> None:
     """Run again what failed or was interrupted in the last plan, or what is selected of that, and all that waits for it."""
     from pathlib import Path

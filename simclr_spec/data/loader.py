@@ -37,10 +37,12 @@ class Arrays:
 
     train: ArraySplit
     test: ArraySplit
+    classes: tuple[str, ...]
+    """their names; a label is a place among them"""
 
     @property
     def counts(self) -> Counts:
-        return Counts(len(self.train.labels), len(self.test.labels), int(self.train.labels.max()) + 1)
+        return Counts(len(self.train.labels), len(self.test.labels), len(self.classes))
 
 
 Found = TypeVar("Found", Arrays, Listing)

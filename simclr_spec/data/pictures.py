@@ -27,13 +27,14 @@ def opened(path: str | os.PathLike[str]) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = None  # no warnings; MOST_PIXELS takes its place
     Image.init()
     image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
-    if why := _refused(image):
+    if why := refused(image):
         image.close()
         raise ValueError(why)
     return image
 
 
-def _refused(image: Image.Image) -> str:
+def refused(image: Image.Image) -> str:
+    """Why its pixels are not to be read, or the empty string."""
     if (pixels := image.width * image.height) > MOST_PIXELS:
         return f"it has {pixels // 10**6} megapixels, which no photograph has; make it smaller"
     numbers = ""

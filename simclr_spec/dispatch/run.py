@@ -10,7 +10,7 @@ from functools import partial
 
 from simclr_spec.core.environment import CHECKPOINT_SECONDS, DETERMINISTIC, RECOMPUTE, THREADS, environment
 from simclr_spec.core.states import OPEN
-from simclr_spec.data.roots import absolute, as_environment
+from simclr_spec.data import roots, weights
 from simclr_spec.dispatch.board import Board, Watcher
 from simclr_spec.dispatch.debug import InThisProcess
 from simclr_spec.dispatch.dispatcher import Dispatcher
@@ -20,6 +20,7 @@ from simclr_spec.dispatch.task import Task
 from simclr_spec.language.machine import Machine
 from simclr_spec.language.runner import Debug, Runner, Slurm
 from simclr_spec.plan import Plan, Step
+from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import Store
 
 WRITERS = 16
@@ -85,7 +86,7 @@ def run(
     device; `command`, after `simclr-spec`, does the same again. Raises SimclrSpecError where no worker can start.
     """
     board = Board.of(steps, store, seconds, runner)
-    lacking = [task.step for task in board.tasks.values() if not task.folder.step.exists()]  # new, or damaged and deleted
+    lacking = [task.step for task in board.tasks.values() if _lacks_step(task)]
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(partial(_prepare, plan, store), lacking))
     if not board.in_state("waiting", "elsewhere"):
@@ -144,6 +145,11 @@ def _dispatcher(
             yield slots
 
 
+def _lacks_step(task: Task) -> bool:
+    """New, or damaged and deleted; of one that reads a file the same Step may name another place by now."""
+    return not task.folder.step.exists() or (KINDS[task.step.kind].from_file and not task.folder.done)
+
+
 def _prepare(plan: Plan, store: Store, step: Step) -> None:
     """The Step's run folder with its step.json."""
     store.prepare(step.id, step.written({parent: plan.by_fingerprint[parent].id for parent in step.needs.values()}))
@@ -158,5 +164,6 @@ def _variables(runner: Runner, data_roots: Sequence[str]) -> dict[str, str]:
         RECOMPUTE: str(int(runner.recompute)),
         CHECKPOINT_SECONDS: str(runner.checkpoint_seconds),
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
-        **as_environment(list(map(absolute, data_roots))),  # a job begins in a folder of its own
+        **roots.as_environment(list(map(roots.absolute, data_roots))),  # a job begins in a folder of its own
+        **weights.as_environment(weights.weights_roots()),
     }

@@ -84,6 +84,18 @@ class HeadConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """What becomes of an image before an evaluated network sees it: values of an AugmentConfig that go with the weights."""
+
+    orientation: Literal["stored", "exif"] = described("see AugmentConfig")
+    resize: Literal["tensorflow", "antialias"] = described("see AugmentConfig")
+    test_crop: float = described("see AugmentConfig", POSITIVE, maximum=1)
+    inputs: Literal["RGB in [0, 1], not standardised"] = described(
+        "what the network takes", default="RGB in [0, 1], not standardised"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """Random augmentation of training images, and the crop of evaluation images."""
 
@@ -112,6 +124,10 @@ class AugmentConfig:
     blur_border: Literal["zero", "reflect"] = described("what the blur sees beyond the border: black, or the image mirrored")
     autoaugment: bool = described("AutoAugment's ImageNet policy after crop and flip (library code)")
     test_crop: float = described("central share of the shorter side at evaluation; 1 = the whole image", POSITIVE, maximum=1)
+
+    @property
+    def evaluation(self) -> EvaluationConfig:
+        return EvaluationConfig(orientation=self.orientation, resize=self.resize, test_crop=self.test_crop)
 
 
 @dataclass(frozen=True, kw_only=True)

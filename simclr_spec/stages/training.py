@@ -38,7 +38,7 @@ class TrainingKind(Kind):
 
     executor: str = "simclr_spec.train.loop.fit:train"
     stage: str
-    """`module:Class` of the network and its measures, a train.stages.stage.Stage"""
+    """`module:Class` of the network and its measures, a train.stage.Stage"""
     per_image: Callable[[Any, Mapping[str, Any]], PerImage]
     """parameters, the parents' by role -> what one image takes"""
 

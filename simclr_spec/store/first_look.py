@@ -28,6 +28,8 @@ from simclr_spec.data.registry import LOADERS
 from simclr_spec.data.roots import data_roots, label_list
 from simclr_spec.plan import Step
 from simclr_spec.stages.common import DatasetConfig, LabelsConfig
+from simclr_spec.stages.kinds import KINDS
+from simclr_spec.store import weights
 from simclr_spec.store.layout import Store
 
 MOST_HEADERS = 20_000
@@ -58,18 +60,26 @@ class Look:
 
 
 def look_ahead(
-    steps: Iterable[Step], roots: Sequence[str] = (), store: Store | None = None, *, keep: bool = False
+    steps: Sequence[Step],
+    roots: Sequence[str] = (),
+    store: Store | None = None,
+    *,
+    starts: Iterable[Step] = (),
+    keep: bool = False,
 ) -> list[str]:
     """What a person should know of the Steps' data, a line each; `keep` remembers in the store what was seen.
 
-    Raises DataError with the faults of every data set and label list; MissingDataError where any of them is not there.
+    `starts`: done Steps that these start from. Raises DataError with the faults of every data set, label list and file of
+    weights; MissingDataError where any data set or list is not there.
     """
-    faults: list[str] = []
+    faults, absent = weights.look_ahead(steps, starts, store, keep=keep) if store else ([], [])
     missing: list[str] = []
     notes: list[str] = []
     looks: dict[DatasetConfig, Look] = {}
     lists: set[tuple[str, str, str]] = set()
     for step in steps:
+        if KINDS[step.kind].from_file:  # sees no images
+            continue
         dataset = build(DatasetConfig, step.params["dataset"])
         if dataset not in looks:
             try:
@@ -91,8 +101,9 @@ def look_ahead(
             except MissingDataError as error:
                 missing.append(str(error))
     notes += _shared(looks.values())
-    if faults or missing:
-        raise (MissingDataError if missing else DataError)("\n".join([*the_first(faults), *dict.fromkeys(missing)]))
+    if faults or missing or absent:
+        told = [*the_first(faults), *dict.fromkeys(missing), *the_first(absent)]
+        raise (MissingDataError if missing else DataError)("\n".join(told))
     return notes
 
 

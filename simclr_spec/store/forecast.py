@@ -156,8 +156,11 @@ def look_at_data(forecast: Forecast, *, keep: bool) -> list[str]:
     """
     from simclr_spec.store import first_look
 
+    steps, images = forecast.to_run, forecast.images
+    needed = dict.fromkeys(parent for step in steps for parent in step.needs.values())
+    starts = [forecast.plan.by_fingerprint[parent] for parent in needed if not forecast.decisions[parent].runs]
     try:
-        return first_look.look_ahead(forecast.to_run, forecast.images.roots, forecast.images.store, keep=keep)
+        return first_look.look_ahead(steps, images.roots, images.store, starts=starts, keep=keep)
     except MissingDataError as error:
         if not forecast.plan.may_rehearse:
             raise

@@ -4,7 +4,8 @@
 <store>/.jobs/<run>/      a run that goes on: its lease, and its jobs' files
 <store>/.arrays/<array>/  job arrays of a cluster: array.json is written before one is submitted, receipt.json once its
                           id is known, batch.sh as it was submitted, N.log of element N, N.ends how often and why it began again
-<store>/.data/            what is remembered of image folders: <digest>.hashes, look-<digest>.json
+<store>/.data/            what is remembered of image folders: <digest>.hashes, look-<digest>.json; and of published weights:
+                          weights-<digest>.json
 <store>/<kind>/<label>-<fingerprint8>/
     step.json             the Step: fingerprint, kind, label, params, coordinates, needs {role: parent's fingerprint, folder}
     lease                 locked by the process that works on the Step, with its heartbeat; see lease.py
@@ -122,6 +123,13 @@ class RunFolder:
     """All paths and the state of one Step."""
 
     path: Path
+
+    @classmethod
+    def around(cls, weights: Path) -> RunFolder | None:
+        """That in which an attempt left these weights; None of a file that lies elsewhere."""
+        attempt = Attempt(weights.absolute().parent)
+        folder = cls(attempt.path.parent.parent)
+        return folder if folder.step.exists() and attempt in folder.attempts() else None
 
     @property
     def step(self) -> Path:
@@ -378,6 +386,11 @@ class Store:
     def _of_images(self, folder: Path, labelled: bool, name: str) -> Path:
         known = sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16]
         return self.path / ".data" / name.format(known + ("" if labelled else "-pile"))
+
+    def weights_of(self, name: str, origin: str) -> Path:
+        """What the first read of weights of that published name remembers; see weights.py."""
+        known = sha256(os.fsencode(f"{origin}\n{name}")).hexdigest()[:16]
+        return self.path / ".data" / f"weights-{known}.json"
 
     def prepare(self, step_id: str, step: dict[str, Any]) -> RunFolder:
         """The Step's folder with its step.json."""

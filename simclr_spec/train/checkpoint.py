@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,14 +106,35 @@ def read_weights(folder: RunFolder) -> dict[str, Tensor]:
         raise WeightsError(f"{folder.weights} does not load: {error}") from None
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Of a file of tensors; empty where it has none. Raises WeightsError where it is none, or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is no safetensors file, or damaged: {error}") from None
+
+
+def head_layers(weights: Iterable[str]) -> int:
+    """Layers of a projection head among tensors of these names."""
+    return len({name.split(".")[2] for name in weights if name.startswith("head.layers.")})
+
+
 def load_part(module: nn.Module, weights: Mapping[str, Tensor], prefix: str, source: Path) -> None:
     """Fill `module` from the tensors named `prefix`.*; each of the module's tensors must be there with its shape."""
-    for name, tensor in module.state_dict().items():
-        found = weights.get(f"{prefix}.{name}")
+    tensors = {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
+    for name, found in fitting(tensors, weights, source):
+        tensors[name].copy_(found)
+
+
+def fitting(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor], source: Path | str) -> Iterator[tuple[str, Tensor]]:
+    """Of the weights those of such names and shapes. Raises WeightsError where one is missing or of another shape."""
+    for name, tensor in wanted.items():
+        found = weights.get(name)
         if found is None:
-            raise WeightsError(f"{source} has no tensor {prefix}.{name}, which this Step's network needs")
+            raise WeightsError(f"{source} has no tensor {name}, which this Step's network needs")
         if found.shape != tensor.shape:
-            raise WeightsError(
-                f"{prefix}.{name} is {list(found.shape)} in {source}, but this Step's network needs {list(tensor.shape)}"
-            )
-        tensor.copy_(found)
+            raise WeightsError(f"{name} is {list(found.shape)} in {source}, but this Step's network needs {list(tensor.shape)}")
+        yield name, found

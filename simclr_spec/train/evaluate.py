@@ -8,15 +8,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from simclr_spec.stages.common import AugmentConfig
+from simclr_spec.stages.common import AugmentConfig, EvaluationConfig
 from simclr_spec.store.outcomes import TOP, Outcomes
+from simclr_spec.train import distributed
 from simclr_spec.train.data.photos import Files, chunks
 from simclr_spec.train.views.augment import evaluation_view
+
+PIXELS = 2**23
+"""Of a batch, at most; and at most BATCH images."""
+BATCH = 2048
+
+
+def batch_of(size: int) -> int:
+    """Images (size, size) that are evaluated at once."""
+    return max(1, min(BATCH, PIXELS // size**2))
 
 
 @torch.no_grad()
 def outputs(
-    network: Callable[[Tensor], Tensor], images: Tensor | Files, samples: Tensor, config: AugmentConfig, size: int, batch: int
+    network: Callable[[Tensor], Tensor],
+    images: Tensor | Files,
+    samples: Tensor,
+    config: AugmentConfig | EvaluationConfig,
+    size: int,
+    batch: int,
 ) -> Tensor:
     """Outputs (n, D) in float32 for the samples (n,), in batches of at most `batch`, of a network that is in eval mode."""
     found = []
@@ -24,6 +39,20 @@ def outputs(
         views = [evaluation_view(chunk, config, size) for chunk in chunks(images, rows)]
         found.append(network(torch.cat(views)).float())
     return torch.cat(found)
+
+
+def shared_outputs(
+    network: Callable[[Tensor], Tensor],
+    images: Tensor | Files,
+    samples: Tensor,
+    config: AugmentConfig | EvaluationConfig,
+    size: int,
+) -> Tensor:
+    """The same on every rank, which share the work."""
+    share = -(-len(samples) // distributed.world_size())
+    first = distributed.rank() * share
+    mine = samples[torch.arange(first, first + share).clamp(max=len(samples) - 1)]
+    return distributed.gather(outputs(network, images, mine, config, size, batch_of(size)))[: len(samples)]
 
 
 def of_logits(logits: Tensor, labels: Tensor) -> Outcomes:

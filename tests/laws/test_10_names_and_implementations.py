@@ -21,7 +21,7 @@ from simclr_spec.stages.kinds import KINDS
 from simclr_spec.train.loop import fit
 from simclr_spec.train.loop.job import imported
 from simclr_spec.train.losses.contrastive import LOSSES
-from simclr_spec.train.stages.stage import Stage
+from simclr_spec.train.stage import Stage
 from simclr_spec.train.views import colour
 from tests.faults import TABLES
 

@@ -314,7 +314,7 @@ def test_images_that_change_while_they_are_trained_on_make_no_result(mine: Path)
         changed = other.submit(change)
         code, said = typed(*words)
     changed.result()
-    sentence = "the images of 'tinyset' changed while they were trained on: leave them alone, and run again"
+    sentence = "the images of 'tinyset' changed while they were read: leave them alone, and run again"
     assert (code, sentence in said) == (1, True), said
     assert (folder.done, folder.attempts()[0].checkpoint.exists()) == (False, False)
     assert typed(*words)[0] == 0

@@ -16,7 +16,7 @@ from simclr_spec.store.outcomes import Outcomes, metrics
 from simclr_spec.train.data import datasets
 from simclr_spec.train.evaluate import Neighbours, of_logits, of_votes, outputs
 from simclr_spec.train.loop.fit import stage_class
-from simclr_spec.train.stages.stage import Stage
+from simclr_spec.train.stage import Stage
 from tests.steps import disturb, step
 from tests.train.ranks import Counter, in_processes
 from tests.train.views.augment_config import digit_images, official

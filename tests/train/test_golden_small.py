@@ -19,9 +19,9 @@ from simclr_spec.train.distributed import gather
 from simclr_spec.train.losses import strips
 from simclr_spec.train.losses.nt_xent import nt_xent
 from simclr_spec.train.model.encoder import ConvNorm
+from simclr_spec.train.stage import Stage, named
 from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.pretrain import Pretrain
-from simclr_spec.train.stages.stage import Stage, named
 from simclr_spec.train.views import colour, crop
 from tests.places import GOLDEN
 from tests.steps import finished, step

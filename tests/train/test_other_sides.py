@@ -21,8 +21,8 @@ from simclr_spec.train.loop.trainer import train_step
 from simclr_spec.train.model.encoder import Block, Encoder, SelectiveKernel
 from simclr_spec.train.model.heads import ProjectionHead
 from simclr_spec.train.optim import optimizer
+from simclr_spec.train.stage import Batch
 from simclr_spec.train.stages.pretrain import Pretrain
-from simclr_spec.train.stages.stage import Batch
 from simclr_spec.train.views import colour
 from tests.steps import step
 from tests.train.golden_fill import encoder_params

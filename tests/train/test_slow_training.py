@@ -24,9 +24,9 @@ from simclr_spec.store.layout import Store
 from simclr_spec.train.loop.trainer import train_step
 from simclr_spec.train.model.norm import GlobalBatchNorm
 from simclr_spec.train.optim import optimizer
+from simclr_spec.train.stage import Batch, named
 from simclr_spec.train.stages.distill import Distill
 from simclr_spec.train.stages.pretrain import Pretrain
-from simclr_spec.train.stages.stage import Batch, named
 from simclr_spec.train.stages.supervised import Supervised
 from tests.steps import disturb, finished, step
 

@@ -18,11 +18,11 @@ from simclr_spec.train.loop.trainer import train_step
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.norm import GlobalBatchNorm
 from simclr_spec.train.optim import optimizer
+from simclr_spec.train.stage import Batch
 from simclr_spec.train.stages.distill import Distill
 from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.linear_eval import LinearEval
 from simclr_spec.train.stages.pretrain import Pretrain
-from simclr_spec.train.stages.stage import Batch
 from simclr_spec.train.stages.supervised import Supervised
 from tests.steps import disturb, finished, step
 from tests.train.test_slow_training import soft_targets

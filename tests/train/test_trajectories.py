@@ -21,9 +21,9 @@ from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.store.layout import Store
 from simclr_spec.train.loop.trainer import train_step
 from simclr_spec.train.optim import optimizer
+from simclr_spec.train.stage import Batch, Stage, named
 from simclr_spec.train.stages.finetune import Finetune
 from simclr_spec.train.stages.pretrain import Pretrain
-from simclr_spec.train.stages.stage import Batch, Stage, named
 from tests.places import GOLDEN
 from tests.steps import finished, step
 from tests.train.golden_fill import fill, tensor_name, to_torch

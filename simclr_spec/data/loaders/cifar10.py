@@ -15,6 +15,8 @@ from simclr_spec.data.roots import HINT, folders, missing, others
 
 FOLDER = "cifar-10-batches-py"
 _TEST = "test_batch"
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+"""In the order of the labels, as https://www.cs.toronto.edu/~kriz/cifar.html and the archive's batches.meta name them."""
 
 
 class Original(NamedTuple):
@@ -56,7 +58,7 @@ class Cifar10(ArrayLoader):
         assert folder is not None
         batches = {name: _batch(folder / name, original.md5) for name, original in FILES.items()}
         test = batches.pop(_TEST)
-        return Arrays(train=_split(batches.values()), test=_split([test]))
+        return Arrays(train=_split(batches.values()), test=_split([test]), classes=CLASSES)
 
 
 def _split(batches: Collection[dict[str, Any]]) -> ArraySplit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from string import digits
 from typing import TYPE_CHECKING
 
 from simclr_spec.core.errors import DataError
@@ -35,7 +36,7 @@ class Digits(ArrayLoader):
         pixels, labels = grey.repeat(3, axis=1), raw[:, -1].copy()
         test = _tested(labels)
         train, tested = (ArraySplit(pixels=pixels[rows], labels=labels[rows]) for rows in (~test, test))
-        return Arrays(train=train, test=tested)
+        return Arrays(train=train, test=tested, classes=tuple(digits))
 
 
 def _file() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ class ImageSet:
     test: Tensor | Files
     test_labels: Tensor
     listing: Listing | None = None  # where images are files
+    classes: tuple[str, ...] = ()  # their names, in the order of the labels
 
     @property
     def train_names(self) -> tuple[str, ...] | None:
@@ -67,11 +68,12 @@ def load(dataset: DatasetConfig, orientation: str = "stored", store: Store | Non
 def as_tensors(found: Arrays | Listing, orientation: str = "stored") -> ImageSet:
     """What a loader has read; image files are opened when they are needed."""
     labels = [torch.as_tensor(split.labels, dtype=torch.int64) for split in (found.train, found.test)]
+    known: Any = {"train_labels": labels[0], "test_labels": labels[1], "classes": found.classes}
     if isinstance(found, Listing):
         train, test = (Files(split.paths(), orientation=orientation) for split in (found.train, found.test))
-        return ImageSet(train=train, train_labels=labels[0], test=test, test_labels=labels[1], listing=found)
+        return ImageSet(train=train, test=test, listing=found, **known)
     pixels = [torch.from_numpy(split.pixels) for split in (found.train, found.test)]
-    return ImageSet(train=pixels[0], train_labels=labels[0], test=pixels[1], test_labels=labels[1])
+    return ImageSet(train=pixels[0], test=pixels[1], **known)
 
 
 def seen(dataset: DatasetConfig, images: ImageSet, store: Store, tell: digests.Tell) -> str | None:

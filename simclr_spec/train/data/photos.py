@@ -33,6 +33,8 @@ DECODED_BYTES = 2**29
 evaluation runs; both together stay below 1 GiB."""
 PIXEL_BYTES = 13
 """While an image is decoded, Pillow has 4 a pixel and two copies have 3 each; 3 of the part before may not be free yet."""
+LOOKED_AT = 1000
+"""Images that are decoded for their faults alone, at a time."""
 _ORIENTATION = 0x0112
 _TURNED_BACK = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
 """EXIF orientation -> the Image.Transpose that undoes what Pillow did to obey it."""
@@ -100,8 +102,35 @@ def measured(path: str | Path) -> int:
 def decoded(path: str | Path, orientation: str = "stored") -> Tensor:
     """-> uint8 (3, h, w). Raises DataError."""
     with _opened(path) as image:
-        pixels = _rgb(_upright(image, orientation))
-        return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+        return _as_tensor(_upright(image, orientation))
+
+
+def of_picture(image: Image.Image, orientation: str = "stored") -> Tensor:
+    """The same of an image that somebody has opened, which stays as it is. Raises DataError."""
+    from PIL import ImageOps
+
+    if why := pictures.refused(image):
+        raise DataError(f"cannot read this image: {why}")
+    upright = ImageOps.exif_transpose(image) if orientation == "exif" else _upright(image, orientation)
+    return _as_tensor(upright.copy() if "transparency" in upright.info else upright)
+
+
+def unreadable(paths: Sequence[str | Path], orientation: str = "stored") -> Iterator[str]:
+    """A sentence for each image that does not decode."""
+    for first in range(0, len(paths), LOOKED_AT):
+        yield from filter(None, _pool().map(lambda path: _fault(path, orientation), paths[first : first + LOOKED_AT]))
+
+
+def _fault(path: str | Path, orientation: str) -> str:
+    try:
+        decoded(path, orientation)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _as_tensor(upright: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(_rgb(upright).transpose(2, 0, 1), order="C"))
 
 
 @contextlib.contextmanager

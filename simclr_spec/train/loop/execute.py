@@ -21,6 +21,7 @@ from simclr_spec.train.checkpoint import delete_checkpoints, write_tensors
 from simclr_spec.train.loop.attempt import Stop, for_users, recorded, stopping
 from simclr_spec.train.loop.environment import environment
 from simclr_spec.train.loop.job import Executor, Job, Outcome, imported
+from simclr_spec.train.model.about import About, inherited
 
 
 def execute(path: Path) -> None:
@@ -57,14 +58,15 @@ def _attempt(folder: RunFolder, step: Mapping[str, Any], device: torch.device, s
         with recorded(attempt) as record:
             job = Job(folder=folder, attempt=attempt, step=step, device=device, stop=stop, record=record)
             executor: Executor = imported(KINDS[job.kind].executor)
-            _commit(job, executor(job))
+            origins = inherited(job.parents())
+            _commit(job, executor(job), origins)
 
 
-def _commit(job: Job, outcome: Outcome) -> None:
+def _commit(job: Job, outcome: Outcome, inherited: Mapping[str, tuple[str, ...]]) -> None:
     """Weights and outcomes, then the result; rank 0 writes."""
     if distributed.rank() != 0:
         return
-    write_tensors(job.attempt.weights, outcome.weights)
+    write_tensors(job.attempt.weights, outcome.weights, _about(job, outcome, inherited).metadata())
     if outcome.tests:
         outcomes.write(job.attempt.outcomes, outcome.tests)
     result = {
@@ -80,6 +82,15 @@ def _commit(job: Job, outcome: Outcome) -> None:
         result["data_digest"] = seen
     job.folder.commit(job.attempt, result)
     delete_checkpoints(job.folder)
+
+
+def _about(job: Job, outcome: Outcome, inherited: Mapping[str, tuple[str, ...]]) -> About:
+    return About.of_step(
+        job.step,
+        classes=outcome.classes if "classifier.weight" in outcome.weights else (),
+        origin=inherited["origin"] + outcome.origin,
+        licence=inherited["licence"] + outcome.licence,
+    )
 
 
 @contextlib.contextmanager

@@ -13,21 +13,21 @@ import torch
 from safetensors import SafetensorError
 
 from simclr_spec.core.environment import CHECKPOINT_SECONDS, CHECKPOINT_STEPS
-from simclr_spec.core.errors import DataError, Interrupted
+from simclr_spec.core.errors import Interrupted
 from simclr_spec.core.files import append_line, read_json
 from simclr_spec.core.words import fixed, number
 from simclr_spec.language.runner import Common
-from simclr_spec.stages.common import DatasetConfig, TrainingConfig
+from simclr_spec.stages.common import TrainingConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.stages.training import TrainingKind
 from simclr_spec.store import outcomes
 from simclr_spec.train import distributed
-from simclr_spec.train.checkpoint import Checkpoint, checkpoints, delete_checkpoints, write_checkpoint
-from simclr_spec.train.data import datasets
+from simclr_spec.train.checkpoint import Checkpoint, checkpoints, write_checkpoint
+from simclr_spec.train.loop import watched
 from simclr_spec.train.loop.attempt import Record
 from simclr_spec.train.loop.job import Job, Outcome, imported
 from simclr_spec.train.loop.trainer import WINDOW, Clock, Trainer
-from simclr_spec.train.stages.stage import Stage
+from simclr_spec.train.stage import Stage
 
 TOGETHER = 10
 """With several ranks: train steps between the moments at which all look for NaN and for the wish to stop."""
@@ -41,10 +41,7 @@ CHECKPOINT_SHARE = 0.05
 def train(job: Job) -> Outcome:
     """The executor of every kind of training."""
     config: TrainingConfig = job.config()
-    images = datasets.load(config.dataset, orientation=config.augment.orientation, store=job.store)
-    if distributed.rank() == 0 and (seen := datasets.seen(config.dataset, images, job.store, job.record.log)):
-        job.record.set(data_digest=seen)
-    images = images.to(job.device)
+    images = watched.load(job, config.dataset, config.augment)
     torch.manual_seed(config.seed)
     trainer = Trainer(config, stage_class(job.kind)(config, job.parents()), images, job.device)
     _resume(trainer, job)
@@ -54,8 +51,7 @@ def train(job: Job) -> Outcome:
     means, tests = trainer.means(), trainer.stage.evaluate(images)
     measured = {name: value for name, value in outcomes.metrics(tests).items() if name in KINDS[job.kind].metrics}
     job.record.log(f"result: {_sentence(measured or means)}, after {fixed(trainer.seconds, 1)} s of training")
-    if distributed.rank() == 0:
-        _still_there(config.dataset, images, job)
+    watched.still_there(job, config.dataset, images)
     return Outcome(
         metrics=means | measured,
         weights=trainer.stage.exported_weights(),
@@ -64,9 +60,10 @@ def train(job: Job) -> Outcome:
         counts={
             "train_steps": trainer.schedule.train_steps,
             "images_per_second": round(trainer.schedule.train_steps * trainer.schedule.batch / trainer.seconds, 2),
-            **({"test_list": _test_list(trainer.stage, images, job)} if tests else {}),
+            **({"test_list": watched.tested(job, config.dataset, images, trainer.stage.test_samples(images))} if tests else {}),
         },
         tests=tests,
+        classes=images.classes,
     )
 
 
@@ -76,19 +73,6 @@ def stage_class(kind: str) -> type[Stage[Any]]:
     assert isinstance(trained, TrainingKind)
     found: type[Stage[Any]] = imported(trained.stage)
     return found
-
-
-def _test_list(stage: Stage[Any], images: datasets.ImageSet, job: Job) -> dict[str, Any]:
-    """Which images were tested; results that agree in it can be compared in pairs."""
-    samples, known = stage.test_samples(images), stage.config.dataset.digest or job.record.values.get("data_digest", "")
-    return {"images": len(samples), "digest": datasets.test_list(images, samples, known)}
-
-
-def _still_there(dataset: DatasetConfig, images: datasets.ImageSet, job: Job) -> None:
-    """A result says which images it is of; of such as changed meanwhile, nobody could say what it and its checkpoints saw."""
-    if not datasets.unchanged(dataset, images, job.store, job.record.values.get("data_digest")):
-        delete_checkpoints(job.folder)
-        raise DataError(f"the images of '{dataset.name}' changed while they were trained on: leave them alone, and run again")
 
 
 def _resume(trainer: Trainer, job: Job) -> None:

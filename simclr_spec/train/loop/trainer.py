@@ -22,7 +22,7 @@ from simclr_spec.train import distributed, optim
 from simclr_spec.train.checkpoint import Checkpoint
 from simclr_spec.train.data import datasets
 from simclr_spec.train.data.photos import chunks
-from simclr_spec.train.stages.stage import Batch, Stage
+from simclr_spec.train.stage import Batch, Stage
 from simclr_spec.train.tensors import to_device
 from simclr_spec.train.views import augment
 

@@ -25,6 +25,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Encoder(nn.Module):
     """(B, 3, H, W) in [0, 1] -> (B, features). Any image size fits."""
 
+    mean: Tensor | None
     deviation: Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -36,10 +37,9 @@ class Encoder(nn.Module):
         base = config.base_width * config.width
         self.stem = _stem(base, config)
         self.max_pool = config.max_pool if config.stem in ("imagenet", "standardised") else None
-        self.mean: Tensor | None = None
-        if config.stem == "standardised":
-            for name, values in (("mean", MEAN), ("deviation", DEVIATION)):
-                self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+        for name, values in (("mean", MEAN), ("deviation", DEVIATION)):  # no file fills them: never on the meta device
+            known = torch.tensor(values, device="cpu").view(3, 1, 1) if config.stem == "standardised" else None
+            self.register_buffer(name, known, persistent=False)
         channels = base
         groups = []
         for number, blocks in enumerate(BLOCKS[config.depth]):

@@ -17,16 +17,17 @@ class ProjectionHead(nn.Module):
 
     Dense layers have no bias. Hidden layers are features x config.width wide, with BN and ReLU; the last is config.out_dim
     wide, with BN (whose beta is there if config.last_beta) and no ReLU. Deleting the upper end of `layers` leaves a head that
-    ends there.
+    ends there, as if only so many had been `kept`.
     """
 
-    def __init__(self, features: int, config: HeadConfig, bn: EncoderConfig) -> None:
+    def __init__(self, features: int, config: HeadConfig, bn: EncoderConfig, kept: int | None = None) -> None:
         super().__init__()
         hidden = features * config.width
         widths = [features, *[hidden] * (config.layers - 1)]
         layers = [_Layer(inputs, hidden, bn) for inputs in widths[:-1]]
         last = _Layer(widths[-1], config.out_dim, bn, relu=False, beta=config.last_beta)
-        self.layers = nn.ModuleList([*layers, last])
+        self.layers = nn.ModuleList([*layers, last][:kept])
+        self.features = [*widths, config.out_dim][len(self.layers)]
 
     def forward(self, h: Tensor) -> list[Tensor]:
         outputs = [h]

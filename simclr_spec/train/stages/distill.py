@@ -3,54 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from simclr_spec.core.errors import WeightsError
-from simclr_spec.core.files import read_json
 from simclr_spec.stages.distill import DistillConfig
-from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder
-from simclr_spec.train.checkpoint import load_part, read_weights
 from simclr_spec.train.data.datasets import ImageSet
 from simclr_spec.train.losses.distillation import distillation
 from simclr_spec.train.model.encoder import Encoder
-from simclr_spec.train.model.heads import Classifier, ProjectionHead
-from simclr_spec.train.stages.stage import Batch, Stage, named, top1
+from simclr_spec.train.model.heads import Classifier
+from simclr_spec.train.model.network import Network
+from simclr_spec.train.stage import Batch, Stage, named, top1
 from simclr_spec.train.tensors import to_float32
 
 
-class Teacher(nn.Module):
+class Teacher(Network):
     """A fine-tuned network with its kept head layers, or a distilled one: fixed, and always in eval mode."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        super().__init__()
-        weights, step = read_weights(folder), read_json(folder.step, "kind", "params")
-        config: Any = KINDS[step["kind"]].build(step["params"])
-        self.encoder = Encoder(config.encoder)
-        width = self.encoder.features
-        self.head: ProjectionHead | None = None
-        if kept := getattr(config, "from_layer", 0):
-            self.head = ProjectionHead(width, config.head, config.encoder)
-            del self.head.layers[kept:]
-            width *= config.head.width
-        self.classifier = Classifier(width, config.dataset.classes)
-        for name, module in self.named_children():
-            load_part(module, weights, name, folder.path)
-        self.requires_grad_(False)
-        self.train()
 
     def train(self, mode: bool = True) -> Teacher:  # noqa: ARG002
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, S, S) -> logits (B, classes)."""
-        h = self.encoder(x)
-        logits: Tensor = self.classifier(h if self.head is None else self.head(h)[-1])
-        return logits
+        return super().forward(x)
 
 
 class Distill(Stage[DistillConfig]):
@@ -63,8 +40,8 @@ class Distill(Stage[DistillConfig]):
         super().__init__(config, parents)
         self.encoder = Encoder(config.encoder)
         self.classifier = Classifier(self.encoder.features, config.dataset.classes)
-        self.teacher = Teacher(parents["teacher"])
-        if (classes := self.teacher.classifier.out_features) != config.dataset.classes:
+        self.teacher = Teacher.of_folder(parents["teacher"]).train().requires_grad_(False)
+        if (classes := self.teacher.class_count) != config.dataset.classes:
             raise WeightsError(
                 f"the teacher in {parents['teacher'].path} knows {classes} classes, this data set has {config.dataset.classes}"
             )

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from simclr_spec.stages.finetune import FinetuneConfig
 from simclr_spec.store.layout import RunFolder
-from simclr_spec.train.checkpoint import load_part, read_weights
+from simclr_spec.train.checkpoint import head_layers, load_part, read_weights
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
-from simclr_spec.train.stages.stage import LabelledStage, named
+from simclr_spec.train.stage import LabelledStage, named
 
 
 class Finetune(LabelledStage[FinetuneConfig]):
@@ -30,6 +30,7 @@ class Finetune(LabelledStage[FinetuneConfig]):
         self.classifier = Classifier(width, config.dataset.classes, zero=True)
         weights, source = read_weights(parents["from"]), parents["from"].path
         load_part(self.encoder, weights, "encoder", source)
+        del self.head.layers[max(head_layers(weights), config.from_layer) :]  # whoever trained them may have kept none above
         load_part(self.head, weights, "head", source)
         self.head.layers[config.from_layer :].requires_grad_(False)
 

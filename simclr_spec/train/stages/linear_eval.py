@@ -12,7 +12,7 @@ from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.checkpoint import load_part, read_weights
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
-from simclr_spec.train.stages.stage import LabelledStage, named
+from simclr_spec.train.stage import LabelledStage, named
 
 
 class LinearEval(LabelledStage[LinearEvalConfig]):
@@ -25,8 +25,8 @@ class LinearEval(LabelledStage[LinearEvalConfig]):
         self.head = ProjectionHead(self.encoder.features, config.head, config.encoder)
         weights, source = read_weights(parents["from"]), parents["from"].path
         load_part(self.encoder, weights, "encoder", source)
-        load_part(self.head, weights, "head", source)
         del self.head.layers[config.from_layer :]
+        load_part(self.head, weights, "head", source)
         self.requires_grad_(False)
         width = self.encoder.features * (config.head.width if config.from_layer else 1)
         self.classifier = Classifier(width, config.dataset.classes, zero=True)

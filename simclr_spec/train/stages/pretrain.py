@@ -17,7 +17,7 @@ from simclr_spec.train.losses.contrastive import LOSSES
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
 from simclr_spec.train.model.memory import Memory
-from simclr_spec.train.stages.stage import Batch, Stage, classification, named
+from simclr_spec.train.stage import Batch, Stage, classification, named
 from simclr_spec.train.tensors import to_float32
 
 BANK = 10

@@ -10,7 +10,7 @@ from simclr_spec.stages.supervised import SupervisedConfig
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier
-from simclr_spec.train.stages.stage import LabelledStage, named
+from simclr_spec.train.stage import LabelledStage, named
 
 
 class Supervised(LabelledStage[SupervisedConfig]):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from simclr_spec.core.splitmix import AUTOAUGMENT, BLUR, PIXELS
-from simclr_spec.stages.common import AugmentConfig
+from simclr_spec.stages.common import AugmentConfig, EvaluationConfig
 from simclr_spec.train.random import bits, uniform
 from simclr_spec.train.tensors import to_device
 from simclr_spec.train.views import colour
@@ -183,9 +183,11 @@ def _autoaugment(x: Tensor, seeds: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluation_view(images: Tensor | Sequence[Tensor], config: AugmentConfig, size: int) -> Tensor:
+def evaluation_view(images: Tensor | Sequence[Tensor], config: AugmentConfig | EvaluationConfig, size: int) -> Tensor:
     """uint8 images -> float32 (B, 3, size, size) in [0, 1]: central crop, bicubic; at most 32 pixels: no crop."""
-    if size <= 32 and isinstance(images, Tensor) and images.shape[2:] == (size, size):
+    if not isinstance(images, Tensor):
+        return torch.cat([evaluation_view(image[None], config, size) for image in images])
+    if size <= 32 and images.shape[2:] == (size, size):
         return images.to(torch.float32).div_(255)
     height, width = sizes(images)
     share = config.test_crop if size > 32 else 1.0

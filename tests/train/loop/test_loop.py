@@ -31,8 +31,8 @@ from simclr_spec.train.checkpoint import checkpoints
 from simclr_spec.train.evaluate import Neighbours
 from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.loop.trainer import Trainer
+from simclr_spec.train.stage import classification
 from simclr_spec.train.stages import pretrain as module
-from simclr_spec.train.stages.stage import classification
 from tests import runs
 from tests.steps import prepare
 

@@ -12,8 +12,8 @@ from simclr_spec.core.fields import build
 from simclr_spec.stages.pretrain import PretrainConfig
 from simclr_spec.train.loop.trainer import train_step
 from simclr_spec.train.optim import optimizer
+from simclr_spec.train.stage import Batch
 from simclr_spec.train.stages.pretrain import Pretrain
-from simclr_spec.train.stages.stage import Batch
 from tests.steps import step
 
 

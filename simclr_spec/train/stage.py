@@ -13,16 +13,13 @@ from torch import Tensor, nn
 from simclr_spec.stages.common import LabelsConfig, TrainingConfig
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.store.outcomes import Outcomes
-from simclr_spec.train import distributed, evaluate
+from simclr_spec.train import evaluate
 from simclr_spec.train.data.datasets import ImageSet, evaluation_samples, labelled
 from simclr_spec.train.data.photos import Files
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.tensors import to_float32
 
 Config = TypeVar("Config", bound=TrainingConfig)
-EVALUATION_PIXELS = 2**23
-"""Pixels of an evaluation batch, at most; and at most EVALUATION_BATCH images."""
-EVALUATION_BATCH = 2048
 
 
 @dataclass(frozen=True)
@@ -113,17 +110,12 @@ class Stage(nn.Module, Generic[Config]):
     @torch.no_grad()
     def outputs(self, network: nn.Module, images: Tensor | Files, samples: Tensor) -> Tensor:
         """(n, D) float32: the network's outputs, in eval mode, for samples (n,); the ranks share the work."""
-        size = self.config.dataset.image_size
-        world, rank = distributed.world_size(), distributed.rank()
-        share = -(-len(samples) // world)
-        mine = samples[torch.arange(rank * share, (rank + 1) * share).clamp(max=len(samples) - 1)]
-        batch = max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // size**2))
         modes = {module: module.training for module in self.modules()}
         self.eval()
-        found = evaluate.outputs(network, images, mine, self.config.augment, size, batch)
+        found = evaluate.shared_outputs(network, images, samples, self.config.augment, self.config.dataset.image_size)
         for module, mode in modes.items():
             module.training = mode
-        return distributed.gather(found)[: len(samples)]
+        return found
 
     def test(self, classifier: nn.Module, images: ImageSet) -> Outcomes:
         """On every rank, of all test images."""

@@ -1,0 +1,1 @@
+"""What was trained, for others: loaded, exported, and let see images."""

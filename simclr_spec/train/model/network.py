@@ -1,0 +1,116 @@
+"""A trained network as others use it: built from what its weights say of themselves, and of nothing that they do not fill."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from simclr_spec.core.errors import UsageError, WeightsError
+from simclr_spec.core.files import read_json
+from simclr_spec.core.words import counted
+from simclr_spec.store.layout import RunFolder
+from simclr_spec.train.checkpoint import fitting, head_layers, read_weights
+from simclr_spec.train.data import photos
+from simclr_spec.train.model.about import About, read_about
+from simclr_spec.train.model.encoder import Encoder
+from simclr_spec.train.model.heads import Classifier, ProjectionHead
+from simclr_spec.train.views.augment import evaluation_view
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Self = TypeVar("Self", bound="Network")
+
+
+class Network(nn.Module):
+    """(B, 3, S, S) in [0, 1] -> logits (B, classes); without a classifier the encoder's features (B, D)."""
+
+    def __init__(self, about: About, weights: Mapping[str, Tensor], source: Path) -> None:
+        """Raises WeightsError, naming the `source`, where a tensor is missing, of another shape or type, or not finite."""
+        super().__init__()
+        self.about = about
+        kernel = weights.get("classifier.weight")
+        with torch.device("meta"):  # takes no memory, whatever a file says of itself
+            self.encoder = Encoder(about.encoder)
+            self.head = _kept(about, weights, self.encoder.features)
+            width = self.encoder.features if self.head is None else self.head.features
+            self.classifier = None if kernel is None else Classifier(width, kernel.shape[:1].numel())
+        found = dict(fitting(self.state_dict(), weights, source))
+        for name, tensor in found.items():
+            if tensor.dtype != torch.float32 or not tensor.isfinite().all():
+                raise WeightsError(f"{name} in {source} is not made of finite float32 numbers")
+        self.load_state_dict({name: tensor.clone() for name, tensor in found.items()}, assign=True)
+
+    @classmethod
+    def of_folder(cls: type[Self], folder: RunFolder) -> Self:
+        """Of a done Step. Raises WeightsError."""
+        return cls(*handed_on(folder), folder.path)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names in the order of the logits; empty where nobody knows them."""
+        return self.about.classes
+
+    @property
+    def class_count(self) -> int | None:
+        """None without a classifier."""
+        return None if self.classifier is None else self.classifier.out_features
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images that it was trained on, in pixels."""
+        return self.about.image_size
+
+    @property
+    def layers(self) -> int:
+        """Of the projection head, those that are kept."""
+        return 0 if self.head is None else len(self.head.layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.classifier is None:
+            return self.features(x)
+        logits: Tensor = self.classifier(self.features(x, self.layers))
+        return logits
+
+    def features(self, x: Tensor, layer: int = 0) -> Tensor:
+        """(B, 3, S, S) -> (B, D): of the encoder, or of that layer of its head. Raises UsageError where there is none."""
+        if not 0 <= layer <= self.layers:
+            raise UsageError(f"there is no layer {layer}: {counted(self.layers, 'layer')} of the projection head are kept here")
+        h: Tensor = self.encoder(x)
+        for part in () if self.head is None else self.head.layers[:layer]:
+            h = part(h)
+        return h
+
+    def preprocess(self, image: Image.Image | str | os.PathLike[str]) -> Tensor:
+        """An opened image, or the path of one -> (3, S, S) in [0, 1], as an evaluation sees it. Raises DataError."""
+        asked = self.about.preprocessing
+        if asked is None:
+            raise UsageError(f"nothing says how {self.about.label} sees images: give it tensors (B, 3, S, S) in [0, 1]")
+        read: Any = photos.decoded if isinstance(image, (str, os.PathLike)) else photos.of_picture
+        return evaluation_view(read(image, asked.orientation)[None], asked, self.image_size)[0]
+
+
+def _kept(about: About, weights: Mapping[str, Tensor], features: int) -> ProjectionHead | None:
+    """As many layers as there are, or as stand below the classifier."""
+    sits = about.from_layer if "classifier.weight" in weights else None
+    count = head_layers(weights) if sits is None else sits
+    if about.head is None or not count:
+        return None
+    return ProjectionHead(features, about.head, about.encoder, count)
+
+
+def handed_on(folder: RunFolder) -> tuple[About, dict[str, Tensor]]:
+    """Of a done Step: what is known of its network, and its tensors, what it took from its parent as it is included."""
+    step = read_json(folder.step, "kind", "fingerprint", "label", "params", "needs")
+    if step is None:
+        raise WeightsError(f"{folder.path} is no run folder: it has no {folder.step.name}")
+    weights = read_weights(folder)
+    about = read_about(folder.weights) or About.of_step(step)
+    if weights and not any(name.startswith("encoder.") for name in weights) and (parent := step["needs"].get("from")):
+        weights = handed_on(folder.store.folder(parent["folder"]))[1] | weights
+    return about, weights

@@ -1,0 +1,34 @@
+"""Weights that were trained elsewhere become those of a Step: one process reads, the others wait."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from simclr_spec.stages.imports import ImportConfig
+from simclr_spec.store import weights
+from simclr_spec.train import distributed
+from simclr_spec.train.loop.job import Job, Outcome
+from simclr_spec.train.weights import read as files
+
+
+def read(job: Job) -> Outcome:
+    """Raises MissingDataError, WeightsError."""
+    began, config = time.monotonic(), job.config()
+    outcome = _read(job, config) if distributed.rank() == 0 else Outcome(metrics={}, weights={}, seconds=0)
+    distributed.barrier()
+    return replace(outcome, seconds=time.monotonic() - began)
+
+
+def _read(job: Job, config: ImportConfig) -> Outcome:
+    held, log = config.weights, job.record.log
+    path, sha = weights.identified(held, job.store, job.folder, keep=True)
+    log(f"reads {path}, SHA-256 {sha}")
+    return Outcome(
+        metrics={},
+        weights=files.read(config, path, log),
+        seconds=0,
+        counts={weights.SHA256: sha, "origin": held.origin, "licence": held.licence},
+        origin=(held.origin,),
+        licence=(held.licence,),
+    )
