@@ -163,7 +163,14 @@ def _without_adopted(
 ) -> tuple[report_language.Report, list[list[Cell | None]]]:
     """Beside networks of another scale no number of the literature stands, nor what the report says of the paper's."""
     kept = [i for i, row in enumerate(report.rows) if row.adopted is None]
-    return replace(report, rows=tuple(report.rows[i] for i in kept), paper_notes=()), [rows[i] for i in kept]
+    columns = [j for j, column in enumerate(report.columns) if not column.remeasured]
+    ours = replace(
+        report,
+        rows=tuple(report.rows[i] for i in kept),
+        columns=tuple(report.columns[j] for j in columns),
+        paper_notes=(),
+    )
+    return ours, [[rows[i][j] for j in columns] for i in kept]
 
 
 def begun(cell: Cell) -> bool:
