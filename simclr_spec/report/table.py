@@ -12,7 +12,7 @@ from simclr_spec.language.coordinates import Selector
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.departures import at_paper_scale, deviating
 from simclr_spec.plan.overrides import concerning
-from simclr_spec.report import cells, narrow, notes, provenance, reading, select
+from simclr_spec.report import cells, narrow, notes, provenance, reading, select, weights
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
 from simclr_spec.stages.kinds import KINDS
@@ -104,6 +104,7 @@ def make(
         notes.deviations(steps),
         notes.assumptions(steps),
         provenance.made_from(steps, found),
+        weights.note(steps, found),
         notes.next_commands(steps, states, plan.arguments, store),
     )
     return Table(

@@ -15,7 +15,7 @@ from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import RunFolder, Store
 
-PROVENANCE = ("seconds", "train_steps", "images_per_second", "parameters", "finished", "data_digest")
+PROVENANCE = ("seconds", "train_steps", "images_per_second", "parameters", "finished", "data_digest", "weights_sha256")
 """Keys of result.json beside its metrics and environment."""
 
 
@@ -35,7 +35,8 @@ def frame(folders: Iterable[RunFolder]) -> pd.DataFrame:
 
     Columns: kind, label, folder · the Step's coordinates (depth, width, ..., stage as the first spec named it) · its metrics
     (top1 and top5 in percent, ...) · provenance: seconds of training, parameters, finished, environment (torch, device, ...),
-    data_digest (of the images, where nothing declared it: rows that differ in it saw other images), test_list (digest of the
+    data_digest (of the images, where nothing declared it: rows that differ in it saw other images), weights_sha256 (of the file
+    of imported weights), test_list (digest of the
     test images, their order and labels: rows that agree in it can be compared image by image).
     """
     rows = [row for folder in folders if (row := _row(folder))]
