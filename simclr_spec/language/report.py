@@ -65,7 +65,9 @@ class Row:
         default=None,
     )
     paper_from: str = described(
-        "REPORT/ROW whose paper's values stand beside these cells, too: in the columns of the same names", _ADDRESSES, default=""
+        "REPORT/ROW whose paper's values stand beside these cells, too: in the columns of the same names",
+        _ADDRESSES,
+        default="",
     )
     adopted: tuple[float | None, ...] | None = described(
         "values adopted from a publication, in place of `where`", _NUMBERS, default=None
@@ -168,8 +170,9 @@ def _borrowing(source: Document, i: int, row: dict[str, Any]) -> dict[str, Any]:
     what, place, columns = _BORROWED[key], ("rows", i, key), source.data["columns"]
     name, _, wanted = row[key].rpartition("/")
     data = _other(source, place, name, wanted)
-    # A source of their own tells that numbers are not the paper's.
-    theirs = {_address(each): each for each in data.get("rows", []) if what in each and (what == "adopted" or "source" not in each)}
+    theirs = {_address(each): each for each in data.get("rows", []) if what in each}
+    if what == "paper":  # a source of their own tells that numbers are not the paper's
+        theirs = {address: each for address, each in theirs.items() if "source" not in each}
     if wanted not in theirs:
         hint, called = did_you_mean(wanted, theirs), "adopted values" if what == "adopted" else "values of the paper"
         raise SpecError([source.fault(place, f"no row of the report {name!r} with {called} is named {wanted!r}{hint}")])

@@ -24,12 +24,12 @@ def narrowed(report: Report, rows: Rows, chosen: Sequence[Step], selector: Selec
     kept = [i for i, row in enumerate(narrow) if any(row)]
     if not kept:
         raise UsageError(f"no cell of this report shows a Step with {selector}")
-    whole = [[cell if cell and _needs_no_run(cell) else left for cell, left in zip(rows[i], narrow[i], strict=True)] for i in kept]
+    whole = [[_left(cell, left) for cell, left in zip(rows[i], narrow[i], strict=True)] for i in kept]
     return replace(report, rows=tuple(report.rows[i] for i in kept)), whole
 
 
-def _needs_no_run(cell: Cell) -> bool:
-    return cell.planned or cell.adopted is not None
+def _left(cell: Cell | None, narrow: Cell | None) -> Cell | None:
+    return cell if cell and (cell.planned or cell.adopted is not None) else narrow
 
 
 def _of(cell: Cell, fingerprints: AbstractSet[str]) -> Cell | None:

@@ -20,11 +20,12 @@ _HOW = ("declared", "as read", "not read yet")
 
 def note(steps: Sequence[Step], results: pd.DataFrame) -> Note | None:
     """An item for each source of files; None where all weights are trained here."""
-    recorded = results[RECORDED].dropna().to_dict() if RECORDED in results else {}
-    sources: dict[tuple[str, ...], list[Step]] = {}
+    recorded = {str(key): sha256 for key, sha256 in results[RECORDED].dropna().items()} if RECORDED in results else {}
+    sources: dict[tuple[str, str, str], list[Step]] = {}
     for step in steps:
         if KINDS[step.kind].from_file:
-            sources.setdefault((_title(step), *(step.params["weights"][key] for key in ("origin", "licence"))), []).append(step)
+            held = step.params["weights"]
+            sources.setdefault((_title(step), held["origin"], held["licence"]), []).append(step)
     items = tuple(_item(*source, files, recorded) for source, files in sources.items())
     return Note("Weights", items) if items else None
 

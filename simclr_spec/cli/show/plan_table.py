@@ -190,8 +190,8 @@ def _released(forecast: Forecast) -> Iterator[str]:
     priced = costs(folders.plan, forecast.machine, recompute=forecast.recompute)
     left = [key for key in folders.plan.ancestors(step.fingerprint for step in chosen) if folders.states[key] != "done"]
     hours = f"{amount(sum(priced[key].seconds for key in left) / 3600)} {forecast.machine.unit}-hours"
-    stages = ", ".join(dict.fromkeys(step.stage for step in replaced))
-    yield f"→ --weights {OFFICIAL} starts from released weights instead of {counted(len(replaced), 'Step')} of {stages}: {hours}"
+    steps = f"{counted(len(replaced), 'Step')} of {', '.join(dict.fromkeys(step.stage for step in replaced))}"
+    yield f"→ --weights {OFFICIAL} starts from released weights instead of {steps}: {hours}"
 
 
 def _sharing(forecast: Forecast) -> Iterator[str]:

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from simclr_spec.cli.show.columns import aligned
 from simclr_spec.core.errors import MissingDataError
-from simclr_spec.core.words import counted, fixed, plain
+from simclr_spec.core.words import counted, fixed, footnote, plain
 from simclr_spec.data import weights as places
 from simclr_spec.language import declared
 from simclr_spec.language.setting import Setting
 from simclr_spec.language.weights import Network, Set, Weights, read_weights
 from simclr_spec.language.written import ASSUMED
 from simclr_spec.report.published import papers
-from simclr_spec.report.weights import DIGITS
 
 _NONE = "–"
 
@@ -65,7 +64,7 @@ def _settings(weights: Weights) -> list[dict[str, Setting]]:
 
 def _row(each: Set, network: Network, paper: float | None) -> list[str]:
     encoder = f"{network.encoder['depth']} {network.encoder['width']}×{' SK' * network.encoder['sk']}"
-    sha256 = network.settings["weights.sha256"].value[:DIGITS] or _NONE
+    sha256 = footnote(network.settings["weights.sha256"].value or _NONE)
     numbers = (_NONE if number is None else fixed(number, 1) for number in (paper, network.remeasured))
     return [each.name, encoder, "yes" if _at_hand(network) else _NONE, sha256, *numbers, network.file]
 
