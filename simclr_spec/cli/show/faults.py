@@ -76,7 +76,9 @@ def _read(kind: FileKind, name: str) -> None:
     elif kind == "machine":
         read_machine(name)
     elif kind == "weights":
-        read_weights(name)
+        from simclr_spec.report.published import papers
+
+        papers(read_weights(name))
     else:
         from simclr_spec.report.select import validate
 
