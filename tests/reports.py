@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 from simclr_spec.plan import Plan, Step
 from simclr_spec.report import terminal
@@ -46,6 +47,15 @@ def write(tmp_path: Path, text: str) -> str:
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return str(path)
+
+
+OF_FILES = "released"
+"""A declared report, and the spec of that name, whose networks know ImageNet's classes and no others."""
+
+
+def elsewhere(name: str) -> dict[str, Any]:
+    """How a declared report is made off the paper's scale."""
+    return {"sets": ("test_images=500",)} if name == OF_FILES else {"scale": "digits"}
 
 
 def of(plan: Plan, **where: object) -> list[Step]:

@@ -1,4 +1,4 @@
-"""This computer and its data: doctor, pin, fetch-lists."""
+"""This computer and its data: doctor, pin, fetch-lists, weights."""
 
 from __future__ import annotations
 
@@ -87,4 +87,13 @@ def fetch_lists(data_root: Sequence[str]) -> None:
         click.echo(line)
 
 
-COMMANDS = (doctor, pin, fetch_lists)
+@click.command()
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=completes("weights"))
+def weights(name: str | None) -> None:
+    """Published weights: which files declare them, or every network of one: the paper's number, and whether it is at hand."""
+    from simclr_spec.cli.show import weights as shown
+
+    click.echo(shown.networks(name) if name else shown.declared_files())
+
+
+COMMANDS = (doctor, pin, fetch_lists, weights)

@@ -28,7 +28,7 @@ FOLDERS: dict[FileKind, str] = {
     "report": "reports",
     "weights": "specs/weights",
 }
-_TITLES: dict[FileKind, str] = {"dataset": "data set", "weights": "weights file"}
+TITLES: dict[FileKind, str] = {"dataset": "data set", "weights": "weights file"}
 JSON = ".json"
 SUFFIXES = (".toml", JSON)
 LARGEST = 1_000_000
@@ -104,9 +104,9 @@ def another_kind(name: str, found: FileKind, wanted: FileKind) -> str:
     """The sentence for a file of the kind `found` where one of the kind `wanted` belongs."""
     from shlex import quote
 
-    title = _TITLES.get(wanted, wanted)
+    title = TITLES.get(wanted, wanted)
     remedy = _REMEDY[found].format(quote(name))
-    return f"{name} is a {_TITLES.get(found, found)}, not a {title}: {remedy}; declared {title}s are {', '.join(names(wanted))}"
+    return f"{name} is a {TITLES.get(found, found)}, not a {title}: {remedy}; declared {title}s are {', '.join(names(wanted))}"
 
 
 def unknown(kind: FileKind, name: str) -> str:
@@ -116,7 +116,7 @@ def unknown(kind: FileKind, name: str) -> str:
     known = names(kind)
     hint = did_you_mean(name, known) or (f"; declared are {', '.join(known)}" if known else "")
     own = "" if hint.endswith("?") else f"; a file of yours ends in {' or '.join(SUFFIXES)}"
-    return f"no {'weights file' if kind == 'weights' else kind} is named {name!r}{hint}{own}"
+    return f"no {TITLES.get(kind, kind)} is named {name!r}{hint}{own}"
 
 
 def read(kind: FileKind, name: str, folder: Path | None = None) -> File:
@@ -131,15 +131,15 @@ def read(kind: FileKind, name: str, folder: Path | None = None) -> File:
 
 def _read_path(kind: FileKind, path: Path) -> File:
     if path.is_fifo():
-        raise UsageError(f"cannot read the {kind} {str(path)!r}: it is a pipe")
+        raise UsageError(f"cannot read the {TITLES.get(kind, kind)} {str(path)!r}: it is a pipe")
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"cannot read the {kind} {str(path)!r}: {reason}") from None
+        raise UsageError(f"cannot read the {TITLES.get(kind, kind)} {str(path)!r}: {reason}") from None
     if len(data) > LARGEST:
-        raise UsageError(f"{path}: a {kind} of more than {LARGEST:,} bytes is not read")
+        raise UsageError(f"{path}: a {TITLES.get(kind, kind)} of more than {LARGEST:,} bytes is not read")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -38,6 +38,11 @@ class Column:
     name: str = described("in the address of its cells; else made from the title", _ADDRESSES, default="")
     where: dict[str, Any] = described("coordinates of the Steps in this column", _WHERE, default_factory=dict)
     metric: str | None = described("metric of this column, else the report's", NOT_EMPTY, default=None)
+    remeasured: str = described(
+        "WEIGHTS/SET whose re-measured numbers stand here as adopted ones, in place of Steps: of the row's network",
+        _ADDRESSES,
+        default="",
+    )
 
     @property
     def address(self) -> str:
@@ -58,6 +63,11 @@ class Row:
         'the paper\'s values, one per cell of this row; "none" where it has none, "open" where it has one that is not known',
         _OPEN_TOO,
         default=None,
+    )
+    paper_from: str = described(
+        "REPORT/ROW whose paper's values stand beside these cells, too: in the columns of the same names",
+        _ADDRESSES,
+        default="",
     )
     adopted: tuple[float | None, ...] | None = described(
         "values adopted from a publication, in place of `where`", _NUMBERS, default=None
@@ -128,7 +138,7 @@ def load(name: str, folder: Path | None = None) -> tuple[Report, Document]:
     referred = {
         "spec": document.all_referred(source, "spec", "spec"),
         "paper_of": document.all_referred(source, "report", "paper_of"),
-        "rows": [_adopting(source, i, row) if "adopted_from" in row else row for i, row in enumerate(rows)],
+        "rows": [_borrowing(source, i, row) for i, row in enumerate(rows)],
     }
     return build(Report, source.content | referred), source
 
@@ -148,10 +158,35 @@ def _faults(source: Document) -> list[Fault]:
     return faults
 
 
-def _adopting(source: Document, i: int, row: dict[str, Any]) -> dict[str, Any]:
-    """The row with the numbers and the source of the one that it adopts them from. Raises SpecError."""
-    name, _, wanted = row["adopted_from"].rpartition("/")
-    place = ("rows", i, "adopted_from")
+_BORROWED = {"adopted_from": "adopted", "paper_from": "paper"}
+"""Key of a row -> what it takes of another report's row."""
+
+
+def _borrowing(source: Document, i: int, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the numbers and the source of another report's, where it names one. Raises SpecError."""
+    key = next((key for key in _BORROWED if key in row), None)
+    if key is None:
+        return row
+    what, place, columns = _BORROWED[key], ("rows", i, key), source.data["columns"]
+    name, _, wanted = row[key].rpartition("/")
+    data = _other(source, place, name, wanted)
+    theirs = {_address(each): each for each in data.get("rows", []) if what in each}
+    if what == "paper":  # a source of their own tells that numbers are not the paper's
+        theirs = {address: each for address, each in theirs.items() if "source" not in each}
+    if wanted not in theirs:
+        hint, called = did_you_mean(wanted, theirs), "adopted values" if what == "adopted" else "values of the paper"
+        raise SpecError([source.fault(place, f"no row of the report {name!r} with {called} is named {wanted!r}{hint}")])
+    numbers = dict(zip(_cells(data["columns"], theirs[wanted]), theirs[wanted][what], strict=True))
+    numbers |= {_address(column): None for column in columns if "remeasured" in column}
+    own = _cells(columns, row)
+    if lost := [each for each in own if each not in numbers]:
+        raise SpecError([source.fault(place, f"{row[key]} has no column {lost[0]!r}{did_you_mean(lost[0], numbers)}")])
+    their_source = theirs[wanted].get("source") or data.get("source", "")
+    return row | {what: [numbers[each] for each in own], "source": their_source}
+
+
+def _other(source: Document, place: tuple[Any, ...], name: str, wanted: str) -> dict[str, Any]:
+    """The report that a row borrows from. Raises SpecError."""
     if not name:
         raise SpecError([source.fault(place, f"{wanted!r} is no row: name REPORT/ROW, as in table3/simclr-r50-4x")])
     try:
@@ -160,18 +195,7 @@ def _adopting(source: Document, i: int, row: dict[str, Any]) -> dict[str, Any]:
         raise SpecError([source.fault(place, str(error))]) from None
     if faults := _faults(other):
         raise SpecError([source.fault(place, f"the report {name!r} has faults of its own, first: {faults[0]}")])
-    data = other.data
-    theirs = {_address(each): each for each in data.get("rows", []) if "adopted" in each}
-    if wanted not in theirs:
-        hint = did_you_mean(wanted, theirs)
-        raise SpecError([source.fault(place, f"no row of the report {name!r} with adopted values is named {wanted!r}{hint}")])
-    numbers = dict(zip(_cells(data["columns"], theirs[wanted]), theirs[wanted]["adopted"], strict=True))
-    own = _cells(source.data["columns"], row)
-    if lost := [each for each in own if each not in numbers]:
-        raise SpecError(
-            [source.fault(place, f"{row['adopted_from']} has no column {lost[0]!r}{did_you_mean(lost[0], numbers)}")]
-        )
-    return row | {"adopted": [numbers[each] for each in own], "source": theirs[wanted]["source"]}
+    return other.data
 
 
 def _address(written: dict[str, Any]) -> str:
@@ -215,8 +239,12 @@ def _row_faults(source: Document, i: int, row: dict[str, Any], titles: list[str]
     ]
     if sum(key in row for key in ("where", "adopted", "adopted_from")) != 1:
         faults.append(source.fault(("rows", i), f"row {row['title']!r} needs either `where` or `adopted` or `adopted_from`"))
-    if "where" not in row and "paper" in row:
-        faults.append(source.fault(("rows", i, "paper"), "an adopted row has no values of ours to compare with the paper's"))
+    for key in ("paper", "paper_from"):
+        if "where" not in row and key in row:
+            faults.append(source.fault(("rows", i, key), "an adopted row has no values of ours to compare with the paper's"))
+    if "paper_from" in row:
+        sentence = f"is that of {row['paper_from']} (paper_from): leave it out here"
+        faults += [source.fault(("rows", i, key), f"{key!r} {sentence}") for key in ("paper", "source") if key in row]
     if "adopted" in row and "source" not in row:
         faults.append(source.fault(("rows", i, "adopted"), "adopted values need a `source`"))
     return faults

@@ -66,6 +66,8 @@ class Set:
     """share of the training images of whose labels they know; None where there is no classifier"""
     paper: str
     """REPORT/COLUMN where the paper's numbers of them stand"""
+    remeasured_by: str
+    """whose evaluation the numbers `remeasured` are"""
     networks: tuple[Network, ...]
 
 
@@ -98,6 +100,7 @@ def schema() -> Schema:
         "description": TEXT,
         **{name: free({**TEXT, **facts[name]}) for name in _OF_FILE},
         "layout": of_set["layout"],
+        "remeasured_by": {**TEXT, "description": "whose evaluation the numbers `remeasured` are: who, where, when"},
         "encoder": _changes(EncoderConfig),
         "head": _changes(HeadConfig),
         "networks": networks,
@@ -166,6 +169,7 @@ def _set(document: Document, name: str) -> Set:
         made_by=data["made_by"],
         label_fraction=fraction,
         paper=data.get("paper", ""),
+        remeasured_by=document.data.get("remeasured_by", ""),
         networks=tuple(networks),
     )
 
@@ -210,6 +214,8 @@ def _faults(document: Document, found: Set) -> Iterator[Fault]:
     elif "remeasured" in data and len(data["remeasured"]) != len(found.networks):
         sentence = f"{len(data['remeasured'])} numbers, but the set has {len(found.networks)} networks"
         yield document.fault((*path, "remeasured"), sentence)
+    elif "remeasured" in data and not found.remeasured_by:
+        yield document.fault((*path, "remeasured"), "numbers without an owner: the file's `remeasured_by` says whose they are")
     names: dict[str, int] = {}
     for i, network in enumerate(found.networks):
         name = PurePosixPath(network.file)

@@ -118,20 +118,22 @@ class Axes:
                 yield name, theirs
 
     def _of_weights(self, values: Values, axes: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Setting]]:
-        """What the weights file says: the file, and what its network has else than the recipe's."""
+        """What the weights file says, and the recipe of the rest of the network: no scale changes what was published."""
         assert self._weights is not None
-        for name, theirs in self._network(axes, path).settings.items():
-            own = values.settings.get(name)
-            if own is not None and _is_for_some(own, name) and own.value != theirs.value:
-                sentence = f"{name} {typed(own.value)}, but {self._weights.source} has {typed(theirs.value)} ({theirs.origin})"
-                self.note(fault_at(own, f"{sentence}; leave it out here"))
-            yield name, theirs if own is None else beside(own.recipe or own, theirs)
+        found = dict(self._network(axes, path).settings)
+        for name, own in values.settings.items():
+            if name.startswith(("encoder.", "head.")):
+                theirs = found[name] = beside(own.recipe or own, found[name]) if name in found else own.recipe or own
+                if own.value != theirs.value and _is_for_some(own, name):
+                    sentence = (
+                        f"{name} {typed(own.value)}, but {self._weights.source} has {typed(theirs.value)} ({theirs.origin})"
+                    )
+                    self.note(fault_at(own, f"{sentence}; leave it out here"))
         for name, field in COORDINATE_FIELDS.items():
-            if name in axes and field in values.settings and axes[name] != values.settings[field].value:
-                sentence = (
-                    f"{name} {axes[name]}, but the networks of {self._weights.source} have {values.settings[field].value}"
-                )
+            if name in axes and field in found and axes[name] != found[field].value:
+                sentence = f"{name} {axes[name]}, but the networks of {self._weights.source} have {found[field].value}"
                 self.note(self.document.fault((*path, name), sentence))
+        yield from found.items()
 
     def _check_start(self, values: Values, settings: Mapping[str, Setting], parent: Step) -> None:
         """Whether weights that were trained elsewhere have what this stage needs of them."""

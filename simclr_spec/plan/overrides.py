@@ -48,8 +48,12 @@ def is_weights(text: str) -> bool:
 
 def replaceable(stage: Stage) -> bool:
     """Whether published weights may stand in its place."""
-    kind = KINDS[stage.kind]
-    return kind.for_others and not kind.from_file
+    return for_weights(stage.kind)
+
+
+def for_weights(name: str) -> bool:
+    """Whether this is a kind of stages in whose place published weights may stand."""
+    return KINDS[name].for_others and not KINDS[name].from_file
 
 
 def aimed(target: str | None, spec: Spec) -> list[Stage]:

@@ -153,7 +153,7 @@ def declared(cell: Cell, report: Report, at: int) -> Cell:
         cell,
         paper=None if isinstance(paper, str) else paper,
         open=paper == OPEN,
-        elsewhere=paper is not None and bool(of_row),
+        elsewhere=paper is not None and bool(of_row) and not cell.row.paper_from,
         adopted=adopted,
         source="" if paper is None and adopted is None else of_row or report.source,
         tolerance=report.tolerance,

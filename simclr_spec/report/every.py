@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from simclr_spec.core.errors import SimclrSpecError, UsageError
+from simclr_spec.core.errors import SimclrSpecError, SpecError, UsageError
 from simclr_spec.core.files import write_output
 from simclr_spec.core.words import counted
 from simclr_spec.language.coordinates import Selector
 from simclr_spec.plan.overrides import refuse_unknown
-from simclr_spec.report import changes, curves
+from simclr_spec.report import changes, curves, select
 from simclr_spec.report.addresses import specs_of
 from simclr_spec.report.formats.registry import DRAWN, SUFFIXES, files
 from simclr_spec.report.output import format_of, show, write
@@ -146,12 +146,16 @@ def _with_results(names: Sequence[str], asked: Asked) -> Iterator[tuple[str, Tab
 
     Raises UsageError where none of them has a cell that the selector selects."""
     without: list[UsageError] = []
+    nowhere: list[tuple[str, SpecError]] = []
     shown = 0
     for name in names:
         try:
             table = replace(asked, selector=None).table(name)
         except SimclrSpecError as error:
-            yield name, error
+            if isinstance(error, SpecError) and _is_impossible_so(name, asked):
+                nowhere.append((name, error))
+            else:
+                yield name, error
             continue
         try:
             if table.finished:
@@ -159,8 +163,21 @@ def _with_results(names: Sequence[str], asked: Asked) -> Iterator[tuple[str, Tab
                 shown += 1
         except UsageError as error:
             without.append(error)
+    if len(nowhere) == len(names):
+        yield from nowhere
     if without and not shown:
         raise without[0]
+
+
+def _is_impossible_so(name: str, asked: Asked) -> bool:
+    """Whether only the scale or the changes that are asked for leave the report no plan, and so no result."""
+    if asked.scale is None and not asked.sets:
+        return False
+    try:
+        select.validate(name)
+    except SimclrSpecError:
+        return False
+    return True
 
 
 def _brief(name: str, error: SimclrSpecError) -> str:

@@ -51,6 +51,8 @@ def shortened(table: Table) -> list[Note]:
     for note in table.notes:
         if note.name in ("Deviations", "Assumptions"):
             found.append(Note(note.name, (f"in {counted(len(note.items), 'field')}: {lists}",)) if note.groups else note)
+        elif note.name == "Weights":
+            found.append(note)
         elif note.name == "Next":
             found.append(Note(note.name, (f"simclr-spec plan {table.plan.arguments}{table.store.option}", *note.items)))
     return found

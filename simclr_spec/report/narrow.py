@@ -16,7 +16,7 @@ Rows = list[list[Cell | None]]
 
 
 def narrowed(report: Report, rows: Rows, chosen: Sequence[Step], selector: Selector) -> tuple[Report, Rows]:
-    """Rows in which the selector chose a Step, and their cells of such Steps; what the plan counts stays whole.
+    """Rows in which the selector chose a Step, and their cells of such Steps; what needs no run stays whole.
 
     Raises UsageError where no row is left."""
     fingerprints = {step.fingerprint for step in chosen}
@@ -24,8 +24,12 @@ def narrowed(report: Report, rows: Rows, chosen: Sequence[Step], selector: Selec
     kept = [i for i, row in enumerate(narrow) if any(row)]
     if not kept:
         raise UsageError(f"no cell of this report shows a Step with {selector}")
-    whole = [[cell if cell and cell.planned else left for cell, left in zip(rows[i], narrow[i], strict=True)] for i in kept]
+    whole = [[_left(cell, left) for cell, left in zip(rows[i], narrow[i], strict=True)] for i in kept]
     return replace(report, rows=tuple(report.rows[i] for i in kept)), whole
+
+
+def _left(cell: Cell | None, narrow: Cell | None) -> Cell | None:
+    return cell if cell and (cell.planned or cell.adopted is not None) else narrow
 
 
 def _of(cell: Cell, fingerprints: AbstractSet[str]) -> Cell | None:

@@ -15,7 +15,7 @@ from simclr_spec.language.document.positions import Path
 from simclr_spec.language.report import Report, load
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.overrides import concerning
-from simclr_spec.report import series
+from simclr_spec.report import remeasured, series
 from simclr_spec.report.cells import Cell, declared
 from simclr_spec.stages.kinds import KINDS
 
@@ -54,6 +54,7 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
     table: list[list[Cell | None]] = []
     index = _Index(plan)
     in_column = [index.places(column.where) for column in report.columns]
+    of_files = remeasured.sets(report, source)
     lost = {
         j: unheard_of
         for j, column in enumerate(report.columns)
@@ -74,6 +75,11 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
             found = index.steps(in_row & in_column[j])
             metric = column.metric or report.metric
             cell = declared(Cell(row=row, column=column, metric=metric, steps=tuple(found)), report, at)
+            if column.remeasured and row.where is not None:
+                cells.append(adopted := remeasured.beside(cell, of_files[j]))
+                if adopted is None:
+                    faults.append(source.fault(("rows", i, "where"), f"{column.remeasured} has no network of this row"))
+                continue
             has_fault = bool(lost_row) or j in lost
             if row.where is not None and not has_fault and (sentence := _fault(cell, list(found.values()), index)):
                 faults.append(source.fault(("rows", i, "columns", at) if row.columns else ("rows", i, "where"), sentence))

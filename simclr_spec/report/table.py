@@ -12,7 +12,7 @@ from simclr_spec.language.coordinates import Selector
 from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.departures import at_paper_scale, deviating
 from simclr_spec.plan.overrides import concerning
-from simclr_spec.report import cells, narrow, notes, provenance, reading, select
+from simclr_spec.report import cells, narrow, notes, provenance, reading, select, weights
 from simclr_spec.report.cells import Cell
 from simclr_spec.report.notes import Note
 from simclr_spec.stages.kinds import KINDS
@@ -104,6 +104,7 @@ def make(
         notes.deviations(steps),
         notes.assumptions(steps),
         provenance.made_from(steps, found),
+        weights.note(steps, found),
         notes.next_commands(steps, states, plan.arguments, store),
     )
     return Table(
@@ -163,7 +164,14 @@ def _without_adopted(
 ) -> tuple[report_language.Report, list[list[Cell | None]]]:
     """Beside networks of another scale no number of the literature stands, nor what the report says of the paper's."""
     kept = [i for i, row in enumerate(report.rows) if row.adopted is None]
-    return replace(report, rows=tuple(report.rows[i] for i in kept), paper_notes=()), [rows[i] for i in kept]
+    columns = [j for j, column in enumerate(report.columns) if not column.remeasured]
+    ours = replace(
+        report,
+        rows=tuple(report.rows[i] for i in kept),
+        columns=tuple(report.columns[j] for j in columns),
+        paper_notes=(),
+    )
+    return ours, [[rows[i][j] for j in columns] for i in kept]
 
 
 def begun(cell: Cell) -> bool:

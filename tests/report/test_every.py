@@ -99,7 +99,7 @@ def test_a_format_narrows_the_files_and_an_option_names_their_folder(store: Stor
 
 @pytest.mark.usefixtures("store")
 def test_without_any_result_a_sentence_says_so_and_nothing_is_written() -> None:
-    told = "None of 19 reports has a result in {}/runs; `simclr-spec list` names them, `simclr-spec run` begins one.\n"
+    told = "None of 20 reports has a result in {}/runs; `simclr-spec list` names them, `simclr-spec run` begins one.\n"
     done = run("report")
     assert (done.exit_code, done.output) == (0, told.format(Path.cwd()))
     assert run("report", "--strict").exit_code == 1

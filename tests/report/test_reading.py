@@ -17,7 +17,7 @@ from simclr_spec.report.formats.registry import render
 from simclr_spec.report.table import Table, make
 from simclr_spec.store.layout import Store
 from tests.finished import FEW
-from tests.reports import EIGHT, SMALL, write
+from tests.reports import EIGHT, SMALL, elsewhere, write
 
 
 def _note(table: Table, name: str) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def test_what_is_said_of_the_papers_values_is_said_at_its_scale_only(name: str, 
     if set(report.spec) & {"quickstart", "speedrun", "study_cifar10"}:
         assert report.paper_notes == ()
         return
-    assert _note(make(name, store, "digits"), "Notes") == report.notes
+    assert _note(make(name, store, **elsewhere(name)), "Notes") == report.notes
     assert _note(make(name, store, "paper"), "Notes") == (*report.notes, *report.paper_notes)
     assert [note for note in report.notes if re.search(r"\bvalues?\b|\bnumbers?\b|Table [123]", note)] == []
 

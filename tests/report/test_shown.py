@@ -30,7 +30,7 @@ from simclr_spec.report.output import format_of
 from simclr_spec.report.table import make
 from simclr_spec.store.layout import Store
 from tests.finished import FEW, fail, finish, finish_all
-from tests.reports import EIGHT, SMALL, everything, of, write
+from tests.reports import EIGHT, SMALL, elsewhere, everything, of, write
 from tests.typed import run
 
 NEW, FAILED = "new", "failed"
@@ -48,9 +48,9 @@ def _paper_numbers(name: str = "table1") -> set[str]:
 @pytest.mark.parametrize("name", declared.names("report"))
 def test_off_the_papers_scale_no_number_of_the_paper_stands_in_any_format(name: str, store: Store) -> None:
     report, _ = report_language.load(name)
-    plan = compile(report.spec, scale="digits")
-    finish_all(store, plan, 12.345)
-    table = make(name, store, scale="digits")
+    other = elsewhere(name)
+    finish_all(store, compile(report.spec, **other), 12.345)
+    table = make(name, store, **other)
     known = {f"{cell.mean:.1f}" for cell in table.cells if cell.mean is not None}
     for form, text in everything(table).items():
         assert not (_paper_numbers(name) - known) & set(re.findall(r"\d+\.\d+", text)), form
@@ -130,7 +130,7 @@ def test_notes_stand_by_stage_wrapped_between_items_and_lose_none(tmp_path: Path
 def test_no_option_hides_what_stands_below_a_table() -> None:
     """Whoever adds an option must come here and say that it hides neither deviations nor assumptions."""
     command = main.commands["report"]
-    options = {"words", "everything", "scale", "sets", "data_root", "store", "form", "output", "curves", "strict"}
+    options = {"words", "everything", "scale", "sets", "weights", "data_root", "store", "form", "output", "curves", "strict"}
     assert {option.name for option in command.params} == options
 
 

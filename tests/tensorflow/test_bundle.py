@@ -131,3 +131,10 @@ def test_a_real_saved_model(tensorflow: Tensorflow) -> None:
     assert len(bundle.shapes) == 73
     assert bundle.shapes["conv2d_2/kernel"] == (7, 7, 1, 32)
     assert all(np.isfinite(bundle.read(name)).all() for name in bundle.shapes)
+
+
+@pytest.mark.parametrize("name", ["model.ckpt-250228", "saved_model"])
+def test_what_tensorflow_wrote_is_read_where_it_is_not_installed(name: str) -> None:
+    """A head as TensorFlow 2.21 wrote it, by `saver` and by `saved_model` of write.py."""
+    facts = golden(GOLDEN, "projection_head")[0]
+    check(find(GOLDEN / "tensorflow" / name), official_tensors(facts["variables"], facts["seed"], slots=False))

@@ -28,10 +28,10 @@ def look_through(names: Sequence[str], scale: str | None, sets: Sequence[str]) -
             if kind == "spec":
                 yield f"{name}: {counted(len(compile([name], scale=scale, sets=sets).steps), 'Step')}, no faults"
             elif scale or sets:
-                raise UsageError(f"{name} is a {kind}: --scale and --set change specs")
+                raise UsageError(f"{name} is a {declared.TITLES.get(kind, kind)}: --scale and --set change specs")
             else:
                 _read(kind, name)
-                yield f"{name}: a {kind}, no faults"
+                yield f"{name}: a {declared.TITLES.get(kind, kind)}, no faults"
         except SpecError as error:
             faults += error.faults
     if faults:
@@ -76,7 +76,9 @@ def _read(kind: FileKind, name: str) -> None:
     elif kind == "machine":
         read_machine(name)
     elif kind == "weights":
-        read_weights(name)
+        from simclr_spec.report.published import papers
+
+        papers(read_weights(name))
     else:
         from simclr_spec.report.select import validate
 

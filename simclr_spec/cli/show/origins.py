@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from simclr_spec.core.errors import UsageError, did_you_mean
-from simclr_spec.core.words import counted, written
+from simclr_spec.core.words import counted, plain, written
 from simclr_spec.language import declared, schema
 from simclr_spec.language.coordinates import as_selector
 from simclr_spec.language.setting import Setting
@@ -104,17 +104,22 @@ def departures(steps: Sequence[Step]) -> Iterator[str]:
 
 def _departure_line(departure: Departure) -> list[str]:
     setting = departure.setting
-    instead = "" if setting.recipe is None else f" instead of {written(setting.recipe.value)}"
-    return [departure.name, written(setting.value) + instead, ", ".join(departure.stages), setting.source, setting.origin]
+    instead = "" if setting.recipe is None else f" instead of {_value(setting.recipe.value)}"
+    return [departure.name, _value(setting.value) + instead, ", ".join(departure.stages), setting.source, setting.origin]
 
 
 def _line(name: str, settings: Sequence[Setting]) -> list[str]:
     setting = settings[0]
     rule = f"when {setting.rule}" if setting.rule else ""
-    value = written(setting.value)
+    value = _value(setting.value)
     if setting.recipe is not None:
-        value += f" (recipe: {written(setting.recipe.value)})"
+        value += f" (recipe: {_value(setting.recipe.value)})"
     return [name, value, setting.status or setting.layer, " · ".join(filter(None, (setting.source, rule))), setting.origin]
+
+
+def _value(value: object) -> str:
+    """Empty text is no value: a digest that nobody declares."""
+    return written(value) if value != "" else plain(value)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -7,18 +7,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from simclr_spec.cli.show.columns import aligned, or_dash
+from simclr_spec.core.errors import SpecError, UsageError
 from simclr_spec.core.states import STATES, State
 from simclr_spec.core.words import amount, counted, fixed, scientific, size
 from simclr_spec.language.coordinates import as_selector
 from simclr_spec.language.written import ASSUMED
-from simclr_spec.plan import Plan, Step
+from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.compiler import UNSCALED_TITLE
 from simclr_spec.plan.cost import costs, likeness
 from simclr_spec.plan.departures import assumptions, deviations
+from simclr_spec.plan.overrides import WEIGHTS, for_weights
+from simclr_spec.plan.released import OFFICIAL
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.drift import drifted
 from simclr_spec.store.forecast import Forecast
 from simclr_spec.store.memory import misfits
+from simclr_spec.store.reasons import Folders
 from simclr_spec.store.staleness import advice
 
 T = TypeVar("T")
@@ -53,7 +57,7 @@ def as_table(forecast: Forecast, *, of_cells: bool = True) -> str:
     lines += _reasons(forecast)
     lines += stale_warning(forecast)
     lines += [f"! {line}" for line in drifted(forecast.images.store.folder(step.id) for step in forecast.selected)]
-    return "\n".join([*lines, *(f"✗ {misfit}" for misfit in misfits(forecast))])
+    return "\n".join([*lines, *(f"✗ {misfit}" for misfit in misfits(forecast)), *_released(forecast)])
 
 
 def as_list(forecast: Forecast, serves: Mapping[Step, int] | None = None) -> str:
@@ -164,12 +168,30 @@ def _assumed_rates(forecast: Forecast) -> Iterator[str]:
     unsure = {likeness(step)[1] for step in forecast.to_run if likeness(step) not in forecast.corrected}
     for precision in sorted(name for name in unsure if forecast.machine.rates[name].status == ASSUMED):
         yield f"{precision} is priced by assumption ({forecast.machine.rates[precision].source})"
-    if "bf16" not in unsure and forecast.machine.unit == "GPU":
+    if "bf16" not in unsure and forecast.machine.unit == "GPU" and any("precision" in step.params for step in forecast.to_run):
         priced = costs(forecast.plan, forecast.machine, "bf16", recompute=forecast.recompute)
         everything = forecast.plan.ancestors(step.fingerprint for step in forecast.selected)
         hours = sum(priced[fingerprint].seconds for fingerprint in everything) / 3600
         if hours < forecast.hours(forecast.to_run):
             yield f"--set precision=bf16, a deviation, costs {amount(hours)} {forecast.machine.unit}-hours"
+
+
+def _released(forecast: Forecast) -> Iterator[str]:
+    """At the recipe's own scale, what the plan costs where it begins with the weights that were released with the recipe."""
+    plan, replaced = forecast.plan, [step for step in forecast.to_run if for_weights(step.kind)]
+    if plan.scale is not None or not replaced:
+        return
+    try:
+        sets = (*plan.sets, f"{WEIGHTS}={OFFICIAL}")
+        folders = Folders(compile(plan.specs, scale=plan.asked_scale, sets=sets), forecast.images)
+        chosen = folders.plan.select(forecast.selector, folders.states)
+    except (SpecError, UsageError):
+        return  # the recipe has none, or not those of every encoder
+    priced = costs(folders.plan, forecast.machine, recompute=forecast.recompute)
+    left = [key for key in folders.plan.ancestors(step.fingerprint for step in chosen) if folders.states[key] != "done"]
+    hours = f"{amount(sum(priced[key].seconds for key in left) / 3600)} {forecast.machine.unit}-hours"
+    steps = f"{counted(len(replaced), 'Step')} of {', '.join(dict.fromkeys(step.stage for step in replaced))}"
+    yield f"→ --weights {OFFICIAL} starts from released weights instead of {steps}: {hours}"
 
 
 def _sharing(forecast: Forecast) -> Iterator[str]:

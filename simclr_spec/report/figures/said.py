@@ -110,7 +110,8 @@ def below(table: Table) -> str:
     """How much the table says below itself; the figure has no room for it."""
     found = {note.name: note.items for note in table.notes if note.items != ("none",)}
     counts = [counted(len(found.get(name.capitalize() + "s", ())), name) for name in ("deviation", "assumption")]
-    return f"{' and '.join(counts)}, told by: simclr-spec report {table.name}"
+    counts += ["weights that were trained elsewhere"] * ("Weights" in found)
+    return f"{', '.join(counts[:-1])} and {counts[-1]}, told by: simclr-spec report {table.name}"
 
 
 def _reading(drawing: Drawing) -> list[str]:

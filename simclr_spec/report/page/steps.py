@@ -15,6 +15,7 @@ from simclr_spec.report.page.curves import curves_of
 from simclr_spec.report.page.drawing import Curve
 from simclr_spec.report.page.markup import Html, command, element, joined, opener, pairs, popover
 from simclr_spec.report.table import Table
+from simclr_spec.report.weights import RECORDED, facts
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.store.sentences import last_error
@@ -116,6 +117,8 @@ def _provenance(known: Known) -> Iterator[tuple[str, str]]:
     dataset = known.step.config.dataset
     seen = result.get("data_digest")
     digest = footnote(seen or dataset.digest)
+    if KINDS[known.step.kind].from_file:
+        yield "weights", facts(known.step, result.get(RECORDED))
     yield "images", f"{dataset.name}, digest {digest} ({'as seen' if seen else 'as declared'})"
 
 

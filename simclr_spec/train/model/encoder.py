@@ -177,7 +177,8 @@ def max_pool(x: Tensor, variant: str) -> Tensor:
 def average_pool(x: Tensor, stride: int) -> Tensor:
     """ResNet-D's 2x2 pooling. Stride 2: a zero row closes odd sizes, and counts. Stride 1: same size, no padding counts."""
     if stride == 2:
-        return F.avg_pool2d(x, 2, 2, ceil_mode=True, divisor_override=4)
+        odd = x.shape[3] % 2, x.shape[2] % 2
+        return F.avg_pool2d(F.pad(x, (0, odd[0], 0, odd[1])) if any(odd) else x, 2, 2)
     x = torch.cat([x, x[:, :, -1:]], 2)  # a doubled last row leaves the mean of what there is
     return F.avg_pool2d(torch.cat([x, x[:, :, :, -1:]], 3), 2, 1)
 

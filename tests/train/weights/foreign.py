@@ -118,7 +118,7 @@ def checkpoint(prefix: Path, rows: Variables, seed: int = SEED, **more: Any) -> 
 
 
 def separius(rows: Variables, seed: int = SEED) -> dict[str, dict[str, Tensor]]:
-    """What Separius' conversion saves, by the names of its modules, with zeros as the β of the head's last BN."""
+    """What Separius' conversion saves: the names of the modules of its `resnet.py`; the β of the head's last BN is zeros."""
     sk = any(".sk." in row["role"] for row in rows)
     found: dict[str, dict[str, Tensor]] = {"resnet": {}, "head": {}}
     for row in rows:
