@@ -273,7 +273,7 @@ def test_faults_of_very_many_encoders_are_told_100_times(tmp_path: Path) -> None
         ("finetune.seeds=1", "--set finetune.seeds=1: seeds is an axis of the spec and cannot be set; write it in"),
         ("dataset.name=x", "--set dataset.name=x: dataset.name cannot be set: a data set is chosen by dataset=NAME"),
         ("pretrain.datset=cifar10", "--set pretrain.datset=cifar10: unknown key 'datset' in pretrain; did you mean 'dataset'?"),
-        ("pretrain.dataset=cifar", "--set pretrain.dataset=cifar: no dataset is named 'cifar'; did you mean 'cifar10'?"),
+        ("pretrain.dataset=cifar", "--set pretrain.dataset=cifar: no data set is named 'cifar'; did you mean 'cifar10'?"),
         ("pretrain.dataset=3", "--set pretrain.dataset=3: dataset must be text, not 3"),
         ("head.layers=1", "--set head.layers=1: the head has 1 layer, but from_layer is 1 (specs/recipes/simclrv2.toml:"),
         ("dataset.classes=2000", "--set dataset.classes=2000: 2,000 classes are more than the 1,437 training images (specs/"),

@@ -57,7 +57,7 @@ def as_table(forecast: Forecast, *, of_cells: bool = True) -> str:
     lines += _reasons(forecast)
     lines += stale_warning(forecast)
     lines += [f"! {line}" for line in drifted(forecast.images.store.folder(step.id) for step in forecast.selected)]
-    return "\n".join([*lines, *(f"✗ {misfit}" for misfit in misfits(forecast)), *_released(forecast)])
+    return "\n".join([*lines, *_released(forecast), *(f"✗ {misfit}" for misfit in misfits(forecast))])
 
 
 def as_list(forecast: Forecast, serves: Mapping[Step, int] | None = None) -> str:
@@ -179,7 +179,7 @@ def _assumed_rates(forecast: Forecast) -> Iterator[str]:
 def _released(forecast: Forecast) -> Iterator[str]:
     """At the recipe's own scale, what the plan costs where it begins with the weights that were released with the recipe."""
     plan, replaced = forecast.plan, [step for step in forecast.to_run if for_weights(step.kind)]
-    if plan.scale is not None or not replaced:
+    if plan.scale is not None or len(replaced) in (0, len(forecast.to_run)):
         return
     try:
         sets = (*plan.sets, f"{WEIGHTS}={OFFICIAL}")
