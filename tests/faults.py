@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from simclr_spec.core.fields import schema as schema_of
 from simclr_spec.language import declared, schema
 from simclr_spec.stages.common import AugmentConfig, DatasetConfig, EncoderConfig, HeadConfig, LabelsConfig
+from simclr_spec.stages.imports import WeightsConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.stages.pretrain import MemoryConfig
 
@@ -169,6 +170,7 @@ TABLES = (
     AugmentConfig,
     LabelsConfig,
     MemoryConfig,
+    WeightsConfig,
     *(kind.parameters for kind in KINDS.values()),
 )
 _WORDS = {name for table in TABLES for name, leaf in schema_of(table)["properties"].items() if "enum" in leaf}

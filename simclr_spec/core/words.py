@@ -6,6 +6,7 @@ from a file that is at fault, and short in a `footnote`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 _QUOTED = 60
@@ -37,6 +38,17 @@ def plural(noun: str) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 Step`, `1,437 images`."""
     return f"{number:,} {noun if number == 1 else plural(noun)}"
+
+
+def either(choices: Iterable[str]) -> str:
+    """`a`, `a or b`, `a, b or c`; each once."""
+    *most, last = dict.fromkeys(choices)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def one(noun: str) -> str:
+    """`a finetune`, `an import`."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def size(number: float) -> str:

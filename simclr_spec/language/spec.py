@@ -10,6 +10,7 @@ from typing import Any
 
 from simclr_spec.core.errors import Fault, did_you_mean
 from simclr_spec.core.fields import properties
+from simclr_spec.core.words import either, one
 from simclr_spec.language import schema
 from simclr_spec.language.document import Document, Path, load
 from simclr_spec.language.encoders import EncoderAxes, read_encoders
@@ -176,8 +177,8 @@ def _misled(document: Document, stage: Stage, stages: Mapping[str, Stage]) -> Fa
     if parent.stage == stage.name:
         return document.fault(parent.at, f"[stages.{stage.name}] needs itself")
     if (kind := stages[parent.stage].kind) not in wanted.kinds:
-        allowed = " or ".join(wanted.kinds)
-        return document.fault(parent.at, f"a {stage.kind} starts from a {allowed} stage; {parent.stage!r} is a {kind}")
+        sentence = f"{one(stage.kind)} starts from {one(either(wanted.kinds))} stage; {parent.stage!r} is {one(kind)}"
+        return document.fault(parent.at, sentence)
     return None
 
 

@@ -23,21 +23,27 @@ from simclr_spec.train.loop.job import imported
 from simclr_spec.train.losses.contrastive import LOSSES
 from simclr_spec.train.stage import Stage
 from simclr_spec.train.views import colour
+from simclr_spec.train.weights.read import LAYOUTS
 from tests.faults import TABLES
 
 OPTIONS = {name: {*leaf["enum"]} for table in TABLES for name, leaf in schema(table)["properties"].items() if "enum" in leaf}
-ALL_ASKED = {"bn_statistics", "crop", "stem"}
+ALL_ASKED = {"bn_statistics", "crop"}
 
 
-def test_kinds_of_training() -> None:
+def test_kinds() -> None:
+    """Those that train have a network with its measures, others an executor of their own."""
     for name, kind in KINDS.items():
-        assert issubclass(fit.stage_class(name), Stage)
-        assert callable(imported(kind.executor))
+        executor = imported(kind.executor)
+        assert callable(executor)
+        assert (executor is fit.train) == kind.trains
+        if kind.trains:
+            assert issubclass(fit.stage_class(name), Stage)
 
 
 def test_tables_of_the_training() -> None:
     assert OPTIONS["colour"] == colour.OPERATIONS.keys()
     assert OPTIONS["loss"] == LOSSES.keys()
+    assert OPTIONS["layout"] == LAYOUTS.keys()
 
 
 def test_files_and_runners() -> None:
@@ -58,7 +64,7 @@ def test_every_option_but_one_is_asked_for() -> None:
             match node:
                 case ast.Compare(ast.Attribute(attr=name), _, [ast.Constant(str(word))]) if name in OPTIONS:
                     asked.setdefault(name, set()).add(word)
-    assert asked.keys() >= {"crop", "optimizer", "sampler", "stem", "bn_variance", "in_batch", "precision"}
+    assert asked.keys() >= {"crop", "network", "optimizer", "sampler", "stem", "bn_variance", "in_batch", "precision"}
     assert {name: words - OPTIONS[name] for name, words in asked.items() if words - OPTIONS[name]} == {}
     assert {
         name: OPTIONS[name] - words for name, words in asked.items() if len(OPTIONS[name] - words) != (name not in ALL_ASKED)

@@ -34,7 +34,7 @@ TWO = CHAIN.replace("{ depth = 18 }", "{ depth = 18 }, { depth = 34, width = 2 }
         (CHAIN.replace('from = "pretrain"', 'from = "finetune"'), "x.toml:9:8: [stages.finetune] needs itself"),
         (
             CHAIN + '[stages.s]\nkind = "distill"\nteacher = "pretrain"\n',
-            "x.toml:12:11: a distill starts from a finetune or distill stage; 'pretrain' is a pretrain",
+            "x.toml:12:11: a distill starts from a finetune, distill or import stage; 'pretrain' is a pretrain",
         ),
         (
             CHAIN + '[stages.a]\nkind = "distill"\nteacher = "b"\n[stages.b]\nkind = "distill"\nteacher = "a"\n',
@@ -145,7 +145,7 @@ def test_contradictions_have_a_place_and_a_remedy(text: str, sentence: str, tmp_
     layer = 1 + next(i for i, line in enumerate(lines) if line.startswith("set.from_layer ="))
     lines = declared.read("scale", "digits").text.split("\n")
     width = 1 + next(i for i, line in enumerate(lines) if line.startswith("base_width ="))
-    kinds = "'pretrain', 'finetune', 'linear_eval', 'supervised' or 'distill'"
+    kinds = "'pretrain', 'finetune', 'linear_eval', 'supervised', 'distill', 'import' or 'evaluate'"
     expected = (
         sentence.replace("{head}", str(head))
         .replace("{from}", str(layer))
@@ -181,7 +181,7 @@ SK = "SK needs bottleneck blocks; depth 18 has none; use depth ≥ 50 or sk = fa
                 f"x.toml:4:32: {SK}",
                 "x.toml:9:8: from 'q' is not a stage here",
                 f"x.toml:16:18: {TOLD_OF_LABELS}",
-                "x.toml:19:21: a distill starts from a finetune or distill stage; 'pretrain' is a pretrain",
+                "x.toml:19:21: a distill starts from a finetune, distill or import stage; 'pretrain' is a pretrain",
                 "x.toml:23:14: from_layer 3, but the head has 3 layers (specs/recipes/simclrv2.toml:",
                 "x.toml:29:11: these stages need each other: a → b → a",
             ],

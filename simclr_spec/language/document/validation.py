@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from simclr_spec.core.errors import Fault, did_you_mean
-from simclr_spec.core.words import number, quoted
+from simclr_spec.core.words import either, number, quoted
 from simclr_spec.language.document.document import Document
 from simclr_spec.language.document.limits import MOST_FAULTS, excess
 from simclr_spec.language.document.positions import dotted
@@ -108,7 +108,7 @@ def _choice(document: Document, error: ValidationError, path: tuple[str | int, .
         elif kind is None:
             yield document.fault(path, f"{_where(path)} lacks the key 'kind'", key=True)
         else:
-            sentence = f"kind must be {_or(map(quoted, kinds))}, not {quoted(kind)}{did_you_mean(kind, kinds)}"
+            sentence = f"kind must be {either(map(quoted, kinds))}, not {quoted(kind)}{did_you_mean(kind, kinds)}"
             yield document.fault((*path, "kind"), sentence)
         return
     wanted, hint = describe({"anyOf": branches}), _hint(error.instance, {"anyOf": branches})
@@ -151,15 +151,10 @@ def _types(schema: dict[str, Any]) -> list[str]:
 def describe(schema: dict[str, Any]) -> str:
     """What a schema allows, in words."""
     if "enum" in schema:
-        return _or(map(quoted, schema["enum"]))
+        return either(map(quoted, schema["enum"]))
     if "anyOf" in schema:
-        return _or(describe(branch) for branch in schema["anyOf"] if branch.get("type") != "null")
-    return _or(_TYPES[kind] for kind in _types(schema) if kind != "null")
-
-
-def _or(parts: Iterable[str]) -> str:
-    words = list(dict.fromkeys(parts))
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+        return either(describe(branch) for branch in schema["anyOf"] if branch.get("type") != "null")
+    return either(_TYPES[kind] for kind in _types(schema) if kind != "null")
 
 
 def _words(schemas: Iterable[dict[str, Any]]) -> list[str]:

@@ -10,6 +10,7 @@ from simclr_spec.store import weights
 from simclr_spec.train import distributed
 from simclr_spec.train.loop.job import Job, Outcome
 from simclr_spec.train.weights import read as files
+from simclr_spec.train.weights.held import Wanted
 
 
 def read(job: Job) -> Outcome:
@@ -23,10 +24,11 @@ def read(job: Job) -> Outcome:
 def _read(job: Job, config: ImportConfig) -> Outcome:
     held, log = config.weights, job.record.log
     path, sha = weights.identified(held, job.store, job.folder, keep=True)
+    wanted = Wanted(encoder=config.encoder, head=config.head, weights=held)
     log(f"reads {path}, SHA-256 {sha}")
     return Outcome(
         metrics={},
-        weights=files.read(config, path, log),
+        weights=files.read(wanted, path, log),
         seconds=0,
         counts={weights.SHA256: sha, "origin": held.origin, "licence": held.licence},
         origin=(held.origin,),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
 
-from simclr_spec.stages.imports import ImportConfig
+from simclr_spec.stages.common import EncoderConfig, HeadConfig
+from simclr_spec.stages.imports import WeightsConfig
 from simclr_spec.train.model.encoder import Block, Encoder, SelectiveKernel
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
+from simclr_spec.train.stage import named
 
 Shape = tuple[int, ...]
 LEAVES = ("weight", "bias", "running_mean", "running_var")
@@ -52,22 +55,30 @@ def turned(shape: Shape, axes: Mapping[int, Sequence[int]]) -> Shape:
     return tuple(shape[axis] for axis in axes.get(len(shape), range(len(shape))))
 
 
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """The network that an import is to fill, without its numbers."""
+    """The network that a file is to fill."""
 
-    def __init__(self, config: ImportConfig) -> None:
-        held = config.weights
+    encoder: EncoderConfig
+    head: HeadConfig
+    weights: WeightsConfig
+
+    @cached_property
+    def network(self) -> Encoder:
+        """The encoder, without its numbers."""
         with torch.device("meta"):
-            self.encoder = Encoder(config.encoder)
-            self.head = ProjectionHead(self.encoder.features, config.head, config.encoder, held.head_layers)
-            sits = ProjectionHead(self.encoder.features, config.head, config.encoder, held.from_layer)
-            classifier = {} if held.classes is None else {"classifier": Classifier(sits.features, held.classes)}
-        modules = {"encoder": self.encoder, "head": self.head, **classifier}
-        self.shapes: dict[str, Shape] = {
-            f"{prefix}.{name}": tuple(tensor.shape)
-            for prefix, module in modules.items()
-            for name, tensor in module.state_dict().items()
-        }
+            return Encoder(self.encoder)
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Of all its tensors, by our names."""
+        features, held = self.network.features, self.weights
+        with torch.device("meta"):
+            head, below = (
+                ProjectionHead(features, self.head, self.encoder, kept) for kept in (held.head_layers, held.from_layer)
+            )
+            classifier = {} if held.classes is None else {"classifier": Classifier(below.features, held.classes)}
+        return {name: tuple(tensor.shape) for name, tensor in named(encoder=self.network, head=head, **classifier).items()}
 
 
 def convolutions(encoder: Encoder) -> Iterator[tuple[str, str | None]]:

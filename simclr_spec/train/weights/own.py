@@ -9,7 +9,6 @@ from typing import Any
 
 from simclr_spec.core.errors import WeightsError
 from simclr_spec.core.words import shown, typed
-from simclr_spec.stages.imports import ImportConfig
 from simclr_spec.train.checkpoint import head_layers
 from simclr_spec.train.model.about import About, read_about
 from simclr_spec.train.weights.files import opened
@@ -19,15 +18,15 @@ _TRAINING = ("bn_decay", "bn_variance", "init")
 """Of an encoder, what concerns its training alone."""
 
 
-def held(config: ImportConfig, path: Path, wanted: Wanted) -> Held:
+def held(path: Path, wanted: Wanted) -> Held:
     tensors = opened(path)
     about = read_about(path) if path.suffix == ".safetensors" else None
     if about is None:
         raise WeightsError(f"{shown(path)} does not say which network its tensors are of: simclr-spec did not write it")
-    for name, found, asked in _facts(config, about):
+    for name, found, asked in _facts(wanted, about):
         if found != asked:
             raise WeightsError(f"{shown(path)} holds a network of {name} {typed(found)}, and {typed(asked)} is wanted")
-    convs = [f"{conv}.weight" for conv, _ in convolutions(wanted.encoder)]
+    convs = [f"{conv}.weight" for conv, _ in convolutions(wanted.network)]
     classifier = tensors.shapes.get("classifier.weight")
     return Held(
         tensors=tensors,
@@ -38,13 +37,13 @@ def held(config: ImportConfig, path: Path, wanted: Wanted) -> Held:
     )
 
 
-def _facts(config: ImportConfig, about: About) -> Iterator[tuple[str, Any, Any]]:
+def _facts(wanted: Wanted, about: About) -> Iterator[tuple[str, Any, Any]]:
     """What a network does besides its shapes: in words, in the file, as it is wanted."""
     for name, value in asdict(about.encoder).items():
         if name not in _TRAINING:
-            yield f"encoder.{name}", value, getattr(config.encoder, name)
-    if config.weights.head_layers and about.head:
+            yield f"encoder.{name}", value, getattr(wanted.encoder, name)
+    if wanted.weights.head_layers and about.head:
         for name, value in asdict(about.head).items():
-            yield f"head.{name}", value, getattr(config.head, name)
-    if config.weights.classes:
-        yield "from_layer", about.from_layer or 0, config.weights.from_layer
+            yield f"head.{name}", value, getattr(wanted.head, name)
+    if wanted.weights.classes:
+        yield "from_layer", about.from_layer or 0, wanted.weights.from_layer

@@ -13,14 +13,13 @@ from simclr_spec.core.errors import WeightsError
 from simclr_spec.core.words import counted, shown
 from simclr_spec.language.coordinates import as_selector
 from simclr_spec.stages.common import EncoderConfig
-from simclr_spec.stages.imports import ImportConfig
 from simclr_spec.stages.kind import ENCODER
 from simclr_spec.stages.network import BLOCKS, BOTTLENECKS
 from simclr_spec.train.weights import own, separius, tensorflow, torchvision
 from simclr_spec.train.weights.held import Held, Wanted
 
 Tell = Callable[[str], object]
-LAYOUTS: Mapping[str, Callable[[ImportConfig, Path, Wanted], Held]] = {
+LAYOUTS: Mapping[str, Callable[[Path, Wanted], Held]] = {
     "tensorflow": tensorflow.held,
     "separius": separius.held,
     "torchvision": torchvision.held,
@@ -31,13 +30,12 @@ _FULL_WIDTH = 64
 _SOME = 3
 
 
-def read(config: ImportConfig, path: Path, tell: Tell) -> dict[str, Tensor]:
+def read(wanted: Wanted, path: Path, tell: Tell) -> dict[str, Tensor]:
     """`encoder.*`, `head.*` and `classifier.*` in float32: all that such a network has, and nothing else.
 
     Raises WeightsError: a sentence that says what the file is, and what is wanted of it."""
-    wanted = Wanted(config)
-    held = LAYOUTS[config.weights.layout](config, path, wanted)
-    _check_network(config, path, held)
+    held = LAYOUTS[wanted.weights.layout](path, wanted)
+    _check_network(wanted, path, held)
     names = dict(_named(wanted, path, held))
     tensors = {ours: _numbers(held, theirs, wanted.shapes[ours], path) for ours, theirs in names.items()}
     for ours, theirs in _lacking_here(wanted, held):
@@ -48,21 +46,21 @@ def read(config: ImportConfig, path: Path, tell: Tell) -> dict[str, Tensor]:
     return tensors
 
 
-def _check_network(config: ImportConfig, path: Path, held: Held) -> None:
-    encoder, asked = config.encoder, config.weights
-    wanted = as_selector({name: getattr(encoder, name) for name in ENCODER})
+def _check_network(wanted: Wanted, path: Path, held: Held) -> None:
+    encoder, asked = wanted.encoder, wanted.weights
+    network = as_selector({name: getattr(encoder, name) for name in ENCODER})
     if encoder.base_width != _FULL_WIDTH:
-        wanted += f" of base_width {encoder.base_width}"
+        network += f" of base_width {encoder.base_width}"
     if not held.kernels:
         some = _some(list(map(shown, held.tensors.shapes)))
-        _refuse(path, f"holds no network of layout {asked.layout!r}{held.about}; it has {some}", wanted)
+        _refuse(path, f"holds no network of layout {asked.layout!r}{held.about}; it has {some}", network)
     found = _recognised(held, encoder)
     if found is None:
-        _refuse(path, f"holds a network of {counted(len(held.kernels), 'convolution')} that is not known here", wanted)
+        _refuse(path, f"holds a network of {counted(len(held.kernels), 'convolution')} that is not known here", network)
     depth, channels, sk = found
     if (depth, channels, sk) != (encoder.depth, encoder.base_width * encoder.width, encoder.sk):
         width = f"{channels} channels" if channels % _FULL_WIDTH else f"{channels // _FULL_WIDTH}×"
-        _refuse(path, f"holds a ResNet-{depth} ({width}{', SK' * sk})", wanted)
+        _refuse(path, f"holds a ResNet-{depth} ({width}{', SK' * sk})", network)
     if held.layers < asked.head_layers:
         holds = f"holds {counted(held.layers, 'layer')} of the projection head" if held.layers else "has no projection head"
         _refuse(path, holds, f"head_layers = {asked.head_layers}")

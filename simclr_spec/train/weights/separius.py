@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from simclr_spec.stages.imports import ImportConfig
 from simclr_spec.train.model.encoder import Encoder, SelectiveKernel
 from simclr_spec.train.weights.files import opened
 from simclr_spec.train.weights.held import Held, Wanted, blocks, by_leaf
@@ -17,9 +16,9 @@ _EACH = 3
 """Modules of a layer of the head there: its matrix, its BN, its ReLU."""
 
 
-def held(config: ImportConfig, path: Path, wanted: Wanted) -> Held:
+def held(path: Path, wanted: Wanted) -> Held:
     tensors = opened(path)
-    modules = dict(_modules(wanted.encoder, sk=config.encoder.sk))
+    modules = dict(_modules(wanted.network, sk=wanted.encoder.sk))
     layers = 0
     while f"head.layers.{_EACH * layers}.weight" in tensors.shapes:
         modules[f"head.layers.{layers}.dense"] = f"head.layers.{_EACH * layers}"

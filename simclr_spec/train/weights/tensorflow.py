@@ -15,7 +15,6 @@ from pathlib import Path
 from simclr_spec.core.errors import WeightsError
 from simclr_spec.core.words import shown
 from simclr_spec.data.bundle.bundle import Bundle, find
-from simclr_spec.stages.imports import ImportConfig
 from simclr_spec.train.weights.held import Held, Wanted, convolutions, turned
 
 AXES = {4: (3, 2, 0, 1), 2: (1, 0)}
@@ -29,16 +28,16 @@ _HEAD = re.compile(
 _CLASSIFIER = re.compile(r"(head_supervised/(?:.*/)?dense(?:_\d+)?)/kernel")
 
 
-def held(config: ImportConfig, path: Path, wanted: Wanted) -> Held:
+def held(path: Path, wanted: Wanted) -> Held:
     bundle = find(path)
     if bundle is None:
         raise WeightsError(f"{shown(path)} is no checkpoint of TensorFlow: no {shown(path.name)}.index is there")
-    _check_step(bundle, path, config.weights.train_step)
-    which = "ema_model/" if config.weights.network == "momentum" else ""
+    _check_step(bundle, path, wanted.weights.train_step)
+    which = "ema_model/" if wanted.weights.network == "momentum" else ""
     averaged = any(name.startswith("ema_model/") for name in bundle.shapes)
     known = [name.removeprefix(which) for name in bundle.shapes if name.startswith(which)]
     convs, norms = _in_order(known, "conv2d"), _in_order(known, "batch_normalization")
-    order = list(convolutions(wanted.encoder))
+    order = list(convolutions(wanted.network))
     names = {f"{ours}.weight": f"{theirs}/kernel" for (ours, _), theirs in zip(order, convs, strict=False)}
     for ours, theirs in zip((norm for _, norm in order if norm), norms, strict=False):
         names |= _norm(ours, theirs)

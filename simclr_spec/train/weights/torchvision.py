@@ -7,7 +7,6 @@ from pathlib import Path
 
 from simclr_spec.core.errors import WeightsError
 from simclr_spec.core.words import shown
-from simclr_spec.stages.imports import ImportConfig
 from simclr_spec.stages.network import BLOCKS, BOTTLENECKS
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.weights.files import opened
@@ -17,7 +16,7 @@ _BASIC = {2 * sum(blocks) + len(blocks): depth for depth, blocks in BLOCKS.items
 """Convolutions of a network of basic blocks, whose first group has no projection -> its depth."""
 
 
-def held(_config: ImportConfig, path: Path, wanted: Wanted) -> Held:
+def held(path: Path, wanted: Wanted) -> Held:
     tensors = opened(path)
     kernels = [shape for shape in tensors.shapes.values() if len(shape) == 4]
     if depth := _BASIC.get(len(kernels)):
@@ -27,7 +26,7 @@ def held(_config: ImportConfig, path: Path, wanted: Wanted) -> Held:
     return Held(
         tensors=tensors,
         kernels=kernels if "conv1.weight" in tensors.shapes else [],
-        names=by_leaf({**dict(_modules(wanted.encoder)), "classifier": "fc"}),
+        names=by_leaf({**dict(_modules(wanted.network)), "classifier": "fc"}),
         classes=classifier[0] if classifier else None,
     )
 

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simclr_spec.core.fields import build
-from simclr_spec.stages.common import DatasetConfig, EncoderConfig, HeadConfig
-from simclr_spec.stages.imports import ImportConfig, WeightsConfig
+from simclr_spec.stages.common import EncoderConfig, HeadConfig
+from simclr_spec.stages.imports import WeightsConfig
 from simclr_spec.stages.network import BLOCKS
+from simclr_spec.train.weights.held import Wanted
 from tests.data.bundle.writing import write_bundle
 from tests.golden_rule import filled
-from tests.steps import TRAINING
 from tests.tensorflow.names import official_tensors
 from tests.train.golden_fill import encoder_params
 
@@ -88,7 +87,7 @@ def _head(config: EncoderConfig, head: HeadConfig) -> Iterator[tuple[str, tuple[
         inputs = outputs
 
 
-def import_config(encoder: EncoderConfig, head: HeadConfig = HEAD, **weights: Any) -> ImportConfig:
+def wish(encoder: EncoderConfig, head: HeadConfig = HEAD, **weights: Any) -> Wanted:
     """`weights`: of a WeightsConfig."""
     held = {
         "file": "a/file",
@@ -102,8 +101,7 @@ def import_config(encoder: EncoderConfig, head: HeadConfig = HEAD, **weights: An
         "origin": "https://example.org/weights",
         "licence": "MIT",
     }
-    dataset: DatasetConfig = build(DatasetConfig, TRAINING["dataset"])
-    return ImportConfig(dataset=dataset, encoder=encoder, head=head, weights=WeightsConfig(**(held | weights)), revision=1)
+    return Wanted(encoder=encoder, head=head, weights=WeightsConfig(**(held | weights)))
 
 
 def narrow(depth: int, *, sk: bool = False, base_width: int = 2, stem: str = "imagenet") -> EncoderConfig:

@@ -15,7 +15,7 @@ import torch
 
 from simclr_spec.core.errors import WeightsError
 from simclr_spec.train.weights.read import read
-from tests.train.weights.foreign import import_config, narrow
+from tests.train.weights.foreign import narrow, wish
 
 MORE = 2**30
 
@@ -32,7 +32,7 @@ def main() -> None:
         layout, depth, path = json.loads(line)
         before, said = peak(), ""
         try:
-            read(import_config(narrow(depth), layout=layout), Path(path), str)
+            read(wish(narrow(depth), layout=layout), Path(path), str)
         except WeightsError as error:
             said = str(error)
         print(json.dumps([said, peak() - before]), flush=True)

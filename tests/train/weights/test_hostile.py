@@ -25,7 +25,7 @@ from torch import Tensor
 from simclr_spec.core.errors import WeightsError
 from simclr_spec.train.weights.read import read
 from tests.data.bundle.writing import write_bundle
-from tests.train.weights.foreign import checkpoint, import_config, narrow, separius, variables
+from tests.train.weights.foreign import checkpoint, narrow, separius, variables, wish
 
 MEGABYTE = 10**6
 MOST = 150 * MEGABYTE
@@ -240,7 +240,7 @@ def test_these_files_would_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def said(path: Path, layout: str, **weights: Any) -> str:
     """In this process."""
     with pytest.raises(WeightsError) as error:
-        read(import_config(weights.pop("encoder", narrow(50)), layout=layout, **weights), path, str)
+        read(wish(weights.pop("encoder", narrow(50)), layout=layout, **weights), path, str)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
     return str(error.value).replace(str(path), "FILE")
@@ -271,7 +271,7 @@ def test_any_byte_may_be_another(zipped: bool, tmp_path: Path) -> None:
     for place in random.integers(0, len(data), 150):
         path.write_bytes(data[:place] + bytes([random.integers(256)]) + data[place + 1 :])
         with contextlib.suppress(WeightsError):
-            read(import_config(narrow(50), layout="separius"), path, str)
+            read(wish(narrow(50), layout="separius"), path, str)
 
 
 def test_a_header_without_end(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from simclr_spec.stages.common import HeadConfig
-from simclr_spec.stages.imports import ImportConfig
 from simclr_spec.train.model.encoder import DEVIATION, MEAN, Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
+from simclr_spec.train.weights.held import Wanted
 from simclr_spec.train.weights.read import read
 from tests.data.bundle.writing import write_bundle
 from tests.golden_rule import filled
@@ -27,10 +27,10 @@ from tests.train.weights.foreign import (
     SEED,
     Variables,
     checkpoint,
-    import_config,
     narrow,
     separius,
     variables,
+    wish,
 )
 
 BOUND = 2e-5
@@ -38,13 +38,13 @@ BOUND = 2e-5
 HEADS_BOUND = 1e-5
 
 
-def tensors(config: ImportConfig, path: Path) -> tuple[dict[str, Tensor], str]:
+def tensors(config: Wanted, path: Path) -> tuple[dict[str, Tensor], str]:
     """What is read, and what was told."""
     told: list[str] = []
     return read(config, path, told.append), "\n".join(told)
 
 
-def encoder_of(config: ImportConfig, found: dict[str, Tensor]) -> Encoder:
+def encoder_of(config: Wanted, found: dict[str, Tensor]) -> Encoder:
     encoder = Encoder(config.encoder)
     encoder.load_state_dict({name.removeprefix("encoder."): t for name, t in found.items() if name.startswith("encoder.")})
     return encoder.eval()
@@ -54,7 +54,7 @@ def golden(folder: Path, key: str) -> tuple[dict[str, Any], Any]:
     return json.loads((folder / f"{key}.json").read_text()), np.load(folder / f"{key}.npz")
 
 
-def check_pool(config: ImportConfig, path: Path, facts: dict[str, Any], arrays: Any) -> None:
+def check_pool(config: Wanted, path: Path, facts: dict[str, Any], arrays: Any) -> None:
     found, _ = tensors(config, path)
     pixels = torch.tensor(arrays["x_uint8"][: facts["batch_infer"]]).permute(0, 3, 1, 2)
     with torch.no_grad():
@@ -62,9 +62,9 @@ def check_pool(config: ImportConfig, path: Path, facts: dict[str, Any], arrays: 
     np.testing.assert_allclose(pool, arrays["infer_pool"], rtol=0, atol=BOUND)
 
 
-def encoder_alone(facts: dict[str, Any], **weights: Any) -> ImportConfig:
+def encoder_alone(facts: dict[str, Any], **weights: Any) -> Wanted:
     encoder = encoder_params(facts["depth"], sk=facts["sk_ratio"] > 0)
-    return import_config(encoder, head_layers=0, classes=None, **weights)
+    return wish(encoder, head_layers=0, classes=None, **weights)
 
 
 # ------------------------------------------------------------------------------------------------- official checkpoints
@@ -106,7 +106,7 @@ def test_golden_heads(layers: int, layout: str, tmp_path: Path) -> None:
     else:
         path = tmp_path / "m.pth"
         torch.save(separius(rows, facts["seed"]), path)
-    found, _ = tensors(import_config(encoder, head, layout=layout), path)
+    found, _ = tensors(wish(encoder, head, layout=layout), path)
     ours = ProjectionHead(64, head, encoder).eval()
     ours.load_state_dict({name.removeprefix("head."): t for name, t in found.items() if name.startswith("head.")})
     with torch.no_grad():
@@ -115,16 +115,11 @@ def test_golden_heads(layers: int, layout: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(outputs[1], arrays[f"L{layers}_sel1_ft_infer"], rtol=0, atol=HEADS_BOUND)
 
 
-def expected(rows: Variables, seed: int = SEED) -> dict[str, Tensor]:
-    """By the roles of the variables."""
-    return {tensor_name(row["role"]): to_torch(filled(row, seed)).float() for row in rows}
-
-
 def check_equal(found: dict[str, Tensor], rows: Variables, seed: int = SEED) -> None:
-    wanted = expected(rows, seed)
-    assert found.keys() == wanted.keys()
+    expected = {tensor_name(row["role"]): to_torch(filled(row, seed)).float() for row in rows}
+    assert found.keys() == expected.keys()
     for name, tensor in found.items():
-        assert torch.equal(tensor, wanted[name].reshape(tensor.shape)), name
+        assert torch.equal(tensor, expected[name].reshape(tensor.shape)), name
 
 
 NETWORKS = [narrow(18), narrow(34), narrow(50), narrow(50, sk=True), narrow(101, sk=True), narrow(18, stem="cifar")]
@@ -134,7 +129,7 @@ NAMES = [f"{n.depth}{'sk' * n.sk}{n.stem}" for n in NETWORKS]
 @pytest.mark.parametrize("encoder", NETWORKS, ids=NAMES)
 def test_every_number_of_a_checkpoint_has_its_place(encoder: Any, tmp_path: Path) -> None:
     rows = variables(encoder)
-    found, told = tensors(import_config(encoder, train_step=250228), checkpoint(tmp_path / "m", rows))
+    found, told = tensors(wish(encoder, train_step=250228), checkpoint(tmp_path / "m", rows))
     check_equal(found, rows)
     assert "are read outside of ema_model/ (the moving averages); left aside: 'base_model/batch_normalization/beta/Mom" in told
 
@@ -142,7 +137,7 @@ def test_every_number_of_a_checkpoint_has_its_place(encoder: Any, tmp_path: Path
 def test_the_moving_averages(tmp_path: Path) -> None:
     """The classifier is that of the file: there is no other."""
     rows = variables(narrow(18))
-    found, told = tensors(import_config(narrow(18), network="momentum"), checkpoint(tmp_path / "m", rows))
+    found, told = tensors(wish(narrow(18), network="momentum"), checkpoint(tmp_path / "m", rows))
     averages, trained = [row for row in rows if "supervised" not in row["role"]], rows[-2:]
     assert all("supervised" in row["role"] for row in trained)
     check_equal({name: t for name, t in found.items() if "classifier" not in name}, averages, SEED + 2)
@@ -157,7 +152,7 @@ def test_names_of_the_official_code_for_tensorflow_2(tmp_path: Path) -> None:
     write_bundle(tmp_path / "m", {row["name"].removesuffix(":0"): filled(row, SEED) for row in rows})
     head = HeadConfig(layers=3, width=1, out_dim=128, last_beta=False)
     encoder = encoder_params(18, stem="cifar")
-    check_equal(tensors(import_config(encoder, head), tmp_path / "m")[0], rows)
+    check_equal(tensors(wish(encoder, head), tmp_path / "m")[0], rows)
 
 
 def test_less_than_a_file_holds(tmp_path: Path) -> None:
@@ -165,9 +160,9 @@ def test_less_than_a_file_holds(tmp_path: Path) -> None:
     rows = variables(narrow(18))
     path = checkpoint(tmp_path / "m", rows)
     encoder = [row for row in rows if row["role"].startswith(("stem", "block"))]
-    check_equal(tensors(import_config(narrow(18), head_layers=0, classes=None), path)[0], encoder)
+    check_equal(tensors(wish(narrow(18), head_layers=0, classes=None), path)[0], encoder)
     first = [*encoder, *(row for row in rows if ".layer0." in row["role"])]
-    check_equal(tensors(import_config(narrow(18), head_layers=1, classes=None), path)[0], first)
+    check_equal(tensors(wish(narrow(18), head_layers=1, classes=None), path)[0], first)
 
 
 # ------------------------------------------------------------------------------------------------- conversions to PyTorch
@@ -178,7 +173,7 @@ def test_less_than_a_file_holds(tmp_path: Path) -> None:
 def test_every_number_of_separius_files_has_its_place(encoder: Any, zipped: bool, tmp_path: Path) -> None:
     rows = variables(encoder)
     torch.save(separius(rows), tmp_path / "m.pth", _use_new_zipfile_serialization=zipped)
-    found, told = tensors(import_config(encoder, layout="separius"), tmp_path / "m.pth")
+    found, told = tensors(wish(encoder, layout="separius"), tmp_path / "m.pth")
     check_equal(found, rows)
     assert "left aside: 'resnet.net.0.1.0.num_batches_tracked'" in told
 
@@ -206,7 +201,7 @@ def test_torchvision(suffix: str, tmp_path: Path) -> None:
     else:
         save_file(theirs.state_dict(), path)
     encoder = replace(encoder_params(50, stem="standardised"), max_pool="torchvision")
-    config = import_config(encoder, layout="torchvision", head_layers=0, classes=7)
+    config = wish(encoder, layout="torchvision", head_layers=0, classes=7)
     found, _ = tensors(config, path)
     classifier = Classifier(2048, 7)
     classifier.load_state_dict({name.removeprefix("classifier."): t for name, t in found.items() if "classifier" in name})
