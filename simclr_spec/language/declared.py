@@ -100,18 +100,13 @@ _REMEDY: dict[FileKind, str] = {
 """What a file of each kind is for; of a name that two kinds have, the first kind is meant."""
 
 
-def called(kind: FileKind) -> str:
-    """A file of that kind, in a sentence."""
-    return _TITLES.get(kind, kind)
-
-
 def another_kind(name: str, found: FileKind, wanted: FileKind) -> str:
     """The sentence for a file of the kind `found` where one of the kind `wanted` belongs."""
     from shlex import quote
 
-    title = called(wanted)
+    title = _TITLES.get(wanted, wanted)
     remedy = _REMEDY[found].format(quote(name))
-    return f"{name} is a {called(found)}, not a {title}: {remedy}; declared {title}s are {', '.join(names(wanted))}"
+    return f"{name} is a {_TITLES.get(found, found)}, not a {title}: {remedy}; declared {title}s are {', '.join(names(wanted))}"
 
 
 def unknown(kind: FileKind, name: str) -> str:

@@ -19,9 +19,7 @@ def test_check_tells_the_kind_of_a_file(kind: declared.FileKind, tmp_path: Path)
         file = tmp_path / f"{name}.toml"
         file.write_text(declared.read(kind, name).text)
         told = run("check", str(file)).output
-        assert told == f"{file}: a {declared.called(kind)}, no faults\n" or (
-            kind == "spec" and told.endswith(" Steps, no faults\n")
-        )
+        assert told == f"{file}: a {kind}, no faults\n" or (kind == "spec" and told.endswith(" Steps, no faults\n"))
 
 
 def test_what_extends_is_a_recipe_whatever_is_wrong_with_it(tmp_path: Path) -> None:

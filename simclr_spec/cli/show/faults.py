@@ -31,7 +31,7 @@ def look_through(names: Sequence[str], scale: str | None, sets: Sequence[str]) -
                 raise UsageError(f"{name} is a {kind}: --scale and --set change specs")
             else:
                 _read(kind, name)
-                yield f"{name}: a {declared.called(kind)}, no faults"
+                yield f"{name}: a {kind}, no faults"
         except SpecError as error:
             faults += error.faults
     if faults:
