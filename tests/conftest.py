@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from simclr_spec.store.layout import Store
+
+if TYPE_CHECKING:
+    from tests.trained import Trained
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported: tests may run beside each other
 os.environ.pop("COLUMNS", None)  # what runs tests beside each other sets it, and piped tables keep within it
@@ -41,3 +45,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "said").write_text(done.stdout)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Done Steps of every kind, of tests/trained.py: for reading only."""
+    from tests.trained import train
+
+    return train(tmp_path_factory.mktemp("trained") / "runs")

@@ -14,6 +14,7 @@ from simclr_spec.core.fields import build
 from simclr_spec.language import declared
 from simclr_spec.language import report as report_language
 from simclr_spec.language.report import OPEN
+from simclr_spec.language.weights import read_weights
 from simclr_spec.plan import compile
 from simclr_spec.report.formats.registry import render
 from simclr_spec.report.table import make
@@ -37,6 +38,34 @@ TABLE_1 = """
 152 2 False 233  70.2 76.6 81.1  77.4  79.1
 152 2 True  354  74.2 79.4 82.9  79.4  80.4
 152 3 True  795  74.9 80.1 83.1  79.8  80.5
+"""
+
+# The authors' notebook tf2/colabs/imagenet_results.ipynb, as it printed: depth, width, selective kernels, then as above.
+AGAIN = """
+50  1 False 58.0 68.4 76.3 71.7 76.6
+50  1 True  64.5 72.0 78.6 74.6 78.5
+50  2 False 66.2 73.9 79.1 75.4 77.8
+50  2 True  70.7 77.0 81.3 77.8 79.3
+101 1 False 62.1 71.5 78.2 73.7 78.0
+101 1 True  68.3 75.1 80.7 76.3 79.6
+101 2 False 69.1 75.9 80.8 77.0 78.8
+101 2 True  73.3 78.8 82.4 79.1 80.1
+152 1 False 64.1 73.0 79.3 74.6 78.2
+152 1 True  70.0 76.4 81.3 77.3 80.0
+152 2 False 70.1 76.6 81.1 77.4 79.1
+152 2 True  74.2 79.4 82.9 79.3 80.4
+152 3 True  74.9 80.1 83.1 79.9 80.5
+"""
+
+# Separius' download.py, and the rule images × epochs / batch + 1, rounded down: set, train step, epochs, batch, images.
+PUBLISHED = """
+pretrained        250228 800 4096 1281167
+finetuned_1pct       751  60 1024   12811
+finetuned_10pct     3754  30 1024  128116
+finetuned_100pct   37535  30 1024 1281167
+supervised         28151  90 4096 1281167
+distill_1pct      125114 400 4096 1281167
+distill_10pct     125114 400 4096 1281167
 """
 
 TABLE_2 = """
@@ -81,8 +110,8 @@ GAINS = """
 """
 
 
-def _printed() -> dict[tuple[int, int, bool], list[float]]:
-    rows = [line.split() for line in TABLE_1.strip().splitlines()]
+def _printed(table: str = TABLE_1) -> dict[tuple[int, int, bool], list[float]]:
+    rows = [line.split() for line in table.strip().splitlines()]
     return {(int(row[0]), int(row[1]), row[2] == "True"): [float(value) for value in row[3:]] for row in rows}
 
 
@@ -175,6 +204,56 @@ def test_what_the_paper_says_of_its_numbers_holds() -> None:
 def _earlier() -> list[report_language.Row]:
     """Rows of Table 3 before the paper: BYOL is concurrent work."""
     return [row for row in report_language.load("table3")[0].rows if row.adopted and "concurrent" not in row.source]
+
+
+REMEASURED = ("finetuned_1pct", "finetuned_10pct", "finetuned_100pct", "pretrained", "supervised")
+
+
+def test_what_the_authors_measured_again_stands_in_the_weights_file() -> None:
+    sets = read_weights("simclrv2").sets
+    found = {
+        _key(dict(networks[0].encoder)): [network.remeasured for network in networks]
+        for networks in zip(*(sets[name].networks for name in REMEASURED), strict=True)
+    }
+    assert found == _printed(AGAIN)
+    papers, again = _printed(), _printed(AGAIN)
+    differ = [abs(a - b) for key in again for a, b in zip(papers[key][1:], again[key], strict=True) if a != b]
+    assert len(differ) == 24
+    assert max(differ) == pytest.approx(report_language.load("released")[0].tolerance)
+    assert [each.networks[0].remeasured for each in sets.values() if each.name not in REMEASURED] == [None, None]
+
+
+def test_the_65_released_files_and_the_distilled_ones_have_their_published_names_and_train_steps() -> None:
+    sets = read_weights("simclrv2").sets
+    lines = [line.split() for line in PUBLISHED.strip().splitlines()]
+    assert [*sets] == [name for name, *_ in lines]
+    for name, step, epochs, batch, images in lines:
+        assert int(step) == int(images) * int(epochs) // int(batch) + 1
+        encoders = [*_printed()][-1:] if name.startswith("distill") else [*_printed()]
+        folders = [f"{name}/r{depth}_{width}x_sk{int(sk)}/model.ckpt-{step}" for depth, width, sk in encoders]
+        assert [network.file for network in sets[name].networks] == folders
+        steps = [network.settings["weights.train_step"] for network in sets[name].networks]
+        assert {setting.value for setting in steps} == {int(step)}
+        assert {setting.is_assumption for setting in steps} == {name.startswith("distill")}
+    assert sum(len(each.networks) for each in sets.values()) == 65 + 2
+
+
+def test_the_released_networks_stand_beside_the_numbers_of_the_papers_tables(store: Store) -> None:
+    """Taken from the reports of the tables: no number is written twice (law 9)."""
+    cells = {cell.address: cell for cell in make("released", store).cells}
+    again = ("0.01", "0.1", "1.0", "linear", "supervised")
+    for row in report_language.load("released")[0].rows[:13]:
+        parameters, *papers = _printed()[_key(row.where or {})]
+        columns = ("finetune/0.01", "finetune/0.1", "finetune/1.0", "linear", "supervised")
+        assert [cells[f"{row.address}/{column}"].paper for column in ("parameters", *columns)] == [parameters, *papers]
+        assert [cells[f"{row.address}/remeasured/{column}"].adopted for column in again] == _printed(AGAIN)[
+            _key(row.where or {})
+        ]
+        assert {cells[f"{row.address}/{column}"].source for column in columns} == {"arXiv:2006.10029v2, Table 1"}
+    distilled = [cell for address, cell in cells.items() if address.startswith("152-3x-sk-self-distilled/")]
+    assert [cell.paper for cell in distilled] == [76.6, 80.9, 93.4, 95.5]
+    assert {cell.source for cell in distilled} == {"arXiv:2006.10029v2, Table 3"}
+    assert not any(cell.elsewhere for cell in cells.values())
 
 
 # Report: cells with a number of the paper, open cells; of the reports that are the paper's, at its scale.

@@ -8,10 +8,10 @@ from __future__ import annotations
 import click
 
 from simclr_spec import __version__
-from simclr_spec.cli import data, planning, reporting, running, watching
+from simclr_spec.cli import data, planning, reporting, running, watching, weights
 from simclr_spec.cli.options import Cli, help_width
 
-COMMANDS = (*planning.COMMANDS, *running.COMMANDS, *watching.COMMANDS, *reporting.COMMANDS, *data.COMMANDS)
+COMMANDS = (*planning.COMMANDS, *running.COMMANDS, *watching.COMMANDS, *reporting.COMMANDS, *data.COMMANDS, *weights.COMMANDS)
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "terminal_width": help_width()})

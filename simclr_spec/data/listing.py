@@ -88,22 +88,27 @@ def scan(folder: Path, *, labelled: bool = True) -> Listing:
 
 
 def _pile(folder: Path) -> Listing:
-    """All images below train/, at any depth; their labels are -1."""
+    """All images below train/; their labels are -1."""
+    files, faults, ignored = below(folder / TRAIN)
+    train, test = Split(folder / TRAIN, tuple(files), (-1,) * len(files)), Split(folder / TEST, (), ())
+    return Listing(classes=(), train=train, test=test, faults=tuple(faults), ignored=tuple(ignored), labelled=False)
+
+
+def below(folder: Path) -> tuple[list[str], list[str], list[Path]]:
+    """Images at any depth, sorted, as paths from there; the faults of the rest; and what is ignored, being no images."""
     members: list[_Found] = []
-    todo, seen = [folder / TRAIN], set()
+    todo, seen = [folder], set()
     while todo:
         if (real := os.path.realpath(place := todo.pop())) not in seen:  # links may lead back
             seen.add(real)
             members.append(_look(place))
             todo += members[-1].folders
     files = sorted(
-        f"{member.folder.relative_to(folder / TRAIN)}/{name}".removeprefix("./") for member in members for name in member.images
+        f"{member.folder.relative_to(folder)}/{name}".removeprefix("./") for member in members for name in member.images
     )
-    faults = [] if files else [f"{shown(folder / TRAIN)} holds no image"]
+    faults = [] if files else [f"{shown(folder)} holds no image"]
     faults += [*_foreign(members), *(reason for member in members for reason in member.broken)]
-    train, test = Split(folder / TRAIN, tuple(files), (-1,) * len(files)), Split(folder / TEST, (), ())
-    ignored = tuple(_all(members, "others"))
-    return Listing(classes=(), train=train, test=test, faults=tuple(faults), ignored=ignored, labelled=False)
+    return files, faults, _all(members, "others")
 
 
 def _classified(folder: Path) -> Listing:

@@ -33,6 +33,7 @@ _USUAL = {
     **dict.fromkeys(_OF_FILE, "not stated"),
 }
 """What a set leaves out: an encoder alone."""
+_MAKING = [name for name, kind in KINDS.items() if kind.trains]
 _NOT_PUBLISHED = "not published: the first read records it"
 
 
@@ -88,7 +89,7 @@ def schema() -> Schema:
         _network(facts), MOST_NETWORKS, "encoders of which there is a file; width is 1 and sk false unless written"
     )
     one = {
-        "made_by": {"enum": [*KINDS], "description": "kind of stage that would make them"},
+        "made_by": {"enum": _MAKING, "description": "kind of stage that would make them"},
         "label_fraction": {**properties(LabelsConfig)["fraction"], "type": "number"},
         "paper": {**NAME, "description": "REPORT/COLUMN in which the paper's numbers of them stand"},
         "remeasured": listed({"type": "number"}, MOST_NETWORKS, "somebody's own evaluation of them, one number a network"),
@@ -131,8 +132,11 @@ def read_weights(name: str, folder: FilePath | None = None) -> Weights:
     """Raises SpecError or UsageError."""
     document = load("weights", name, schema, folder)
     sets = {each: _set(document, each) for each in document.data["sets"]}
-    if faults := [fault for found in sets.values() for fault in _faults(document, found)]:
-        raise SpecError(faults)
+    faults: dict[tuple[str, int, int], Fault] = {}
+    for fault in (fault for found in sets.values() for fault in _faults(document, found)):
+        faults.setdefault(fault[:3], fault)  # one for each place: networks of a set have a name in common
+    if faults:
+        raise SpecError([*faults.values()])
     return Weights(document=document, sets=sets)
 
 

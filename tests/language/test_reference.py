@@ -16,8 +16,11 @@ from simclr_spec.language.document import DEEPEST, MOST_ENTRIES, MOST_KEYS, MOST
 from simclr_spec.language.encoders import MOST_ENCODERS
 from simclr_spec.language.machine import read_machine
 from simclr_spec.language.overlay import read_overlay
+from simclr_spec.language.weights import read_weights
+from simclr_spec.language.weights import schema as weights_schema
 from simclr_spec.plan import compile
 from simclr_spec.plan.expand import MOST_COMPARISONS, MOST_STEPS
+from simclr_spec.stages.kind import ENCODER
 from simclr_spec.stages.kinds import KINDS
 from tests.folders import pets
 
@@ -53,6 +56,10 @@ def test_examples_run(kind: str, text: str, tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setenv("SIMCLR_SPEC_DATA", str(tmp_path))
         facts = read_dataset(str(file), None)[1]
         assert [facts[f"dataset.{key}"].value for key in ("name", "train_images", "image_size")] == ["example", 12, 224]
+    elif kind == "weights":
+        sets = read_weights(str(file)).sets
+        files = [network.file for each in sets.values() for network in each.networks]
+        assert files == ["pretrained/r50-1x-sk0.safetensors", "pretrained/r50-2x-sk1.safetensors", "finetuned.safetensors"]
     elif kind == "machine":
         assert read_machine(str(file)).memory_gib == 47.0
     else:
@@ -69,7 +76,7 @@ def test_the_counts_of_the_examples(tmp_path: Path) -> None:
         if not kind:
             (tmp_path / "x.toml").write_text(text, encoding="utf-8")
             counts.append(len(compile([str(tmp_path / "x.toml")]).steps))
-    assert counts == [3, 8, 2 + 4 + 2 + 2]
+    assert counts == [3, 8, 2 + 4 + 2 + 2, 3]
 
 
 def test_the_reference_is_generated() -> None:
@@ -115,6 +122,14 @@ def test_every_key_of_a_stage_is_described() -> None:
         keys |= one["properties"].keys() - overlay.recipe()["properties"][kind]["properties"].keys()
     assert keys >= {"kind", "from", "teacher", "label_fraction"}
     assert keys | KINDS.keys() <= described("### Stages") | {"description"}
+
+
+def test_every_key_of_a_weights_file_is_described() -> None:
+    keys = weights_schema()["properties"]
+    (of_set,) = keys["sets"]["patternProperties"].values()
+    row = keys["networks"]["items"]["properties"].keys() - {*ENCODER, "sha256"}
+    known = {word.removesuffix(".NAME") for word in described("### Weights that were trained elsewhere")}
+    assert keys.keys() - {"$schema"} | of_set["properties"].keys() | row <= known
 
 
 def test_every_key_of_recipes_and_scales_is_described() -> None:

@@ -24,10 +24,11 @@ def load(path: str | os.PathLike[str]) -> Network:
     """
     place = Path(path)
     folder = RunFolder(place) if place.is_dir() else RunFolder.around(place)
-    return (Network.of_folder(folder) if folder else _of_file(place)).eval()
+    return (Network.of_folder(folder) if folder else read_file(place)).eval()
 
 
-def _of_file(path: Path) -> Network:
+def read_file(path: Path) -> Network:
+    """Of a file of safetensors that says which network it is of. Raises WeightsError."""
     about = read_about(path)
     if about is None:
         raise WeightsError(f"{path} does not say which network its tensors are of: it has no metadata {KEY!r}")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from simclr_spec.core.errors import UsageError, WeightsError
 from simclr_spec.core.files import read_json
 from simclr_spec.core.words import counted
+from simclr_spec.stages.common import EvaluationConfig
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.checkpoint import fitting, head_layers, read_weights
 from simclr_spec.train.data import photos
@@ -71,6 +72,13 @@ class Network(nn.Module):
         """Of the projection head, those that are kept."""
         return 0 if self.head is None else len(self.head.layers)
 
+    @property
+    def sight(self) -> EvaluationConfig:
+        """How it sees images. Raises UsageError where nothing says so."""
+        if self.about.preprocessing is None:
+            raise UsageError(f"nothing says how {self.about.label} sees images: give it tensors (B, 3, S, S) in [0, 1]")
+        return self.about.preprocessing
+
     def forward(self, x: Tensor) -> Tensor:
         if self.classifier is None:
             return self.features(x)
@@ -88,9 +96,7 @@ class Network(nn.Module):
 
     def preprocess(self, image: Image.Image | str | os.PathLike[str]) -> Tensor:
         """An opened image, or the path of one -> (3, S, S) in [0, 1], as an evaluation sees it. Raises DataError."""
-        asked = self.about.preprocessing
-        if asked is None:
-            raise UsageError(f"nothing says how {self.about.label} sees images: give it tensors (B, 3, S, S) in [0, 1]")
+        asked = self.sight
         read: Any = photos.decoded if isinstance(image, (str, os.PathLike)) else photos.of_picture
         return evaluation_view(read(image, asked.orientation)[None], asked, self.image_size)[0]
 

@@ -28,7 +28,7 @@ from simclr_spec.train.model.about import KEY
 from simclr_spec.train.model.network import Network
 from tests import tiny
 from tests.steps import prepare, step
-from tests.train.handing_on.trained import STEPS, Trained
+from tests.trained import STEPS, Trained
 
 DIGITS = tuple("0123456789")
 

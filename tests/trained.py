@@ -52,7 +52,7 @@ def train(path: Path) -> Trained:
         patch.setattr(Stage, "outputs", watched)
         for name, (kind, parent, overrides) in STEPS.items():
             needs = {"teacher" if kind == "distill" else "from": folders[parent]} if parent else None
-            folders[name] = prepare(store, kind, needs, train_steps=3, learning_rate=0.5, **overrides)
+            folders[name] = prepare(store, kind, needs, train_steps=3, **overrides)
             seen.clear()
             execute(folders[name].path)
             outputs[name] = seen[0]
