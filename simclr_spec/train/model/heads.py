@@ -40,7 +40,7 @@ class _Layer(nn.Module):
     def __init__(self, inputs: int, outputs: int, bn: EncoderConfig, *, relu: bool = True, beta: bool = True) -> None:
         super().__init__()
         self.dense = nn.Linear(inputs, outputs, bias=False)
-        nn.init.normal_(self.dense.weight, std=INITIAL_STD)
+        _initialise(self.dense.weight)
         self.norm = GlobalBatchNorm(outputs, bn, center=beta)
         self.relu = relu
 
@@ -59,4 +59,9 @@ class Classifier(nn.Linear):
         self.weight = nn.Parameter(torch.zeros(classes, features))
         self.bias = nn.Parameter(torch.zeros(classes))
         if not zero:
-            nn.init.normal_(self.weight, std=INITIAL_STD)
+            _initialise(self.weight)
+
+
+def _initialise(kernel: Tensor) -> None:
+    if not kernel.is_meta:  # where it would load the compiler, which takes seconds
+        nn.init.normal_(kernel, std=INITIAL_STD)
