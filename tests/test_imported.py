@@ -215,6 +215,24 @@ def test_what_was_made_here_is_a_start_elsewhere(tmp_path: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_a_damaged_file_can_be_fetched_again(tmp_path: Path) -> None:
+    """By several processes, which all end with the one that reads."""
+    project(tmp_path, "separius")
+    path = tmp_path / "weights" / file_of("separius")
+    network = torch.load(path, weights_only=True)
+    network["resnet"]["fc.weight"][0, 0] = torch.nan
+    torch.save(network, path)
+    (tmp_path / "runner.toml").write_text('kind = "local"\n\n[resources]\nprocesses = 2\n', encoding="utf-8")
+    done = tiny.call(tmp_path, "run", "mine.toml", "+stage=audit", "--runner", "runner.toml")
+    assert done.returncode == 1
+    sentence = f"resnet.fc.weight in {path} has numbers that are not finite: it is damaged, or its training failed"
+    (attempt,) = folders(tmp_path)["start"].attempts()
+    assert read_json(attempt.record)["error"] == sentence
+    assert sentence in done.stdout
+    write(path, "separius")
+    run(tmp_path, "+stage=audit", "--runner", "runner.toml")
+
+
 @pytest.mark.parametrize("world", [2])
 def test_several_processes(world: int, tmp_path: Path) -> None:
     """One reads, the others wait; they share the test images. The results are those of one process."""

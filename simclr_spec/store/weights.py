@@ -50,9 +50,10 @@ def look_ahead(steps: Iterable[Step], starts: Iterable[Step], store: Store, *, k
 
 
 def identified(config: WeightsConfig, store: Store, folder: RunFolder, *, keep: bool) -> tuple[Path, str]:
-    """Where the file is, and its SHA-256: the declared one, or that of the first read.
+    """Where the file is, and its SHA-256: the declared one, or that of the first read, where there was one.
 
-    `folder`: of the Step that reads it. Raises MissingDataError, WeightsError."""
+    `folder`: of the Step that reads it; `keep` remembers the digest of what lies there now. Raises MissingDataError,
+    WeightsError."""
     path = files.place(config.file, config.origin)
     memory = store.weights_of(config.file, config.origin)
     known, parts = read_json(memory) or {}, files.parts(path)
@@ -62,9 +63,15 @@ def identified(config: WeightsConfig, store: Store, folder: RunFolder, *, keep: 
     for wrong in _others(path, sha, config, first):
         raise WeightsError(wrong)
     if keep:
-        first = known.get("first") if config.sha256 else sha
-        _remember(store, memory, {"file": config.file, "origin": config.origin, "first": first, "sha256": sha, "parts": now})
+        _remember(store, memory, {"file": config.file, "origin": config.origin, **known, "sha256": sha, "parts": now})
     return path, sha
+
+
+def decide(config: WeightsConfig, store: Store, sha: str) -> None:
+    """From now on the name means this file, which was read and is a network; one that is damaged may be fetched again."""
+    memory = store.weights_of(config.file, config.origin)
+    if not config.sha256 and (known := read_json(memory)):
+        _remember(store, memory, {**known, "first": sha})
 
 
 def _others(path: Path, sha: str, config: WeightsConfig, first: str | None) -> Iterator[str]:

@@ -15,7 +15,7 @@ from simclr_spec.core.files import write_json
 from simclr_spec.data import weights as files
 from simclr_spec.stages.imports import WeightsConfig
 from simclr_spec.store.layout import Store
-from simclr_spec.store.weights import identified
+from simclr_spec.store.weights import decide, identified
 
 CONFIG = WeightsConfig(
     file="mine.pth",
@@ -36,9 +36,11 @@ Identify = Callable[..., str]
 def identify(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Identify:
     monkeypatch.setenv(files.ENVIRONMENT, str(tmp_path))
 
-    def identify(config: WeightsConfig = CONFIG, *, keep: bool = True) -> str:
+    def identify(config: WeightsConfig = CONFIG, *, keep: bool = True, read: bool = True) -> str:
         path, sha = identified(config, store, store.folder("import/mine-1a2b3c4d"), keep=keep)
         assert path == tmp_path / config.file
+        if keep and read:
+            decide(config, store, sha)
         return sha
 
     return identify
@@ -70,7 +72,19 @@ def test_a_look_that_is_not_kept_decides_nothing(tmp_path: Path, identify: Ident
     write(tmp_path / "mine.pth", b"one")
     identify(keep=False)
     assert not store.path.exists()
-    assert identify() == write(tmp_path / "mine.pth", b"one")
+    other = write(tmp_path / "mine.pth", b"two")
+    assert identify() == other
+
+
+def test_a_file_that_could_not_be_read_decides_nothing(tmp_path: Path, identify: Identify) -> None:
+    """Whoever fetches it again has another one."""
+    write(tmp_path / "mine.pth", b"half of it")
+    identify(read=False)
+    whole = write(tmp_path / "mine.pth", b"all of it", age=50)
+    assert identify() == whole
+    write(tmp_path / "mine.pth", b"another", age=20)
+    with pytest.raises(WeightsError, match="that of the first read was"):
+        identify(read=False)
 
 
 def test_a_declared_digest_decides(tmp_path: Path, identify: Identify) -> None:

@@ -26,9 +26,11 @@ def _read(job: Job, config: ImportConfig) -> Outcome:
     path, sha = weights.identified(held, job.store, job.folder, keep=True)
     wanted = Wanted(encoder=config.encoder, head=config.head, weights=held)
     log(f"reads {path}, SHA-256 {sha}")
+    tensors = files.read(wanted, path, log)
+    weights.decide(held, job.store, sha)
     return Outcome(
         metrics={},
-        weights=files.read(wanted, path, log),
+        weights=tensors,
         seconds=0,
         counts={weights.SHA256: sha, "origin": held.origin, "licence": held.licence},
         origin=(held.origin,),
