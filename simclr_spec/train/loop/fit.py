@@ -56,9 +56,10 @@ def train(job: Job) -> Outcome:
     job.record.log(f"result: {_sentence(measured or means)}, after {fixed(trainer.seconds, 1)} s of training")
     if distributed.rank() == 0:
         _still_there(config.dataset, images, job)
+    weights = trainer.stage.exported_weights()
     return Outcome(
         metrics=means | measured,
-        weights=trainer.stage.exported_weights(),
+        weights=weights,
         seconds=trainer.seconds,
         parameters=sum(p.numel() for p in trainer.stage.parameters() if p.requires_grad),
         counts={
@@ -67,7 +68,7 @@ def train(job: Job) -> Outcome:
             **({"test_list": _test_list(trainer.stage, images, job)} if tests else {}),
         },
         tests=tests,
-        classes=images.classes,
+        classes=images.classes if "classifier.weight" in weights else (),
     )
 
 

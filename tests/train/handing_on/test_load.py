@@ -89,6 +89,17 @@ def test_old_weights_which_say_nothing_of_themselves_will_do(trained: Trained, t
             assert torch.equal(network(digits().float() / 255), trained.outputs[name])
 
 
+def test_a_step_that_leaves_no_weights_has_looked_at_its_parents_network(trained: Trained, tmp_path: Path) -> None:
+    """As it sees images itself."""
+    store = Store(tmp_path / "runs")
+    shutil.copytree(trained.store.path, store.path)
+    parent = store.folder(str(trained.folders["finetune"].path.relative_to(trained.store.path)))
+    network = simclr_spec.load(finished(store, "supervised", {}, {"from": parent}, augment__resize="antialias").path)
+    with torch.no_grad():
+        assert torch.equal(network(digits().float() / 255), trained.outputs["finetune"])
+    assert (network.about.kind, network.sight.resize, network.classes) == ("supervised", "antialias", DIGITS)
+
+
 def test_preprocess_is_what_an_evaluation_sees(trained: Trained, tmp_path: Path) -> None:
     network, images = simclr_spec.load(trained.folders["supervised"].path), digits()
     for i in range(20):
