@@ -204,6 +204,7 @@ _NEEDED = {
     "runner": r"kind",
     "machine": r"\w+",
     "report": r"title|spec|metric|columns|rows|columns/\d+/title|rows/\d+/(title|where)",
+    "weights": r"title|layout|sets|sets/\w+/(made_by|file)|.*networks/\d+/depth",
 }
 """Keys that a file or a table of it must have, whatever else stands there."""
 

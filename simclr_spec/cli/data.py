@@ -14,6 +14,7 @@ from simclr_spec.cli.options import (
     scale_options,
     split_words,
     store_option,
+    weights_root_option,
     words_argument,
 )
 from simclr_spec.core.errors import UsageError
@@ -89,6 +90,7 @@ def fetch_lists(data_root: Sequence[str]) -> None:
 
 @click.command()
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=completes("weights"))
+@weights_root_option
 def weights(name: str | None) -> None:
     """Published weights: which files declare them, or every network of one: the paper's number, and whether it is at hand."""
     from simclr_spec.cli.show import weights as shown

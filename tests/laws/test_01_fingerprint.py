@@ -7,20 +7,43 @@ from __future__ import annotations
 
 import hashlib
 import json
+from copy import deepcopy
 from pathlib import Path
 
 from simclr_spec.core.files import read_json
 from simclr_spec.language import runner
 from simclr_spec.plan import compile
 from simclr_spec.stages.kinds import KINDS
+from tests.imported import project
 
 
 def test_the_fingerprint_is_that_of_kind_fields_and_parents() -> None:
     """Written down once more, from the documented form alone."""
-    for step in compile(["table1", "quickstart"], scale="digits").steps:
-        written = {"kind": step.kind, "needs": dict(step.needs), "params": step.params}
+    begun_elsewhere = compile(["table1"], sets=["weights=official"]).steps
+    assert any(KINDS[step.kind].from_file for step in begun_elsewhere)
+    for step in (*compile(["table1", "quickstart"], scale="digits").steps, *begun_elsewhere):
+        params = deepcopy(dict(step.params))
+        for hearsay in ("origin", "licence"):  # of a file that was trained elsewhere
+            params.get("weights", {}).pop(hearsay, None)
+        written = {"kind": step.kind, "needs": dict(step.needs), "params": params}
         text = json.dumps(written, sort_keys=True, separators=(",", ":"), allow_nan=False)
         assert hashlib.sha256(text.encode("ascii")).hexdigest() == step.fingerprint, step.id
+
+
+def test_a_file_is_known_by_its_digest_or_else_by_its_name(tmp_path: Path) -> None:
+    """Whatever a file is called, wherever it is published, and under whichever licence."""
+
+    def made(old: str = "", new: str = "", *, sha256: str = "") -> str:
+        spec = project(tmp_path, "separius", sha256=sha256)
+        weights = spec.with_name("weights.toml")
+        weights.write_text(weights.read_text().replace(old, new) if old else weights.read_text())
+        return compile([str(spec)]).steps[0].fingerprint
+
+    one, other = "0" * 64, "1" * 64
+    assert made() == made('origin = "https', 'origin = "http') == made("MIT", "BSD") != made("network.pth", "other.pth")
+    assert made(sha256=one) == made("network.pth", "other.pth", sha256=one) != made(sha256=other)
+    assert made(sha256=one) != made("head_layers = 3", "head_layers = 2", sha256=one)
+    assert made() != made(sha256=one)
 
 
 def test_a_step_has_every_field_of_its_kind_and_no_other() -> None:

@@ -19,6 +19,7 @@ from simclr_spec.store.first_look import look_ahead
 from simclr_spec.store.layout import Store
 from tests import folders, tiny
 from tests.finished import finish
+from tests.imported import project
 from tests.typed import run
 
 
@@ -33,6 +34,19 @@ def test_an_image_that_cannot_be_decoded_keeps_the_run_from_starting(tmp_path: P
     done = run("run", str(tmp_path / "mine.toml"), "--data-root", str(tmp_path))
     assert done.exit_code == 1, done.output
     assert str(image) in done.output
+    assert not list(store.folders()), "nothing started"
+
+
+def test_a_damaged_checkpoint_keeps_the_run_from_starting(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = project(tmp_path)
+    index = tmp_path / "weights" / "mine" / "network.index"
+    index.write_bytes(index.read_bytes()[:-1])
+    done = run("run", str(spec))
+    assert done.exit_code == 1, done.output
+    assert str(index) in done.output
     assert not list(store.folders()), "nothing started"
 
 

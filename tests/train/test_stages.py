@@ -249,6 +249,32 @@ def test_layers_above_the_classifier_change_no_result(pretrained: RunFolder) -> 
     assert not torch.equal(*moved)
 
 
+def without_upper_layers(pretrained: RunFolder, kept: int) -> RunFolder:
+    """As weights that were trained elsewhere may be."""
+    above = tuple(f"head.layers.{layer}." for layer in range(kept, 3))
+    tensors = {name: tensor for name, tensor in read_weights(pretrained).items() if not name.startswith(above)}
+    return finished(pretrained.store, "pretrain", tensors, seed=kept + 1)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_the_layers_above_may_be_nowhere(layer: int, pretrained: RunFolder) -> None:
+    """They run for nothing in fine-tuning, and not at all in linear evaluation: what is learnt is the same."""
+    without = without_upper_layers(pretrained, layer)
+    for stage_class, kind in ((Finetune, "finetune"), (LinearEval, "linear_eval")):
+        handed_on = []
+        for parent in (pretrained, without):
+            torch.manual_seed(0)
+            stage = stage_class(config(kind, from_layer=layer), {"from": parent}).double()
+            optimiser = optimizer(stage, stage.config)
+            for t, rate in enumerate(RATES):
+                train_step(stage, optimiser, batch(9, t), rate, 9)
+            handed_on.append(stage.exported_weights())
+        assert handed_on[0].keys() == handed_on[1].keys()
+        assert all(torch.equal(handed_on[0][name], handed_on[1][name]) for name in handed_on[0])
+        with pytest.raises(WeightsError, match=rf"has no tensor head\.layers\.{layer}\.dense\.weight"):
+            stage_class(config(kind, from_layer=layer + 1), {"from": without})
+
+
 def test_fine_tuning_from_layer_1_is_an_encoder_with_one_fully_connected_layer_more(pretrained: RunFolder) -> None:
     """The paper's remark on a head of which one layer is kept: in inference and in training, to the gradients."""
     stage = Finetune(config("finetune", from_layer=1), {"from": pretrained})
