@@ -151,7 +151,7 @@ def test_an_arm_of_a_comparison_is_trained_and_the_other_may_be_read(tmp_path: P
 
 
 def test_a_plan_says_what_it_would_cost_to_begin_with_released_weights(store: Store) -> None:
-    said = run("plan", "table1").stdout.splitlines()[-1]
+    (said,) = [line for line in run("plan", "table1").stdout.splitlines() if line.startswith("→")]
     cheaper = run("plan", "table1", "--weights", "official")
     hours = next(line for line in cheaper.stdout.splitlines() if " Steps will run: " in line).split(": ")[1].split(" (")[0]
     assert said == f"→ --weights official starts from released weights instead of 13 Steps of pretrain: {hours}"
