@@ -174,7 +174,7 @@ TABLES = (
     *(kind.parameters for kind in KINDS.values()),
 )
 _WORDS = {name for table in TABLES for name, leaf in schema_of(table)["properties"].items() if "enum" in leaf}
-_WORDS |= {"status", "kind", "unit", "slots", "metric"}
+_WORDS |= {"status", "kind", "unit", "slots", "metric", "made_by"}
 """Keys whose text is one of a few words."""
 
 
@@ -204,7 +204,7 @@ _NEEDED = {
     "runner": r"kind",
     "machine": r"\w+",
     "report": r"title|spec|metric|columns|rows|columns/\d+/title|rows/\d+/(title|where)",
-    "weights": r"title|layout|sets|sets/\w+/(made_by|file)|.*networks/\d+/depth",
+    "weights": r"title|layout|(.*/)?networks/\d+/depth|sets/\w+/(made_by|file)",
 }
 """Keys that a file or a table of it must have, whatever else stands there."""
 
@@ -303,8 +303,11 @@ _REFERENCES = {
     "scale": r"dataset|machine",
     "runner": r"machine",
     "report": r"spec|rows/\d+/columns/\d+|(rows|columns)/\d+/where/stage",
+    "weights": r"sets/\w+/paper",
 }
 """Names of files, of stages of the spec, and of columns of the report. Machines and data sets refer to nothing."""
+_OF_PARTS = ("weights",)
+"""Kinds whose references have a slash: of the part that is wrong the right word is suggested."""
 
 
 def _misreference(file: File, chance: random.Random) -> Seeded | None:
@@ -319,7 +322,8 @@ def _misreference(file: File, chance: random.Random) -> Seeded | None:
         return None
     item = chance.choice(named)
     word = file.word(item)[1:-1]
-    return file.fault("misreference", item.value, file.word(item), f'"{_misspelt(word, chance)}"', word)
+    suggested = None if file.kind in _OF_PARTS else word
+    return file.fault("misreference", item.value, file.word(item), f'"{_misspelt(word, chance)}"', suggested)
 
 
 WAYS: dict[str, Way] = {

@@ -12,8 +12,10 @@ from simclr_spec.core.errors import Fault, SpecError
 from simclr_spec.language import declared, runner
 from simclr_spec.language.document import load
 from simclr_spec.language.schemas import SCHEMAS
+from simclr_spec.language.weights import read_weights
 from simclr_spec.plan import compile
 from simclr_spec.report import select
+from simclr_spec.report.published import papers
 from tests.faults import WAYS, Seeded, seeded
 
 COUNT = 500
@@ -26,6 +28,8 @@ stages.finetune = { kind = "finetune", from = "pretrain", label_fraction = 0.1 }
 stages.linear_eval = { kind = "linear_eval", from = "pretrain" }
 stages.supervised.kind = "supervised"
 stages.distill = { kind = "distill", teacher = "finetune" }
+stages.import = { kind = "import", weights = "torchvision", set = "v1" }
+stages.evaluate = { kind = "evaluate", from = "import" }
 """
 
 
@@ -48,6 +52,8 @@ def faults_of(fault: Seeded, folder: Path) -> list[Fault]:
             runner.read(str(file))
         elif fault.kind == "report":
             select.validate(str(file))
+        elif fault.kind == "weights":
+            papers(read_weights(str(file)))
         else:
             load(fault.kind, str(file), SCHEMAS[fault.kind])
     except SpecError as error:

@@ -242,7 +242,7 @@ def _row_faults(source: Document, i: int, row: dict[str, Any], titles: list[str]
     for key in ("paper", "paper_from"):
         if "where" not in row and key in row:
             faults.append(source.fault(("rows", i, key), "an adopted row has no values of ours to compare with the paper's"))
-    if "paper_from" in row:
+    if "paper_from" in row and "where" in row:
         sentence = f"is that of {row['paper_from']} (paper_from): leave it out here"
         faults += [source.fault(("rows", i, key), f"{key!r} {sentence}") for key in ("paper", "source") if key in row]
     if "adopted" in row and "source" not in row:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from simclr_spec.core.errors import Fault, SpecError, UsageError
+from simclr_spec.core.errors import Fault, SpecError, UsageError, did_you_mean
 from simclr_spec.core.words import typed
 from simclr_spec.language import schema
 from simclr_spec.language.coordinates import matches
+from simclr_spec.language.declared import is_path
 from simclr_spec.language.overlay import Overlay
 from simclr_spec.language.setting import fault_at
 from simclr_spec.language.spec import Spec, Stage
@@ -40,6 +41,8 @@ def starting_from(spec: Spec, override: Override, recipe: Overlay) -> Spec:
 
 def _named(name: str, recipe: Overlay) -> Weights:
     if name != OFFICIAL:
+        if not is_path(name) and (hint := did_you_mean(name, [OFFICIAL])):
+            raise UsageError(f"no weights file is named {name!r}{hint}")
         return read_weights(name)
     if recipe.weights is None:
         raise UsageError(f"the recipe {recipe.document.name} names no released weights; name a weights file")

@@ -61,7 +61,7 @@ class Resolver:
             self.scale = self._named("scale", spec.scale)
         for document in (self.recipe.names_dataset, spec.document, *([self.scale.document] if self.scale else [])):
             _check_dataset_name(document)
-        self.overrides = [read_override(text, spec) for text in sets]
+        self.overrides = [read_override(text, spec) for text in sets if not is_weights(text)]
         if self.scale is not None and self.scale.dataset is not None:
             self._check_datasets(self.scale)
         self._datasets: dict[tuple[Any, ...], dict[str, Setting]] = {}

@@ -10,6 +10,7 @@ from simclr_spec.language.declared import absolute
 from simclr_spec.language.weights import Network, Set, Weights
 from simclr_spec.plan.resolve import UNSCALED
 from simclr_spec.report import select
+from simclr_spec.report.addresses import parse
 from simclr_spec.report.cells import Cell
 
 
@@ -35,7 +36,8 @@ def _fault(each: Set, weights: Weights, sentence: str) -> Fault:
 def _of_set(each: Set, weights: Weights) -> list[float | None]:
     if not each.paper:
         return [None] * len(each.networks)
-    report, column = _named(each.paper)
+    address = parse(each.paper)
+    report, column = address.report, f"{address.row}/{address.column}".strip("/")  # whose name may have a slash
     if not column:
         raise UsageError(f"{each.paper!r} is no column: name REPORT/COLUMN, as in table1/linear")
     cells = _cells(absolute(report, weights.document.folder))
@@ -44,15 +46,6 @@ def _of_set(each: Set, weights: Weights) -> list[float | None]:
         hint = did_you_mean(column, addresses) or f"; there are {', '.join(addresses)}"
         raise UsageError(f"no column of {report} is named {column!r} and has a number of the paper{hint}")
     return [_of_network(network, [cell for cell in cells if cell.column.address == column]) for network in each.networks]
-
-
-def _named(text: str) -> tuple[str, str]:
-    """Report and column, whose name may have a slash."""
-    head, ending, rest = text.partition(".toml/")
-    if ending:
-        return head + ".toml", rest
-    report, _, column = text.partition("/")
-    return report, column
 
 
 @cache

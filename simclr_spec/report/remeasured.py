@@ -11,6 +11,8 @@ from simclr_spec.language.report import Report
 from simclr_spec.language.weights import Set, chosen, read_weights
 from simclr_spec.report.cells import Cell
 
+_EXAMPLE = "name WEIGHTS/SET, as in simclrv2/pretrained"
+
 
 def sets(report: Report, source: Document) -> Mapping[int, Set]:
     """Place of each such column -> the networks of whose numbers it shows. Raises SpecError."""
@@ -22,10 +24,10 @@ def _set(source: Document, j: int, text: str) -> Set:
     if source.data["columns"][j].get("where"):
         raise SpecError([source.fault(place, "re-measured numbers stand in place of Steps: leave out this column's `where`")])
     try:
-        found = chosen(read_weights(name, source.folder), wanted) if name else f"{text!r} is no set: name WEIGHTS/SET"
+        found = chosen(read_weights(name, source.folder), wanted) if name else f"{text!r} is no set: {_EXAMPLE}"
     except (SpecError, UsageError) as error:
         found = str(error).splitlines()[0]
-    if isinstance(found, Set) and not found.remeasured_by:
+    if isinstance(found, Set) and all(network.remeasured is None for network in found.networks):
         found = f"nobody re-measured {text}"
     if isinstance(found, str):
         raise SpecError([source.fault(place, found)])

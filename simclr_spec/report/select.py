@@ -17,6 +17,7 @@ from simclr_spec.plan import Plan, Step, compile
 from simclr_spec.plan.overrides import concerning
 from simclr_spec.report import remeasured, series
 from simclr_spec.report.cells import Cell, declared
+from simclr_spec.stages.kind import ENCODER
 from simclr_spec.stages.kinds import KINDS
 
 _FEW = 10
@@ -78,7 +79,8 @@ def select(report: Report, source: Document, plan: Plan) -> list[list[Cell | Non
             if column.remeasured and row.where is not None:
                 cells.append(adopted := remeasured.beside(cell, of_files[j]))
                 if adopted is None:
-                    faults.append(source.fault(("rows", i, "where"), f"{column.remeasured} has no network of this row"))
+                    wanted = coordinates.as_selector({key: row.where.get(key) for key in ENCODER})
+                    faults.append(source.fault(("rows", i, "where"), f"{column.remeasured} has no network with {wanted}"))
                 continue
             has_fault = bool(lost_row) or j in lost
             if row.where is not None and not has_fault and (sentence := _fault(cell, list(found.values()), index)):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from simclr_spec.core.errors import DataError
-from simclr_spec.data.loaders.cifar10 import FILES, Original
+from simclr_spec.data.loaders.cifar10 import CLASSES, FILES, Original
 from simclr_spec.data.loaders.cifar10 import LOADER as CIFAR10
 from simclr_spec.data.loaders.digits import LOADER as DIGITS
 
@@ -26,6 +26,12 @@ def test_the_tested_digits_are_the_first_of_each_class_in_an_order_drawn_once() 
     assert np.bincount(images.test.labels).tolist() == [36] * 10
     assert images.test.labels[:12].tolist() == [1, 4, 7, 8, 6, 7, 8, 1, 0, 3, 3, 6]
     assert DIGITS.digest(images) == "407c42abacdf8f66c4d3793ad50857c190a5bfcb6d921f8146f2b25ab7d2ccae"
+
+
+def test_classes_have_names_in_the_order_of_the_labels() -> None:
+    """CIFAR-10's by the page of those who made it."""
+    assert DIGITS.read(None).classes == tuple("0123456789")
+    assert " ".join(CLASSES) == "airplane automobile bird cat deer dog frog horse ship truck"
 
 
 def test_digest_sees_every_pixel_label_and_the_order() -> None:

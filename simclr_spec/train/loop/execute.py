@@ -87,7 +87,7 @@ def _commit(job: Job, outcome: Outcome, inherited: Mapping[str, tuple[str, ...]]
 def _about(job: Job, outcome: Outcome, inherited: Mapping[str, tuple[str, ...]]) -> About:
     return About.of_step(
         job.step,
-        classes=outcome.classes if "classifier.weight" in outcome.weights else (),
+        classes=outcome.classes,
         origin=inherited["origin"] + outcome.origin,
         licence=inherited["licence"] + outcome.licence,
     )

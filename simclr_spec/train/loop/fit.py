@@ -52,9 +52,10 @@ def train(job: Job) -> Outcome:
     measured = {name: value for name, value in outcomes.metrics(tests).items() if name in KINDS[job.kind].metrics}
     job.record.log(f"result: {_sentence(measured or means)}, after {fixed(trainer.seconds, 1)} s of training")
     watched.still_there(job, config.dataset, images)
+    weights = trainer.stage.exported_weights()
     return Outcome(
         metrics=means | measured,
-        weights=trainer.stage.exported_weights(),
+        weights=weights,
         seconds=trainer.seconds,
         parameters=sum(p.numel() for p in trainer.stage.parameters() if p.requires_grad),
         counts={
@@ -63,7 +64,7 @@ def train(job: Job) -> Outcome:
             **({"test_list": watched.tested(job, config.dataset, images, trainer.stage.test_samples(images))} if tests else {}),
         },
         tests=tests,
-        classes=images.classes,
+        classes=images.classes if "classifier.weight" in weights else (),
     )
 
 

@@ -71,7 +71,7 @@ class Outcome:
     tests: Mapping[str, Outcomes] = field(default_factory=dict)
     """what became of each test image, by the name of the test; see store/outcomes.py"""
     classes: tuple[str, ...] = ()
-    """names of what a classifier tells apart, in the order of its outputs; empty where nobody knows them"""
+    """names of what its classifier tells apart, in the order of its outputs; empty without one, or where nobody knows them"""
     origin: tuple[str, ...] = ()
     """where weights come from that were not trained here; of its parents' it need not tell"""
     licence: tuple[str, ...] = ()

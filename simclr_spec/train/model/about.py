@@ -6,7 +6,7 @@ It stands in the metadata of the safetensors file, under one key, as JSON.
 # No `from __future__ import annotations`: schema and values are made from the annotations.
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -64,6 +64,17 @@ class About:
             image_size=config.dataset.image_size,
             preprocessing=augment and augment.evaluation,
             **more,
+        )
+
+    def looking_at(self, network: "About") -> "About":
+        """The network as this Step, which has none of its own, sees images and names classes."""
+        return replace(
+            self,
+            encoder=network.encoder,
+            head=network.head,
+            from_layer=network.from_layer,
+            preprocessing=self.preprocessing or network.preprocessing,
+            classes=self.classes or network.classes,
         )
 
     def metadata(self) -> dict[str, str]:

@@ -111,12 +111,15 @@ def _kept(about: About, weights: Mapping[str, Tensor], features: int) -> Project
 
 
 def handed_on(folder: RunFolder) -> tuple[About, dict[str, Tensor]]:
-    """Of a done Step: what is known of its network, and its tensors, what it took from its parent as it is included."""
+    """Of a done Step: what is known of its network, and its tensors, what it took from its parent as it is included.
+
+    One that leaves no weights has looked at its parent's network: that is it, as this Step sees images."""
     step = read_json(folder.step, "kind", "fingerprint", "label", "params", "needs")
     if step is None:
         raise WeightsError(f"{folder.path} is no run folder: it has no {folder.step.name}")
     weights = read_weights(folder)
     about = read_about(folder.weights) or About.of_step(step)
-    if weights and not any(name.startswith("encoder.") for name in weights) and (parent := step["needs"].get("from")):
-        weights = handed_on(folder.store.folder(parent["folder"]))[1] | weights
+    if not any(name.startswith("encoder.") for name in weights) and (parent := step["needs"].get("from")):
+        below, tensors = handed_on(folder.store.folder(parent["folder"]))
+        about, weights = about if weights else about.looking_at(below), tensors | weights
     return about, weights

@@ -40,4 +40,5 @@ def test(job: Job) -> Outcome:
             "test_list": watched.tested(job, dataset, images, samples),
         },
         tests=tests,
+        classes=images.classes,
     )

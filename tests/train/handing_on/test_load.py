@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,13 @@ from simclr_spec.core.errors import DataError, UsageError, WeightsError
 from simclr_spec.core.fields import build
 from simclr_spec.stages.common import DatasetConfig
 from simclr_spec.store.layout import Store
-from simclr_spec.train.checkpoint import read_metadata
+from simclr_spec.train.checkpoint import read_metadata, write_tensors
 from simclr_spec.train.data import datasets
 from simclr_spec.train.loop.execute import execute
 from simclr_spec.train.model.about import KEY
 from simclr_spec.train.model.network import Network
 from tests import tiny
-from tests.steps import prepare, step
+from tests.steps import finished, prepare, step
 from tests.trained import STEPS, Trained
 
 DIGITS = tuple("0123456789")
@@ -88,6 +89,17 @@ def test_old_weights_which_say_nothing_of_themselves_will_do(trained: Trained, t
             assert torch.equal(network(digits().float() / 255), trained.outputs[name])
 
 
+def test_a_step_that_leaves_no_weights_has_looked_at_its_parents_network(trained: Trained, tmp_path: Path) -> None:
+    """As it sees images itself."""
+    store = Store(tmp_path / "runs")
+    shutil.copytree(trained.store.path, store.path)
+    parent = store.folder(str(trained.folders["finetune"].path.relative_to(trained.store.path)))
+    network = simclr_spec.load(finished(store, "supervised", {}, {"from": parent}, augment__resize="antialias").path)
+    with torch.no_grad():
+        assert torch.equal(network(digits().float() / 255), trained.outputs["finetune"])
+    assert (network.about.kind, network.sight.resize, network.classes) == ("supervised", "antialias", DIGITS)
+
+
 def test_preprocess_is_what_an_evaluation_sees(trained: Trained, tmp_path: Path) -> None:
     network, images = simclr_spec.load(trained.folders["supervised"].path), digits()
     for i in range(20):
@@ -126,6 +138,22 @@ def test_classes_of_an_image_folder_are_its_folders(tmp_path: Path, monkeypatch:
     folder = prepare(Store(tmp_path / "runs"), "supervised", train_steps=2, labels__fraction=1.0, **overrides)
     execute(folder.path)
     assert simclr_spec.load(folder.path).classes == ("ant", "bee", "cat")
+
+
+def test_whose_weights_it_began_with_is_known_of_all_that_comes_of_them(trained: Trained, tmp_path: Path) -> None:
+    """An import tells its origin and licence; what is trained from it inherits them, each once."""
+    store, before = Store(tmp_path / "runs"), trained.folders["pretrain"]
+    about = replace(simclr_spec.load(before.path).about, origin=("theirs",), licence=("Apache-2.0",))
+    released = finished(store, "pretrain", load_file(before.weights))
+    write_tensors(released.weights, load_file(before.weights), about.metadata())
+    tuned = prepare(store, "finetune", {"from": released}, train_steps=2)
+    execute(tuned.path)
+    student = prepare(store, "distill", {"teacher": tuned}, train_steps=2)
+    execute(student.path)
+    for folder in (tuned, student):
+        found = simclr_spec.load(folder.path).about
+        assert (found.origin, found.licence) == (("theirs",), ("Apache-2.0",))
+    assert simclr_spec.load(trained.folders["finetune"].path).about.origin == ()
 
 
 def hostile(path: Path, trained: Trained, change: Any = None, **tensors: Tensor | None) -> Path:
