@@ -26,20 +26,8 @@ _NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._
 _HARMLESS = {
     *("PROTO", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
     *("BINUNICODE", "SHORT_BINSTRING", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
-    *(
-        "BINPUT",
-        "LONG_BINPUT",
-        "BINGET",
-        "LONG_BINGET",
-        "SETITEM",
-        "SETITEMS",
-        "APPEND",
-        "APPENDS",
-        "REDUCE",
-        "BUILD",
-        "GLOBAL",
-    ),
-    "BINPERSID",
+    *("BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "SETITEM", "SETITEMS", "APPEND", "APPENDS"),
+    *("GLOBAL", "REDUCE", "BUILD", "BINPERSID"),
 }
 _UNKNOWN = "it is no file of tensors that torch wrote"
 _AGAIN = "fetch it again, or have whoever made it save a plain state_dict"

@@ -42,7 +42,8 @@ def read(wanted: Wanted, path: Path, tell: Tell) -> dict[str, Tensor]:
     for ours, theirs in _lacking_here(wanted, held):
         if _numbers(held, theirs, held.shape(theirs), path).any():
             raise WeightsError(f"{shown(theirs)} in {shown(path)} is not zero, and the network here has no {ours}")
-    aside = [shown(name) for name in held.tensors.shapes if name not in {*names.values()}]
+    taken = {*names.values()}
+    aside = [shown(name) for name in held.tensors.shapes if name not in taken]
     tell(f"{counted(len(names), 'tensor')} are read{held.about}; left aside: {_some(aside)}")
     return tensors
 
