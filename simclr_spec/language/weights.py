@@ -16,7 +16,7 @@ from simclr_spec.language.document import Document, Path, load
 from simclr_spec.language.setting import Setting, leaves
 from simclr_spec.language.written import ASSUMED, free, tables
 from simclr_spec.stages.common import EncoderConfig, HeadConfig, LabelsConfig
-from simclr_spec.stages.imports import WeightsConfig
+from simclr_spec.stages.imports import NOT_STATED, WeightsConfig
 from simclr_spec.stages.kind import ENCODER
 from simclr_spec.stages.kinds import KINDS
 
@@ -30,7 +30,7 @@ _USUAL = {
     "head_layers": 0,
     "classes": None,
     "from_layer": 0,
-    **dict.fromkeys(_OF_FILE, "not stated"),
+    **dict.fromkeys(_OF_FILE, NOT_STATED),
 }
 """What a set leaves out: an encoder alone."""
 _MAKING = [name for name, kind in KINDS.items() if kind.trains]

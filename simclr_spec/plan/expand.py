@@ -183,12 +183,13 @@ class _Expansion:
         settings = self.axes.settings(values, axes, path, needs)
         params = _filled(values, settings)
         self._check(values, settings, params, coordinates)
+        identity = self.kind.identity(params)
         fingerprints = {role: parent.fingerprint for role, parent in needs.items()}
         return Step(
             stages=(stage.name,),
             kind=stage.kind,
-            label=label(params),
-            fingerprint=fingerprint(stage.kind, self.kind.identity(params), fingerprints),
+            label=label(identity),
+            fingerprint=fingerprint(stage.kind, identity, fingerprints),
             needs=fingerprints,
             coordinates=coordinates,
             params=params,

@@ -79,10 +79,11 @@ class Step:
 
 
 def label(params: Mapping[str, Any]) -> str:
-    """`r50-2x-sk-imagenet-1pct-s0`: a pure function of the Step, safe as a path component."""
+    """`r50-2x-sk-imagenet-1pct-s0`: a pure function of what is in the fingerprint, safe as a path component."""
     encoder, labels = params["encoder"], params.get("labels")
     parts = [f"r{encoder['depth']}", f"{encoder['width']}x"] + (["sk"] if encoder["sk"] else [])
-    parts.append(_safe(params["dataset"]["name"]))
+    if "dataset" in params:
+        parts.append(_safe(params["dataset"]["name"]))
     if labels is not None:
         parts.append(f"{100 * labels['fraction']:.6g}pct" if labels["per_class"] is None else f"{labels['per_class']}pc")
     if "seed" in params:
@@ -124,7 +125,10 @@ class Plan:
         from shlex import join
 
         scale = ["--scale", self.asked_scale] if self.asked_scale else []
-        sets = (("--weights", text[8:]) if text.startswith("weights=") else ("--set", text) for text in self.sets)
+        weights = "weights="  # as --weights is remembered
+        sets = (
+            ("--weights", text.removeprefix(weights)) if text.startswith(weights) else ("--set", text) for text in self.sets
+        )
         return join([*self.specs, *scale, *chain.from_iterable(sets)])
 
     @property

@@ -24,10 +24,16 @@ def note(steps: Sequence[Step], results: pd.DataFrame) -> Note | None:
     sources: dict[tuple[str, str, str], list[Step]] = {}
     for step in steps:
         if KINDS[step.kind].from_file:
-            held = step.params["weights"]
-            sources.setdefault((_title(step), held["origin"], held["licence"]), []).append(step)
+            origin, licence = (_known(step, results, fact) for fact in ("origin", "licence"))
+            sources.setdefault((_title(step), origin, licence), []).append(step)
     items = tuple(_item(*source, files, recorded) for source, files in sources.items())
     return Note("Weights", items) if items else None
+
+
+def _known(step: Step, results: pd.DataFrame, fact: str) -> str:
+    """As its result says, else the weights file: what our own files bring is known once they are read."""
+    seen = results[fact].get(step.fingerprint) if fact in results else None
+    return seen if isinstance(seen, str) else str(step.params["weights"][fact])
 
 
 def _title(step: Step) -> str:
@@ -60,10 +66,11 @@ def _said(sha256: str, how: str) -> str:
     return f"SHA-256 {sha256[:DIGITS]} {how}" if sha256 else f"SHA-256 {how}"
 
 
-def facts(step: Step, recorded: str | None) -> str:
-    """Of one Step that reads a file."""
+def facts(step: Step, result: Mapping[str, Any]) -> str:
+    """Of one Step that read a file; `result` is its result.json."""
     held = step.params["weights"]
-    return f"{held['file']}, from {held['origin']}, licence {held['licence']}, {_said(*digest(held, recorded))}"
+    known = {**held, **result}
+    return f"{held['file']}, from {known['origin']}, licence {known['licence']}, {_said(*digest(held, result.get(RECORDED)))}"
 
 
 def _assumed(step: Step) -> Iterator[str]:

@@ -11,6 +11,11 @@ from simclr_spec.stages.common import HeadConfig, StageConfig
 from simclr_spec.stages.kind import ENCODER, HEAD, Kind, Work
 from simclr_spec.stages.training import encoder_of
 
+NOT_STATED = "not stated"
+"""An origin or a licence of which nobody has said anything."""
+TRAINING = ("bn_decay", "bn_variance", "init")
+"""Of an encoder, what concerns its training alone."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsConfig:
@@ -49,9 +54,15 @@ class Import(Kind):
     """Reads a file, whose tensors become those of a Step."""
 
     def identity(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """By the file's SHA-256 where it is declared, whatever the file is called; else by its name and train step."""
-        apart = ("origin", "licence", *(("file", "train_step") if params["weights"]["sha256"] else ()))
-        return {**params, "weights": {key: value for key, value in params["weights"].items() if key not in apart}}
+        """By the file's SHA-256 where it is declared, whatever it is called; else by its origin, name and train step.
+
+        It sees no images, and is not trained."""
+        weights, encoder = (dict(params[name]) for name in ("weights", "encoder"))
+        for key in ("licence", *(("origin", "file", "train_step") if weights["sha256"] else ())):
+            del weights[key]
+        for key in TRAINING:
+            del encoder[key]
+        return {"head": params["head"], "revision": params["revision"], "weights": weights, "encoder": encoder}
 
     def quantities(self, config: ImportConfig) -> Mapping[str, float]:
         """The encoder's parameters in millions, as Table 1 counts."""

@@ -46,7 +46,8 @@ def _absolute_set(text: str) -> str:
     value = written_value(written.strip())
     if key.strip().rpartition(".")[2] not in ("dataset", WEIGHTS) or not is_path(str(value)):
         return text
-    return f"{key.strip()}={json.dumps(absolute(value), ensure_ascii=False)}"
+    name = absolute(value)
+    return f"{key.strip()}={name if written_value(name) == name else json.dumps(name, ensure_ascii=False)}"
 
 
 def _file(store: Store, spec: str) -> Path:

@@ -15,7 +15,17 @@ from simclr_spec.core.errors import SimclrSpecError, UsageError
 from simclr_spec.core.files import read_json
 from simclr_spec.store.layout import RunFolder, Store
 
-PROVENANCE = ("seconds", "train_steps", "images_per_second", "parameters", "finished", "data_digest", "weights_sha256")
+PROVENANCE = (
+    "seconds",
+    "train_steps",
+    "images_per_second",
+    "parameters",
+    "finished",
+    "data_digest",
+    "weights_sha256",
+    "origin",
+    "licence",
+)
 """Keys of result.json beside its metrics and environment."""
 
 

@@ -107,7 +107,7 @@ def test_a_weights_file_of_ones_own_by_its_path_also_from_elsewhere(
     monkeypatch.chdir(tmp_path / "elsewhere")
     recorded = last_plan(store, name)
     assert recorded is not None
-    assert recorded.sets == (f'weights="{tmp_path}/own.toml"',)
+    assert recorded.sets == (f"weights={tmp_path}/own.toml",)
     again = forecast_again(store, [name], None)
     assert [step.stage for step in again.to_run] == ["start", "tuned"]
     assert {step.kind for step in again.to_run} == {"import", "finetune"}

@@ -91,7 +91,7 @@ def test_paths_are_remembered_from_the_root(tmp_path: Path, monkeypatch: pytest.
     (plan,) = all_plans(Store(tmp_path / "runs"))
     assert plan.specs == (f"{tmp_path}/a/x.toml",)
     assert plan.scale == f"{tmp_path.parent}/big.toml"
-    assert plan.sets == (f'pretrain.dataset="{tmp_path}/my.toml"', "dataset=digits", "epochs=2")
+    assert plan.sets == (f"pretrain.dataset={tmp_path}/my.toml", "dataset=digits", "epochs=2")
 
 
 NO_PLAN = [b'{"specs": ["quick', b"[]", b'{"specs": []}', b"\xff\xfe\n"]

@@ -15,7 +15,7 @@ from simclr_spec.report.page.curves import curves_of
 from simclr_spec.report.page.drawing import Curve
 from simclr_spec.report.page.markup import Html, command, element, joined, opener, pairs, popover
 from simclr_spec.report.table import Table
-from simclr_spec.report.weights import RECORDED, facts
+from simclr_spec.report.weights import facts
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.store.sentences import last_error
@@ -109,16 +109,19 @@ def _provenance(known: Known) -> Iterator[tuple[str, str]]:
     if result is None:
         return
     there = result["environment"]
-    yield "measured", " · ".join(f"{name} {number(value)}" for name, value in result["metrics"].items())
-    yield "training time", f"{duration(result['seconds'])}, {number(result['images_per_second'])} images/s"
+    if result["metrics"]:
+        yield "measured", " · ".join(f"{name} {number(value)}" for name, value in result["metrics"].items())
+    speed = f", {number(result['images_per_second'])} images/s" if "images_per_second" in result else ""
+    yield "time", f"{duration(result['seconds'])}{speed}"
     shape = f"{counted(there['world_size'], 'process')}, {counted(there['threads'], 'thread')} each"
     yield "where", f"{there['device']} ({there['accelerator']}) on {there['hostname']}, {shape}"
     yield "code", f"{there['code']} · torch {there['torch']} · Python {there['python']}"
+    if KINDS[known.step.kind].from_file:
+        yield "weights", facts(known.step, result)
+        return
     dataset = known.step.config.dataset
     seen = result.get("data_digest")
     digest = footnote(seen or dataset.digest)
-    if KINDS[known.step.kind].from_file:
-        yield "weights", facts(known.step, result.get(RECORDED))
     yield "images", f"{dataset.name}, digest {digest} ({'as seen' if seen else 'as declared'})"
 
 

@@ -9,13 +9,11 @@ from typing import Any
 
 from simclr_spec.core.errors import WeightsError
 from simclr_spec.core.words import shown, typed
+from simclr_spec.stages.imports import TRAINING
 from simclr_spec.train.checkpoint import head_layers
 from simclr_spec.train.model.about import About, read_about
 from simclr_spec.train.weights.files import opened
 from simclr_spec.train.weights.held import Held, Wanted, convolutions
-
-_TRAINING = ("bn_decay", "bn_variance", "init")
-"""Of an encoder, what concerns its training alone."""
 
 
 def held(path: Path, wanted: Wanted) -> Held:
@@ -40,7 +38,7 @@ def held(path: Path, wanted: Wanted) -> Held:
 def _facts(wanted: Wanted, about: About) -> Iterator[tuple[str, Any, Any]]:
     """What a network does besides its shapes: in words, in the file, as it is wanted."""
     for name, value in asdict(about.encoder).items():
-        if name not in _TRAINING:
+        if name not in TRAINING:
             yield f"encoder.{name}", value, getattr(wanted.encoder, name)
     if wanted.weights.head_layers and about.head:
         for name, value in asdict(about.head).items():
