@@ -32,6 +32,7 @@ from typing import Any, Literal
 from simclr_spec.core.files import read_json, write_atomic, write_json
 from simclr_spec.core.states import State
 from simclr_spec.core.times import now
+from simclr_spec.data.splits import Splits
 from simclr_spec.store.arrays import ArrayFolder, Queued
 from simclr_spec.store.commit import place_first
 from simclr_spec.store.lease import Holder, Lease
@@ -40,6 +41,8 @@ Failure = Literal["killed", "error"]
 """Of a failed attempt that another may do better than: a process was killed without a word, or raised an error. Else there is
 none: what the images, the weights or the loss are at fault for comes again."""
 
+_SPLITS = {Splits.BOTH: "", Splits.TRAIN: "-pile", Splits.TEST: "-val"}
+"""What names in .data end in, by what was looked at."""
 RESULT = "result.json"
 """In a run folder exactly when its Step is done; in an attempt's folder what that attempt would make it."""
 
@@ -375,17 +378,17 @@ class Store:
                 if entry.is_dir():
                     yield RunFolder(Path(entry.path))
 
-    def hashes_of(self, folder: Path, *, labelled: bool = True) -> Path:
+    def hashes_of(self, folder: Path, splits: Splits = Splits.BOTH) -> Path:
         """What is remembered of the files of a data set's folder, and of its digest; see data/digests.py."""
-        return self._of_images(folder, labelled, "{}.hashes")
+        return self._of_images(folder, splits, "{}.hashes")
 
-    def look_of(self, folder: Path, *, labelled: bool = True) -> Path:
+    def look_of(self, folder: Path, splits: Splits = Splits.BOTH) -> Path:
         """What the first look at a data set's folder remembers; see first_look.py."""
-        return self._of_images(folder, labelled, "look-{}.json")
+        return self._of_images(folder, splits, "look-{}.json")
 
-    def _of_images(self, folder: Path, labelled: bool, name: str) -> Path:
+    def _of_images(self, folder: Path, splits: Splits, name: str) -> Path:
         known = sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16]
-        return self.path / ".data" / name.format(known + ("" if labelled else "-pile"))
+        return self.path / ".data" / name.format(known + _SPLITS[splits])
 
     def weights_of(self, name: str, origin: str) -> Path:
         """What the first read of weights of that published name remembers; see weights.py."""
