@@ -222,7 +222,8 @@ def _empty(folder: Path, classes: Sequence[str], inside: dict[str, dict[str, _Fo
         yield f"{shown(folder / next(iter(inside)))} has no folder of a class"
     for split, found in inside.items():
         without = [folder / split / name for name in classes if name in found and found[name].is_empty]
-        yield from _named("{} without an image: add some, or remove {} from both splits", without, "class")
+        where = " from both splits" if len(inside) > 1 else ""
+        yield from _named(f"{{}} without an image: add some, or remove {{}}{where}", without, "class")
 
 
 def _beside(split: Path, found: _Found) -> Iterator[str]:

@@ -41,7 +41,7 @@ def show_run(forecast: Forecast, runner: Runner, typed: Sequence[str], tell: Tel
     }
     last_looks(forecast, tell, keep=True)
     roots = data_roots.data_roots(images.roots)
-    if not forecast.to_run and (missing := images.missing(forecast.plan.steps)):
+    if not forecast.to_run and (missing := images.missing(forecast.selected)):
         for name in dict.fromkeys(one["name"] for one in missing if undeclared(one["loader"], one["digest"])):
             tell(f"the images of '{name}' are not at hand: whether they are those of these results was not looked at")
         roots = history.last_roots(store, forecast.plan.specs)  # what was not found there is not looked for there again
