@@ -41,8 +41,6 @@ Failure = Literal["killed", "error"]
 """Of a failed attempt that another may do better than: a process was killed without a word, or raised an error. Else there is
 none: what the images, the weights or the loss are at fault for comes again."""
 
-_SPLITS = {Splits.BOTH: "", Splits.TRAIN: "-pile", Splits.TEST: "-val"}
-"""What names in .data end in, by what was looked at."""
 RESULT = "result.json"
 """In a run folder exactly when its Step is done; in an attempt's folder what that attempt would make it."""
 
@@ -388,7 +386,8 @@ class Store:
 
     def _of_images(self, folder: Path, splits: Splits, name: str) -> Path:
         known = sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16]
-        return self.path / ".data" / name.format(known + _SPLITS[splits])
+        part = {Splits.TRAIN: "-pile", Splits.TEST: "-val"}.get(splits, "")
+        return self.path / ".data" / name.format(known + part)
 
     def weights_of(self, name: str, origin: str) -> Path:
         """What the first read of weights of that published name remembers; see weights.py."""
