@@ -53,11 +53,13 @@ def of_files(
     cache: Path | None = None,
     *,
     rehash: bool = False,
+    keep: bool = True,
     tell: Tell | None = None,
 ) -> str:
     """SHA-256 over the splits in turn: `(n,)` and a line end, each file's SHA-256, the labels as little-endian int64.
 
-    `tell` hears what takes long, and of images that are there twice where nobody would expect it."""
+    `keep` remembers in the cache what was read. `tell` hears what takes long, and of images that are there twice where nobody
+    would expect it."""
     splits = list(splits)
     known = {} if rehash or cache is None else _remembered(cache)
     started, files = time.time_ns(), _Files(known, tell)
@@ -71,7 +73,7 @@ def of_files(
     if tell:
         for line in _twins(splits, hashes):
             tell(line)
-    if cache is not None and (files.read or len(files.keys) != len(known)):
+    if cache is not None and keep and (files.read or len(files.keys) != len(known)):
         kept = [
             key + digest
             for key, mtime, digest in zip(files.keys, files.mtimes, hashes, strict=True)
@@ -88,14 +90,6 @@ def of_arrays(splits: Iterable[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> 
         sha.update(f"{pixels.shape}\n".encode())
         sha.update(pixels.data)
         sha.update(labels.astype("<i8").tobytes())
-    return sha.hexdigest()
-
-
-def of_names(names: Iterable[str], labels: Iterable[int], data: str) -> str:
-    """SHA-256 over the digest of the data set that files are of and a line end, then each file's name, a 0 and its label."""
-    sha = sha256(f"{data}\n".encode())
-    for name, label in zip(names, labels, strict=True):
-        sha.update(os.fsencode(name) + b"\0" + label.to_bytes(8, "little", signed=True))
     return sha.hexdigest()
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from simclr_spec.core.errors import DataError, did_you_mean
 from simclr_spec.core.words import alike, composed, counted, plural, shown
-from simclr_spec.data.roots import Counts
+from simclr_spec.data.splits import Counts, Splits
 
 TRAIN, TEST = "train", "val"
 """The folders of both splits."""
+FOLDERS = {Splits.TRAIN: TRAIN, Splits.TEST: TEST}
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Suffixes of images that are read, in any case."""
 FOREIGN = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".jfif", ".tga", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng")
@@ -54,13 +55,18 @@ class Listing:
     """sentences: why these splits are not what the folder is meant to hold"""
     ignored: tuple[Path, ...] = ()
     """files that are no images by their names, and folders without any"""
-    labelled: bool = True
+    splits: Splits = Splits.BOTH
+    """that were looked for; another is empty"""
 
     @property
     def counts(self) -> Counts:
-        if not self.labelled:
-            return Counts(len(self.train.files), None, None)
-        return Counts(len(self.train.files), len(self.test.files), len(self.classes))
+        train, test, classes = len(self.train.files), len(self.test.files), len(self.classes)
+        match self.splits:
+            case Splits.TRAIN:
+                return Counts(train, None, None)
+            case Splits.TEST:
+                return Counts(None, test, classes)
+        return Counts(train, test, classes)
 
 
 @dataclass
@@ -82,16 +88,16 @@ class _Found:
         return not (self.images or self.foreign or self.folders or self.broken)
 
 
-def scan(folder: Path, *, labelled: bool = True) -> Listing:
+def scan(folder: Path, *, splits: Splits = Splits.BOTH) -> Listing:
     """The images of a folder, and the faults of the rest. Raises no error."""
-    return _classified(folder) if labelled else _pile(folder)
+    return _classified(folder, splits) if Splits.TEST in splits else _pile(folder)
 
 
 def _pile(folder: Path) -> Listing:
     """All images below train/; their labels are -1."""
     files, faults, ignored = below(folder / TRAIN)
     train, test = Split(folder / TRAIN, tuple(files), (-1,) * len(files)), Split(folder / TEST, (), ())
-    return Listing(classes=(), train=train, test=test, faults=tuple(faults), ignored=tuple(ignored), labelled=False)
+    return Listing(classes=(), train=train, test=test, faults=tuple(faults), ignored=tuple(ignored), splits=Splits.TRAIN)
 
 
 def below(folder: Path) -> tuple[list[str], list[str], list[Path]]:
@@ -111,24 +117,25 @@ def below(folder: Path) -> tuple[list[str], list[str], list[Path]]:
     return files, faults, _all(members, "others")
 
 
-def _classified(folder: Path) -> Listing:
-    train, test = (_look(folder / split) for split in (TRAIN, TEST))
-    classes = tuple(path.name for path in train.folders)
-    inside = {split: {path.name: _look(path) for path in found.folders} for split, found in ((TRAIN, train), (TEST, test))}
+def _classified(folder: Path, splits: Splits) -> Listing:
+    """The classes are those of train, or of val where that is all that is looked for."""
+    above = {FOLDERS[split]: _look(folder / FOLDERS[split]) for split in splits}
+    classes = tuple(path.name for path in next(iter(above.values())).folders)
+    inside = {split: {path.name: _look(path) for path in found.folders} for split, found in above.items()}
     members = [member for split in inside.values() for member in split.values()]
     nested = {path: _holds_images(path) for member in members for path in member.folders}
     counts = {name: len(member.images) for name, member in inside[TEST].items()}
     faults = [*_classes(folder, classes, counts), *_empty(folder, classes, inside)]
-    for split, found in ((TRAIN, train), (TEST, test)):
+    for split, found in above.items():
         faults += _beside(folder / split, found)
     faults += _nested(path for path, used in nested.items() if used)
-    everything = [train, test, *members]
+    everything = [*above.values(), *members]
     faults += _foreign(everything)
     faults += [reason for member in everything for reason in member.broken]
     ignored = _all(everything, "others")
     ignored += [path for path, used in nested.items() if not used]
-    splits = [_split(folder / split, classes, inside[split]) for split in (TRAIN, TEST)]
-    return Listing(classes=classes, train=splits[0], test=splits[1], faults=tuple(faults), ignored=tuple(ignored))
+    train, test = (_split(folder / split, classes, inside.get(split, {})) for split in (TRAIN, TEST))
+    return Listing(classes=classes, train=train, test=test, faults=tuple(faults), ignored=tuple(ignored), splits=splits)
 
 
 def _split(folder: Path, classes: Sequence[str], inside: dict[str, _Found]) -> Split:
@@ -212,10 +219,11 @@ def _classes(folder: Path, classes: Sequence[str], counts: Mapping[str, int]) ->
 
 def _empty(folder: Path, classes: Sequence[str], inside: dict[str, dict[str, _Found]]) -> Iterator[str]:
     if not classes:
-        yield f"{shown(folder / TRAIN)} has no folder of a class"
+        yield f"{shown(folder / next(iter(inside)))} has no folder of a class"
     for split, found in inside.items():
         without = [folder / split / name for name in classes if name in found and found[name].is_empty]
-        yield from _named("{} without an image: add some, or remove {} from both splits", without, "class")
+        where = " from both splits" if len(inside) > 1 else ""
+        yield from _named(f"{{}} without an image: add some, or remove {{}}{where}", without, "class")
 
 
 def _beside(split: Path, found: _Found) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from simclr_spec.core.errors import DataError
 from simclr_spec.data import digests
 from simclr_spec.data.listing import Listing
-from simclr_spec.data.roots import Counts
+from simclr_spec.data.splits import Counts, Splits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,21 +60,21 @@ class Loader(ABC, Generic[Found]):
     """Whether only a digest says which images these are: anybody's may lie there."""
 
     @abstractmethod
-    def find(self, dataset: str, roots: Sequence[str], *, labelled: bool = True) -> Path | None:
+    def find(self, dataset: str, roots: Sequence[str], *, splits: Splits = Splits.BOTH) -> Path | None:
         """The folder of the data set, below a root; None where the images come with a package.
 
         Raises DataError where it is not, or not whole."""
 
     @abstractmethod
-    def read(self, folder: Path | None, *, labelled: bool = True) -> Found:
-        """Both splits. Raises DataError where they are not as they should be."""
+    def read(self, folder: Path | None, *, splits: Splits = Splits.BOTH) -> Found:
+        """These splits, or more. Raises DataError where they are not as they should be."""
 
     @abstractmethod
     def digest(self, found: Found, cache: Path | None = None, *, rehash: bool = False, tell: digests.Tell | None = None) -> str:
         """SHA-256 over every image and label in order, train then test; `cache` remembers those of files (Store.hashes_of)."""
 
-    def splits(self, folder: Path, *, labelled: bool = True) -> list[Path]:  # noqa: ARG002
-        """The folders of both splits, where each has its own."""
+    def folders_of(self, splits: Splits, folder: Path) -> list[Path]:  # noqa: ARG002
+        """The folder of each split, where each has its own."""
         return []
 
     def faults(self, folder: Path) -> Iterable[str]:  # noqa: ARG002
@@ -86,12 +86,12 @@ class Loader(ABC, Generic[Found]):
         folder: Path,
         cache: Path | None = None,
         *,
-        labelled: bool = True,
+        splits: Splits = Splits.BOTH,
         rehash: bool = False,
         tell: digests.Tell | None = None,
     ) -> str:
         """The digest of the images as they are now. Raises DataError, naming the file."""
-        return self.digest(self.read(folder, labelled=labelled), cache, rehash=rehash, tell=tell)
+        return self.digest(self.read(folder, splits=splits), cache, rehash=rehash, tell=tell)
 
 
 class ArrayLoader(Loader[Arrays]):
@@ -116,12 +116,12 @@ class FileLoader(Loader[Listing]):
     needs_digest = True
 
     @abstractmethod
-    def scan(self, folder: Path, *, labelled: bool = True) -> Listing:
+    def scan(self, folder: Path, *, splits: Splits = Splits.BOTH) -> Listing:
         """The images of a folder, and the faults of the rest. Raises no error."""
 
-    def read(self, folder: Path | None, *, labelled: bool = True) -> Listing:
+    def read(self, folder: Path | None, *, splits: Splits = Splits.BOTH) -> Listing:
         assert folder is not None
-        found = self.scan(folder.absolute(), labelled=labelled)
+        found = self.scan(folder.absolute(), splits=splits)
         if found.faults:
             raise DataError("\n".join(found.faults))
         return found
@@ -129,5 +129,6 @@ class FileLoader(Loader[Listing]):
     def digest(
         self, found: Listing, cache: Path | None = None, *, rehash: bool = False, tell: digests.Tell | None = None
     ) -> str:
+        """A split that was not looked for counts as empty."""
         splits = [(split.paths(), split.labels) for split in (found.train, found.test)]
         return digests.of_files(splits, cache, rehash=rehash, tell=tell)

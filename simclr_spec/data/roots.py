@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
 
 from simclr_spec.core.environment import environment
 from simclr_spec.core.errors import MissingDataError
@@ -20,14 +19,6 @@ ENVIRONMENT = "SIMCLR_SPEC_DATA"
 HINT = f"say where it is with --data-root or {ENVIRONMENT}"
 LISTS = "imagenet_subsets"
 """Folder of the published label lists under a root."""
-
-
-class Counts(NamedTuple):
-    """Of a data set; images without labels have the first alone."""
-
-    train_images: int
-    test_images: int | None
-    classes: int | None
 
 
 def data_roots(given: Sequence[str] = ()) -> list[str]:

@@ -12,7 +12,8 @@ from simclr_spec.core.errors import DataError, Fault, SpecError
 from simclr_spec.core.fields import NAME, TEXT, Schema, file_schema, listed, properties, table
 from simclr_spec.data.loader import FileLoader
 from simclr_spec.data.registry import LOADERS, USUAL
-from simclr_spec.data.roots import Counts, data_roots
+from simclr_spec.data.roots import data_roots
+from simclr_spec.data.splits import Counts, Splits
 from simclr_spec.language.declared import absolute
 from simclr_spec.language.document import Document, load
 from simclr_spec.language.setting import Setting, leaves
@@ -80,13 +81,13 @@ def _listed_twice(document: Document) -> list[Fault]:
 def _counted(document: Document, facts: Mapping[str, Setting], lacking: Sequence[str]) -> dict[str, Setting]:
     """The numbers of an image folder, which its data-set file leaves out; the folder lies under a data root."""
     loader, name = LOADERS[facts["loader"].value], facts["name"].value
-    labelled = "classes" in lacking or facts["classes"].value is not None
+    splits = Splits.BOTH if "classes" in lacking else Splits.of(facts["classes"].value)
     if not isinstance(loader, FileLoader):
         raise SpecError([document.fault((), f"the file lacks the key {key!r}", key=True) for key in lacking])
     wanted = f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not written here, so the images are counted, but"
     try:
-        place = cast("FilePath", loader.find(name, data_roots(), labelled=labelled))
-        found = loader.scan(place, labelled=labelled)
+        place = cast("FilePath", loader.find(name, data_roots(), splits=splits))
+        found = loader.scan(place, splits=splits)
     except DataError as error:
         if not (before := COUNTED.get().get(absolute(document.name), {})).keys() >= set(lacking):
             raise SpecError([document.fault((), f"{wanted} {error}", key=True)]) from None

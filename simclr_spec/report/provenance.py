@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from simclr_spec.core.words import number
+from simclr_spec.data.splits import Splits
 from simclr_spec.plan import Step
 from simclr_spec.report.notes import Note
 from simclr_spec.stages.kinds import KINDS
@@ -54,8 +55,9 @@ def _images(finished: Iterable[Step], done: pd.DataFrame) -> list[str]:
     for step in finished:
         dataset = step.params["dataset"]
         digest = dataset["digest"] or seen.get(step.fingerprint, "")
-        digests.setdefault(dataset["name"], []).append(digest[:DIGITS] or None)
-    return [item for name, found in digests.items() for item in _one(f"data {name}", found)]
+        part = "test images" if KINDS[step.kind].splits(dataset) is Splits.TEST else "data"
+        digests.setdefault(f"{part} {dataset['name']}", []).append(digest[:DIGITS] or None)
+    return [item for name, found in digests.items() for item in _one(name, found)]
 
 
 def _origins(steps: Iterable[Step], finished: Iterable[Step]) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from simclr_spec.core.fields import POSITIVE, SHARE, described
 from simclr_spec.data.registry import LOADERS, LoaderName
-from simclr_spec.data.roots import Counts
+from simclr_spec.data.splits import Counts, Splits
 from simclr_spec.stages import schedule
 from simclr_spec.stages.network import BLOCKS
 from simclr_spec.stages.schedule import DECAYS, SCALINGS, Schedule
@@ -31,20 +31,22 @@ class DatasetConfig:
     image_size: int = described("side of the square network input, in pixels", minimum=1)
 
     @property
-    def labelled(self) -> bool:
-        """Whether its images have classes."""
-        return self.classes is not None
+    def splits(self) -> Splits:
+        """All that it has."""
+        return Splits.of(self.classes)
 
     def miscounted(self, found: Counts, folder: Path | None, origin: str = "") -> str:
-        """What is wrong with the number of training images, test images and classes that were found, or the empty string."""
-        declared = Counts(self.train_images, self.test_images, self.classes)
+        """What is wrong with the numbers of training images, test images and classes that were found, or the empty string."""
+        train = None if found.train_images is None else self.train_images
+        declared = Counts(train, self.test_images, self.classes)
         if found == declared:
             return ""
         numbers, others = (["no" if count is None else f"{count:,}" for count in counts] for counts in (declared, found))
-        sentence = "data set '{}' is declared with {} training and {} test images of {} classes".format(self.name, *numbers)
-        splits = LOADERS[self.loader].splits(folder, labelled=self.labelled) if folder else []
-        where = f" in {' and '.join(map(str, splits))}" if splits else ""
-        return f"{sentence}{origin and f' ({origin})'}; found {others[0]}, {others[1]} and {others[2]}{where}"
+        images = "{} training and {} test images of {} classes" if train else "{1} test images of {2} classes"
+        places = LOADERS[self.loader].folders_of(found.splits, folder) if folder else []
+        where = f" in {' and '.join(map(str, places))}" if places else ""
+        sentence = f"data set '{self.name}' is declared with {images.format(*numbers)}{origin and f' ({origin})'}"
+        return f"{sentence}; found {('{}, {} and {}' if train else '{1} and {2}').format(*others)}{where}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simclr_spec.core.fields import described
+from simclr_spec.data.splits import Splits
 from simclr_spec.stages.common import AugmentConfig, StageConfig
 from simclr_spec.stages.kind import Kind, Parent, Work
 from simclr_spec.stages.training import encoder_of
@@ -37,5 +38,6 @@ EVALUATE = Evaluate(
     parameters=EvaluateConfig,
     executor="simclr_spec.train.stages.evaluate:test",
     metrics=("top1", "top5"),
+    reads=Splits.TEST,
     parent=Parent(role="from", kinds=("import", "finetune", "supervised", "distill"), classifies=True),
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simclr_spec.core.fields import described
+from simclr_spec.data.splits import Splits
 from simclr_spec.stages import network
 from simclr_spec.stages.common import HeadConfig, StageConfig
 from simclr_spec.stages.kind import ENCODER, HEAD, Kind, Work
@@ -84,6 +85,7 @@ IMPORT = Import(
     executor="simclr_spec.train.stages.imports:read",
     metrics=(),
     axes=(*ENCODER, *HEAD),
+    reads=Splits.NONE,
     needs_classes=False,
     for_others=True,
     from_file=True,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simclr_spec.core.fields import build
+from simclr_spec.data.splits import Splits
 from simclr_spec.stages.common import StageConfig
 
 Role = Literal["from", "teacher"]
@@ -84,6 +85,8 @@ class Kind(ABC):
     """coordinates that tell its Steps from each other: `seed`, ENCODER and HEAD where rows of `encoders` are its own, LABELS
     (drawn by its seed), `from_layer`; the rest is its parent's"""
     parent: Parent | None = None
+    reads: Splits = Splits.BOTH
+    """of its images those that its Steps look at"""
     needs_classes: bool = True
     """whether its images must have classes"""
     needing_classes: tuple[str, ...] = ()
@@ -105,6 +108,11 @@ class Kind(ABC):
     def trains(self) -> bool:
         """Whether its Steps learn anything; others only measure what was learnt elsewhere."""
         return False
+
+    def splits(self, dataset: Mapping[str, Any]) -> Splits:
+        """That a Step needs of a data set with these facts: all of it where a digest is declared, which is of all."""
+        every = Splits.of(dataset["classes"])
+        return every if self.reads and dataset["digest"] else self.reads & every
 
     def identity(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """What of a Step's parameters is in its fingerprint: all but what only says where something lies."""

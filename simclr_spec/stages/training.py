@@ -62,7 +62,7 @@ class TrainingKind(Kind):
     def work(self, config: TrainingConfig, parents: Mapping[str, Any]) -> Work:
         """Of the training, and of the evaluation of its end."""
         image, schedule, data = self.per_image(config, parents), config.schedule(config.examples), config.dataset
-        tests = (config.test_images or data.test_images or 0) if data.labelled else 0
+        tests = (config.test_images or data.test_images or 0) if data.classes else 0
         encoder, seen = encoder_of(config), schedule.train_steps * schedule.batch
         passes, at_once = image.passes * seen, image.passes * schedule.micro_batch
         return Work(

@@ -26,6 +26,7 @@ from simclr_spec.data.listing import Listing
 from simclr_spec.data.loader import FileLoader
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.data.roots import data_roots, label_list
+from simclr_spec.data.splits import Splits
 from simclr_spec.plan import Step
 from simclr_spec.stages.common import DatasetConfig, LabelsConfig
 from simclr_spec.stages.kinds import KINDS
@@ -77,16 +78,16 @@ def look_ahead(
     notes: list[str] = []
     looks: dict[DatasetConfig, Look] = {}
     lists: set[tuple[str, str, str]] = set()
-    for step in steps:
-        if KINDS[step.kind].from_file:  # sees no images
-            continue
+    seeing = [step for step in steps if _splits(step)]
+    needed = _needed(seeing)
+    for step in seeing:
         dataset = build(DatasetConfig, step.params["dataset"])
         if dataset not in looks:
             try:
-                looks[dataset] = look(dataset, roots, step.origins["dataset.train_images"].origin, store, keep=keep)
+                looks[dataset] = _look(step, dataset, needed[dataset], roots, store, keep)
             except MissingDataError as error:
                 looks[dataset] = Look()
-                missing.append(str(error))
+                missing.append(f"{error}{_whole_for_its_digest(step)}")
             faults += looks[dataset].faults
             notes += looks[dataset].notes
         labels: LabelsConfig | None = step.config.labels_read
@@ -107,6 +108,34 @@ def look_ahead(
     return notes
 
 
+def _splits(step: Step) -> Splits:
+    return KINDS[step.kind].splits(step.params["dataset"])
+
+
+def _needed(steps: Iterable[Step]) -> dict[DatasetConfig, Splits]:
+    """Of each data set, for all Steps together."""
+    needed: dict[DatasetConfig, Splits] = {}
+    for step in steps:
+        dataset = build(DatasetConfig, step.params["dataset"])
+        needed[dataset] = needed.get(dataset, Splits.NONE) | _splits(step)
+    return needed
+
+
+def _look(step: Step, dataset: DatasetConfig, splits: Splits, roots: Sequence[str], store: Store | None, keep: bool) -> Look:
+    first = "train_images" if Splits.TRAIN in splits else "test_images"
+    return look(dataset, roots, step.origins[f"dataset.{first}"].origin, store, splits=splits, keep=keep)
+
+
+def _whole_for_its_digest(step: Step) -> str:
+    """Why a test needs training images."""
+    dataset = step.params["dataset"]
+    if KINDS[step.kind].reads is not Splits.TEST or not dataset["digest"] or not LOADERS[dataset["loader"]].needs_digest:
+        return ""
+    return (
+        f"; its digest ({step.origins['dataset.digest'].origin}) is of both splits: without it, tests need the test split alone"
+    )
+
+
 def _shared(looks: Iterable[Look]) -> Iterator[str]:
     """Meant, perhaps; perhaps a root that is a data set itself, in which each one is found."""
     names: dict[Path, dict[str, None]] = {}
@@ -125,25 +154,34 @@ def the_first(faults: Sequence[str]) -> list[str]:
     return faults if more <= 0 else [*faults[:_MOST_FAULTS], f"and {counted(more, 'more fault')} of the data"]
 
 
-def look(dataset: DatasetConfig, roots: Sequence[str], origin: str, store: Store | None = None, *, keep: bool = False) -> Look:
-    """A data set looked at; `origin` is where its numbers are declared. Raises DataError where it is not found."""
-    loader = LOADERS[dataset.loader]
-    folder = loader.find(dataset.name, data_roots(roots), labelled=dataset.labelled)
+def look(
+    dataset: DatasetConfig,
+    roots: Sequence[str],
+    origin: str,
+    store: Store | None = None,
+    *,
+    splits: Splits | None = None,
+    keep: bool = False,
+) -> Look:
+    """These splits of a data set, or all, looked at; `origin` is where its numbers are declared.
+
+    Raises DataError where they are not found."""
+    loader, splits = LOADERS[dataset.loader], splits or dataset.splits
+    folder = loader.find(dataset.name, data_roots(roots), splits=splits)
     if folder is None:
         return Look()
     if not isinstance(loader, FileLoader):
         return Look(folder=folder, faults=tuple(loader.faults(folder)))
-    memory = _Memory(store, folder, dataset.labelled) if store else None
-    return _images(loader, dataset, folder, origin, memory, keep)
+    memory = _Memory(store, folder, splits) if store else None
+    return _images(dataset, folder, loader.scan(folder, splits=splits), origin, memory, keep)
 
 
-def _images(loader: FileLoader, dataset: DatasetConfig, folder: Path, origin: str, memory: _Memory | None, keep: bool) -> Look:
-    found = loader.scan(folder, labelled=dataset.labelled)
+def _images(dataset: DatasetConfig, folder: Path, found: Listing, origin: str, memory: _Memory | None, keep: bool) -> Look:
     images = [*found.train.paths(), *found.test.paths()]
     others = [str(path) for path in found.ignored if path.is_file()]
     facts = dict(zip([*images, *others], listing.facts([*images, *others]), strict=True))
     faults = [
-        *_one_split(folder),
+        *(_one_split(folder) if found.splits is Splits.BOTH else ()),
         *found.faults,
         *(f"{shown(path)} is empty: it has 0 bytes" for path in images if not facts[path][0]),
     ]
@@ -250,14 +288,14 @@ class _Memory:
 
     store: Store
     folder: Path
-    labelled: bool
+    splits: Splits
 
     def signature(self) -> str | None:
-        return (read_json(self.store.look_of(self.folder, labelled=self.labelled)) or {}).get("signature")
+        return (read_json(self.store.look_of(self.folder, self.splits)) or {}).get("signature")
 
     def write(self, signature: str) -> None:
         """Where the store cannot be written to, the next look looks again."""
-        file = self.store.look_of(self.folder, labelled=self.labelled)
+        file = self.store.look_of(self.folder, self.splits)
         with suppress(OSError):
             self.store.make()
             file.parent.mkdir(exist_ok=True)

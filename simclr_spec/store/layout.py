@@ -32,6 +32,7 @@ from typing import Any, Literal
 from simclr_spec.core.files import read_json, write_atomic, write_json
 from simclr_spec.core.states import State
 from simclr_spec.core.times import now
+from simclr_spec.data.splits import Splits
 from simclr_spec.store.arrays import ArrayFolder, Queued
 from simclr_spec.store.commit import place_first
 from simclr_spec.store.lease import Holder, Lease
@@ -375,17 +376,18 @@ class Store:
                 if entry.is_dir():
                     yield RunFolder(Path(entry.path))
 
-    def hashes_of(self, folder: Path, *, labelled: bool = True) -> Path:
+    def hashes_of(self, folder: Path, splits: Splits = Splits.BOTH) -> Path:
         """What is remembered of the files of a data set's folder, and of its digest; see data/digests.py."""
-        return self._of_images(folder, labelled, "{}.hashes")
+        return self._of_images(folder, splits, "{}.hashes")
 
-    def look_of(self, folder: Path, *, labelled: bool = True) -> Path:
+    def look_of(self, folder: Path, splits: Splits = Splits.BOTH) -> Path:
         """What the first look at a data set's folder remembers; see first_look.py."""
-        return self._of_images(folder, labelled, "look-{}.json")
+        return self._of_images(folder, splits, "look-{}.json")
 
-    def _of_images(self, folder: Path, labelled: bool, name: str) -> Path:
+    def _of_images(self, folder: Path, splits: Splits, name: str) -> Path:
         known = sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:16]
-        return self.path / ".data" / name.format(known + ("" if labelled else "-pile"))
+        part = {Splits.TRAIN: "-pile", Splits.TEST: "-val"}.get(splits, "")
+        return self.path / ".data" / name.format(known + part)
 
     def weights_of(self, name: str, origin: str) -> Path:
         """What the first read of weights of that published name remembers; see weights.py."""

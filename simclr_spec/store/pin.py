@@ -12,6 +12,7 @@ from simclr_spec.core.errors import SpecError, UsageError
 from simclr_spec.core.files import write_atomic
 from simclr_spec.data import digests
 from simclr_spec.data.registry import LOADERS
+from simclr_spec.data.splits import Splits
 from simclr_spec.language import declared
 from simclr_spec.language.dataset import read_dataset
 from simclr_spec.language.document import parse
@@ -31,11 +32,11 @@ def pin_images(
     loader, dataset = facts["dataset.loader"].value, facts["dataset.name"].value
     if not LOADERS[loader].needs_digest:
         raise UsageError(f"nothing to pin: the loader {loader} reads known files only")
-    labelled = facts["dataset.classes"].value is not None
-    folder = LOADERS[loader].find(dataset, where(store, (), roots), labelled=labelled)
+    splits = Splits.of(facts["dataset.classes"].value)
+    folder = LOADERS[loader].find(dataset, where(store, (), roots), splits=splits)
     assert folder is not None
-    cache = store.hashes_of(folder, labelled=labelled) if store.path.is_dir() else None
-    digest = LOADERS[loader].today(folder, cache, labelled=labelled, rehash=rehash, tell=tell)
+    cache = store.hashes_of(folder, splits) if store.path.is_dir() else None
+    digest = LOADERS[loader].today(folder, cache, splits=splits, rehash=rehash, tell=tell)
     if not declared.is_path(name):
         return f"{folder}: name the images of {name} with --set dataset.digest={digest}"
     if facts["dataset.digest"].value == digest:

@@ -45,9 +45,9 @@ def frame(folders: Iterable[RunFolder]) -> pd.DataFrame:
 
     Columns: kind, label, folder · the Step's coordinates (depth, width, ..., stage as the first spec named it) · its metrics
     (top1 and top5 in percent, ...) · provenance: seconds of training, parameters, finished, environment (torch, device, ...),
-    data_digest (of the images, where nothing declared it: rows that differ in it saw other images), weights_sha256 (of the file
-    that was read), test_list (digest of the test images, their order and labels: rows that agree in it can be compared image by
-    image).
+    data_digest (of the images, where nothing declared it, and of the test split alone for what only tests: rows of a kind that
+    differ in it saw other images), weights_sha256 (of the file that was read), test_list (digest of the test images, their
+    order and labels: rows that agree in it can be compared image by image).
     """
     rows = [row for folder in folders if (row := _row(folder))]
     return pd.DataFrame(rows).set_index("fingerprint") if rows else pd.DataFrame(index=pd.Index([], name="fingerprint"))

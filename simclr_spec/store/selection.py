@@ -105,7 +105,9 @@ def _stored(store: Store) -> list[Entry]:
         if (step := read_json(folder.step, "fingerprint", "kind", "label", "params", "coordinates", "needs"))
     ]
     states = {entry.fingerprint: entry.state for entry in found}
-    states = Images(store).marked(states, ((e.fingerprint, e.needs, e.dataset, e.folder) for e in _parents_first(found)))
+    states = Images(store).marked(
+        states, ((e.fingerprint, e.kind, e.needs, e.dataset, e.folder) for e in _parents_first(found))
+    )
     return [replace(entry, state=states[entry.fingerprint]) for entry in found]
 
 

@@ -18,6 +18,7 @@ from simclr_spec.core.errors import DataError
 from simclr_spec.core.words import size
 from simclr_spec.data import digests
 from simclr_spec.data.loaders.image_folder import LOADER
+from simclr_spec.data.splits import Splits
 from simclr_spec.stages.common import DatasetConfig
 from simclr_spec.store.layout import Store
 from tests import tiny
@@ -126,7 +127,7 @@ def test_images_that_are_there_twice_are_told(folder: Path) -> None:
         f"training images of two classes, byte for byte: 1 of 12, such as {folder}/train/cat/0.png, which is "
         f"{folder}/train/ant/1.png",
     ]
-    today(folder, labelled=False, tell=(piled := list[str]()).append)
+    today(folder, splits=Splits.TRAIN, tell=(piled := list[str]()).append)
     assert piled == []
 
 

@@ -18,6 +18,7 @@ from simclr_spec.cli.main import main
 from simclr_spec.core.errors import DataError
 from simclr_spec.data import listing
 from simclr_spec.data.loaders import cifar10
+from simclr_spec.data.splits import Splits
 from simclr_spec.store import first_look
 from simclr_spec.store.layout import Store
 from simclr_spec.train.data import datasets
@@ -192,6 +193,46 @@ def test_what_would_go_unused_or_wrong_is_a_fault(case: str, folder: Path) -> No
     spoil, expected = FAULTS[case]
     spoil(folder)
     assert list(look(folder).faults) == [line.replace("{0}", str(folder)) for line in expected]
+
+
+TEST = "data set 'pets' is declared with 6 test images of 3 classes (pets.toml:6); found {} in {{0}}/val"
+ALONE: dict[str, tuple[Spoil, list[str]]] = {
+    "no train": (remove("train"), []),
+    "faults of train": (both(remove("train/bat"), add("train/new.png"), write("train/ape/0.png", b"")), []),
+    "a train that is val": (both(remove("train"), link("train", "val")), []),
+    "one image too few": (remove("val/cow/1.png"), [TEST.format("5 and 3")]),
+    "a class too few": (remove("val/bat"), [TEST.format("4 and 2")]),
+    "an empty class": (
+        write("val/dog/.gitkeep"),
+        ["{0}/val/dog is a class without an image: add some, or remove it", TEST.format("6 and 4")],
+    ),
+    "no class": (
+        both(*(remove(f"val/{name}") for name in folders.CLASSES)),
+        ["{0}/val has no folder of a class", TEST.format("0 and 0")],
+    ),
+    "half a download": (half("val/ape/1.png"), ["cannot read the image {0}/val/ape/1.png: image file is truncated"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_of_the_test_split_alone_train_is_not_looked_at(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCLR_SPEC_DATA", f"pets={folder}")
+    spoil, expected = ALONE[case]
+    spoil(folder)
+    seen = first_look.look(declared(), [f"pets={folder}"], "pets.toml:6", splits=Splits.TEST)
+    assert (list(seen.faults), seen.notes) == ([line.replace("{0}", str(folder)) for line in expected], ())
+    if not expected:
+        images = datasets.load(declared(), splits=Splits.TEST)
+        assert (images.test_labels.tolist(), images.classes) == ([0, 0, 1, 1, 2, 2], folders.CLASSES)
+        assert len(images.train_labels) == 0
+
+
+def test_where_no_test_split_lies_is_told(folder: Path) -> None:
+    (folder / "val").rename(folder / "validation")
+    with pytest.raises(DataError) as caught:
+        first_look.look(declared(), [f"pets={folder}"], "pets.toml:6", splits=Splits.TEST)
+    assert str(caught.value).startswith("data set 'pets' (folder val, one subfolder a class) not found (looked in ")
+    assert f": {folder} has train and validation, but needs folders named val; if it is another, say" in str(caught.value)
 
 
 OPENED = ("(PNG)", "0 bytes", "can be read", "cannot read", "declared", "itself")

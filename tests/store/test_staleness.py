@@ -15,6 +15,7 @@ import pytest
 from simclr_spec.core.files import read_json, write_json
 from simclr_spec.data import digests
 from simclr_spec.data.loaders.image_folder import LOADER
+from simclr_spec.data.splits import Splits
 from simclr_spec.dispatch import run as dispatch
 from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
@@ -171,7 +172,7 @@ def test_one_folder_with_labels_and_without_is_not_taken_for_changed_images(
     assert typed("run", "mine.toml", *WHERE) == (0, "3 Steps, all done before: nothing to run.\n")
     tiny.images(tmp_path / "pictures", 1)
     assert typed("run", "mine.toml", *WHERE)[1].startswith("✗ 3 Steps stale: the images of 'tinyset' in")
-    assert f"digest {LOADER.today(Path('pictures'), labelled=False)}" in typed("pin", "pile.toml", *WHERE)[1]
+    assert f"digest {LOADER.today(Path('pictures'), splits=Splits.TRAIN)}" in typed("pin", "pile.toml", *WHERE)[1]
 
 
 def test_what_comes_of_a_stale_step_is_stale(mine: Path) -> None:

@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from simclr_spec.data import digests
 from simclr_spec.data.loader import Loader
 from simclr_spec.data.registry import LOADERS
 from simclr_spec.data.roots import data_roots, label_list
+from simclr_spec.data.splits import Splits
 from simclr_spec.dispatch.local.slots import nvidia_smi, slots
 from simclr_spec.dispatch.run import look_at_cluster
 from simclr_spec.language import declared
@@ -113,6 +115,9 @@ def _data(store: Store, roots: Sequence[str], rehash: bool) -> Iterator[str]:
                 yield f"            {name}'s images: {_digest(loader, seen.folder, store, rehash)}"
         except DataError as error:
             yield f"            {name}: not here ({str(error).partition(': say')[0]})"
+            with suppress(DataError):
+                alone = loader.find(dataset.name, found, splits=Splits.TEST)
+                yield f"              but its test split is, which is enough for tests: {alone}"
         for listed in document.data.get("label_lists", ()):
             which = f"{name}'s label list at {number(100 * listed['fraction'])} %"
             try:

@@ -28,7 +28,7 @@ def last_looks(forecast: Forecast, tell: Tell, *, keep: bool) -> None:
         probe(images.store.path)
         if keep:
             images.store.make()
-        images.verify((step.params["dataset"] for step in forecast.to_run), declared=not keep)
+        images.verify(forecast.to_run, declared=not keep)
 
 
 def show_run(forecast: Forecast, runner: Runner, typed: Sequence[str], tell: Tell) -> int:
@@ -41,8 +41,8 @@ def show_run(forecast: Forecast, runner: Runner, typed: Sequence[str], tell: Tel
     }
     last_looks(forecast, tell, keep=True)
     roots = data_roots.data_roots(images.roots)
-    if not forecast.to_run and (missing := images.missing(forecast.plan.steps)):
-        for name in [dataset["name"] for dataset in missing if undeclared(dataset["loader"], dataset["digest"])]:
+    if not forecast.to_run and (missing := images.missing(forecast.selected)):
+        for name in dict.fromkeys(one["name"] for one in missing if undeclared(one["loader"], one["digest"])):
             tell(f"the images of '{name}' are not at hand: whether they are those of these results was not looked at")
         roots = history.last_roots(store, forecast.plan.specs)  # what was not found there is not looked for there again
     plan, counts = forecast.plan, history.counts_of(forecast.plan.steps)

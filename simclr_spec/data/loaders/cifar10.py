@@ -12,6 +12,7 @@ from simclr_spec.core.errors import DataError, MissingDataError
 from simclr_spec.core.words import shown
 from simclr_spec.data.loader import ArrayLoader, Arrays, ArraySplit
 from simclr_spec.data.roots import HINT, folders, missing, others
+from simclr_spec.data.splits import Splits
 
 FOLDER = "cifar-10-batches-py"
 _TEST = "test_batch"
@@ -39,7 +40,7 @@ FILES = {
 class Cifar10(ArrayLoader):
     name = "cifar10"
 
-    def find(self, dataset: str, roots: Sequence[str], *, labelled: bool = True) -> Path:  # noqa: ARG002
+    def find(self, dataset: str, roots: Sequence[str], *, splits: Splits = Splits.BOTH) -> Path:  # noqa: ARG002
         places = folders(dataset, roots)
         found = next((place / FOLDER for place in places if (place / FOLDER).is_dir()), None)
         if found is None:
@@ -54,7 +55,7 @@ class Cifar10(ArrayLoader):
             if (found := (folder / name).stat().st_size) != original.size:
                 yield f"{shown(folder / name)} is not the original file: it has {found:,} bytes, not {original.size:,}"
 
-    def read(self, folder: Path | None, *, labelled: bool = True) -> Arrays:  # noqa: ARG002
+    def read(self, folder: Path | None, *, splits: Splits = Splits.BOTH) -> Arrays:  # noqa: ARG002
         assert folder is not None
         batches = {name: _batch(folder / name, original.md5) for name, original in FILES.items()}
         test = batches.pop(_TEST)

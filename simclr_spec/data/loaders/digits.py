@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from simclr_spec.core.errors import DataError
 from simclr_spec.core.splitmix import SPLIT, shuffled
 from simclr_spec.data.loader import ArrayLoader, Arrays, ArraySplit
+from simclr_spec.data.splits import Splits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +26,10 @@ class Digits(ArrayLoader):
     name = "digits"
     comes_with = "scikit-learn"
 
-    def find(self, dataset: str, roots: Sequence[str], *, labelled: bool = True) -> None:  # noqa: ARG002
+    def find(self, dataset: str, roots: Sequence[str], *, splits: Splits = Splits.BOTH) -> None:  # noqa: ARG002
         return None
 
-    def read(self, folder: Path | None, *, labelled: bool = True) -> Arrays:  # noqa: ARG002
+    def read(self, folder: Path | None, *, splits: Splits = Splits.BOTH) -> Arrays:  # noqa: ARG002
         import numpy as np
 
         raw = np.loadtxt(_file(), dtype=np.int64, delimiter=",")

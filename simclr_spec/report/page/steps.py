@@ -9,6 +9,7 @@ from typing import Any
 
 from simclr_spec.core.files import read_json
 from simclr_spec.core.words import counted, duration, footnote, number, typed
+from simclr_spec.data.splits import Splits
 from simclr_spec.plan import Step
 from simclr_spec.report.page import drawing
 from simclr_spec.report.page.curves import curves_of
@@ -122,7 +123,8 @@ def _provenance(known: Known) -> Iterator[tuple[str, str]]:
     dataset = known.step.config.dataset
     seen = result.get("data_digest")
     digest = footnote(seen or dataset.digest)
-    yield "images", f"{dataset.name}, digest {digest} ({'as seen' if seen else 'as declared'})"
+    part = "test images " if KINDS[known.step.kind].splits(vars(dataset)) is Splits.TEST else ""
+    yield "images", f"{dataset.name}, digest {digest} ({part}{'as seen' if seen else 'as declared'})"
 
 
 def _log(known: Known) -> list[Html]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -17,6 +18,7 @@ from simclr_spec.data.listing import Listing
 from simclr_spec.data.loader import Arrays
 from simclr_spec.data.registry import LOADERS, undeclared
 from simclr_spec.data.roots import data_roots, label_list
+from simclr_spec.data.splits import Splits
 from simclr_spec.stages.common import DatasetConfig, LabelsConfig
 from simclr_spec.store.layout import Store
 from simclr_spec.train.data.photos import Files, chunks
@@ -49,17 +51,19 @@ class ImageSet:
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
-def load(dataset: DatasetConfig, orientation: str = "stored", store: Store | None = None) -> ImageSet:
-    """The data set, checked against the numbers and the digest of its declaration. Raises DataError.
+def load(
+    dataset: DatasetConfig, orientation: str = "stored", store: Store | None = None, splits: Splits | None = None
+) -> ImageSet:
+    """These splits of the data set, or all, checked against the numbers and the digest of its declaration. Raises DataError.
 
     What the store knows of the files is not read again."""
-    loader = LOADERS[dataset.loader]
-    folder = loader.find(dataset.name, data_roots(), labelled=dataset.labelled)
+    loader, splits = LOADERS[dataset.loader], splits or dataset.splits
+    folder = loader.find(dataset.name, data_roots(), splits=splits)
     folder = folder and folder.absolute()
-    found = loader.read(folder, labelled=dataset.labelled)
+    found = loader.read(folder, splits=splits)
     if sentence := dataset.miscounted(found.counts, folder):
         raise DataError(sentence)
-    cache = store.hashes_of(folder, labelled=dataset.labelled) if store and folder else None
+    cache = store.hashes_of(folder, splits) if store and folder else None
     if dataset.digest and (digest := loader.digest(found, cache)) != dataset.digest:
         raise digests.wrong(dataset.name, digest, dataset.digest)
     return as_tensors(found, orientation)
@@ -90,18 +94,25 @@ def unchanged(dataset: DatasetConfig, images: ImageSet, store: Store, before: st
 
 def _digest(dataset: DatasetConfig, images: ImageSet, store: Store, tell: digests.Tell | None = None) -> str:
     """Of image files as they are now."""
-    loader = LOADERS[dataset.loader]
-    folder = loader.find(dataset.name, data_roots(), labelled=dataset.labelled)
+    return LOADERS[dataset.loader].digest(images.listing, cache_of(dataset, images, store), tell=tell)
+
+
+def cache_of(dataset: DatasetConfig, images: ImageSet, store: Store) -> Path | None:
+    """What the store remembers of them, where they are files."""
+    if images.listing is None:
+        return None
+    folder = LOADERS[dataset.loader].find(dataset.name, data_roots(), splits=images.listing.splits)
     assert folder is not None
-    return loader.digest(images.listing, store.hashes_of(folder, labelled=dataset.labelled), tell=tell)
+    return store.hashes_of(folder, images.listing.splits)
 
 
-def test_list(images: ImageSet, samples: Tensor, data_digest: str) -> str:
-    """SHA-256 of the test images (n,) in their order, with labels. `data_digest`, declared or `seen`, tells what files hold."""
+def test_list(images: ImageSet, samples: Tensor, cache: Path | None) -> str:
+    """SHA-256 of the test images (n,) in their order, with labels: the same for whoever tests on them."""
     labels = images.labels_of(samples).cpu()
     if images.listing is not None:
-        names = (images.listing.test.files[sample] for sample in samples.tolist())
-        return digests.of_names(names, labels.tolist(), data_digest)
+        paths = images.listing.test.paths()
+        tested = [paths[sample] for sample in samples.tolist()]
+        return digests.of_files([(tested, labels.tolist())], cache, keep=False)
     (pixels,) = chunks(images.test, samples)
     assert isinstance(pixels, Tensor)
     return digests.of_arrays([(pixels.cpu().numpy(), labels.numpy())])

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from simclr_spec.core.errors import DataError
 from simclr_spec.stages.common import AugmentConfig, DatasetConfig
+from simclr_spec.stages.kinds import KINDS
 from simclr_spec.train import distributed
 from simclr_spec.train.checkpoint import delete_checkpoints
 from simclr_spec.train.data import datasets
@@ -16,16 +17,19 @@ from simclr_spec.train.loop.job import Job
 
 def load(job: Job, dataset: DatasetConfig, augment: AugmentConfig) -> datasets.ImageSet:
     """On the job's device; the record says which they are, where nothing declares it. Raises DataError."""
-    images = datasets.load(dataset, orientation=augment.orientation, store=job.store)
+    splits = KINDS[job.kind].splits(vars(dataset))
+    images = datasets.load(dataset, augment.orientation, job.store, splits)
     if distributed.rank() == 0 and (seen := datasets.seen(dataset, images, job.store, job.record.log)):
         job.record.set(data_digest=seen)
     return images.to(job.device)
 
 
 def tested(job: Job, dataset: DatasetConfig, images: datasets.ImageSet, samples: Tensor) -> dict[str, Any]:
-    """Which images were tested, (n,) of them; results that agree in it can be compared in pairs."""
-    known = dataset.digest or job.record.values.get("data_digest", "")
-    return {"images": len(samples), "digest": datasets.test_list(images, samples, known)}
+    """Which images were tested, (n,) of them, told on rank 0; results that agree in it can be compared in pairs."""
+    if distributed.rank() != 0:
+        return {}
+    cache = datasets.cache_of(dataset, images, job.store)
+    return {"images": len(samples), "digest": datasets.test_list(images, samples, cache)}
 
 
 def still_there(job: Job, dataset: DatasetConfig, images: datasets.ImageSet) -> None:

@@ -70,12 +70,12 @@ class Pretrain(Stage[PretrainConfig]):
 
     def monitor(self, images: ImageSet, epochs_done: int) -> dict[str, float]:
         every = self.config.knn_every
-        due = self.config.dataset.labelled and every and epochs_done % every == 0
+        due = self.config.dataset.classes and every and epochs_done % every == 0
         return {"knn_top1": self.knn(images).percent(1)} if due else {}
 
     def evaluate(self, images: ImageSet) -> dict[str, Outcomes]:
         """The k-NN monitor and the linear head; images without classes have neither."""
-        tests = {"knn": self.knn(images)} if self.config.dataset.labelled else {}
+        tests = {"knn": self.knn(images)} if self.config.dataset.classes else {}
         if self.classifier is not None:
             below = self.head.layers[: self.config.linear_layer]
             tests["linear"] = self.test(nn.Sequential(self.encoder, *below, self.classifier), images)
