@@ -109,8 +109,10 @@ def _provenance(known: Known) -> Iterator[tuple[str, str]]:
     if result is None:
         return
     there = result["environment"]
-    yield "measured", " · ".join(f"{name} {number(value)}" for name, value in result["metrics"].items())
-    yield "training time", f"{duration(result['seconds'])}, {number(result['images_per_second'])} images/s"
+    if result["metrics"]:
+        yield "measured", " · ".join(f"{name} {number(value)}" for name, value in result["metrics"].items())
+    speed = f", {number(result['images_per_second'])} images/s" if "images_per_second" in result else ""
+    yield "time", f"{duration(result['seconds'])}{speed}"
     shape = f"{counted(there['world_size'], 'process')}, {counted(there['threads'], 'thread')} each"
     yield "where", f"{there['device']} ({there['accelerator']}) on {there['hostname']}, {shape}"
     yield "code", f"{there['code']} · torch {there['torch']} · Python {there['python']}"
@@ -119,6 +121,7 @@ def _provenance(known: Known) -> Iterator[tuple[str, str]]:
     digest = footnote(seen or dataset.digest)
     if KINDS[known.step.kind].from_file:
         yield "weights", facts(known.step, result.get(RECORDED))
+        return
     yield "images", f"{dataset.name}, digest {digest} ({'as seen' if seen else 'as declared'})"
 
 
