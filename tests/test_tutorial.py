@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import Page
 from tests.typed import run
 
-PAGE = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text(encoding="utf-8")
-SECTION = PAGE.partition("## A table and a figure of your own\n")[2].partition("\n## ")[0]
-FENCES = re.findall(r"^```([^\n]*)\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
-FILES = {kind.removeprefix("toml "): text for kind, text in FENCES if kind}
-COMMANDS = [line for kind, text in FENCES if not kind for line in text.splitlines()]
+SECTION = Page.read("tutorial.md").section("A table and a figure of your own")
+FILES = SECTION.files
+COMMANDS = [line for block in SECTION.blocks() for line in block.splitlines()]
 
 
 def test_a_table_and_a_figure_of_ones_own_without_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,9 +112,9 @@ def below(folder: Path) -> tuple[list[str], list[str], list[Path]]:
     files = sorted(
         f"{member.folder.relative_to(folder)}/{name}".removeprefix("./") for member in members for name in member.images
     )
-    faults = [] if files else [f"{shown(folder)} holds no image"]
-    faults += [*_foreign(members), *(reason for member in members for reason in member.broken)]
-    return files, faults, _all(members, "others")
+    broken = [reason for member in members for reason in member.broken]
+    faults = [] if files or broken else [f"{shown(folder)} holds no image"]
+    return files, [*faults, *_foreign(members), *broken], _all(members, "others")
 
 
 def _classified(folder: Path, splits: Splits) -> Listing:

@@ -96,7 +96,7 @@ def _made(about: About, folder: RunFolder, made: Sequence[RunFolder]) -> Iterato
         return
     plan, recorded = found
     steps = chain(plan, [plan.by_fingerprint[about.fingerprint]])
-    selector = f" {recorded.selector}" if recorded.selector else ""
+    selector = f" fingerprint={about.fingerprint[:8]}" if recorded.selector else ""  # the last may have chosen others
     yield f"Command: {_code(f'simclr-spec run {plan.arguments}{selector}')} ({_code(recorded.time)})"
     settings = [setting for step in steps for setting in step.origins.values()]
     recipes = dict.fromkeys(s.document.name for s in settings if s.layer == "recipe" and s.document)

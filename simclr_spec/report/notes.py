@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from simclr_spec.core.states import FINISHED
 from simclr_spec.core.words import footnote
+from simclr_spec.language.coordinates import Selector
 from simclr_spec.language.setting import Setting
 from simclr_spec.plan import Plan, Step, departures
 from simclr_spec.plan.departures import Departure
@@ -105,15 +106,18 @@ def missing(states: Iterable[tuple[str, str]]) -> Note | None:
     return Note("Missing", tuple(f"{count:,} {state}" for state, count in counts.items())) if counts else None
 
 
-def next_commands(steps: list[Step], states: Mapping[str, str], arguments: str, store: Store) -> Note | None:
+def next_commands(
+    steps: list[Step], states: Mapping[str, str], arguments: str, store: Store, selector: Selector | None
+) -> Note | None:
     """Commands for what failed and what is missing; None when every run is there. `arguments` are those of `run`."""
     arguments += store.option
+    chosen = f" {selector}" if selector else ""
     found = {states[step.fingerprint] for step in steps}
     items = [f"simclr-spec logs {arguments} state=failed"] if "failed" in found else []
     if found - FINISHED - {"running"}:
-        items.append(f"simclr-spec run {arguments}")
+        items.append(f"simclr-spec run {arguments}{chosen}")
     if "running" in found:
-        items.append(f"simclr-spec status {arguments} --watch")
+        items.append(f"simclr-spec status {arguments}{chosen} --watch")
     if "stale" in found:
         items += pins((step for step in steps if states[step.fingerprint] == "stale"), store)
     return Note("Next", tuple(items)) if items else None

@@ -105,7 +105,7 @@ def make(
         notes.assumptions(steps),
         provenance.made_from(steps, found),
         weights.note(steps, found),
-        notes.next_commands(steps, states, plan.arguments, store),
+        notes.next_commands(steps, states, plan.arguments, store, selector),
     )
     return Table(
         name=name,

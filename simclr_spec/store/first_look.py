@@ -103,7 +103,7 @@ def look_ahead(
                 missing.append(str(error))
     notes += _shared(looks.values())
     if faults or missing or absent:
-        told = [*the_first(faults), *dict.fromkeys(missing), *the_first(absent)]
+        told = [*the_first(faults), *the_first(absent), *dict.fromkeys(missing)]
         raise (MissingDataError if missing else DataError)("\n".join(told))
     return notes
 

@@ -73,5 +73,7 @@ def _done(found: Sequence[RunFolder], word: str) -> Path:
     if not any(folder.done for folder in found):
         raise UsageError(f"{shown(word)!r} is {listed(ids)}, not done yet: `simclr-spec run` trains what a spec asks for")
     if len(found) > 1:
-        raise UsageError(f"{shown(word)!r} is {counted(len(found), 'done Step')}: {listed(ids)}. Say more, as in seed=0")
+        raise UsageError(
+            f"{shown(word)!r} is {counted(len(found), 'done Step')}: {listed(ids)}. Say more, as in stage=finetune seed=0"
+        )
     return found[0].path

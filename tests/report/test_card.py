@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from simclr_spec.core.files import read_json, write_json
+from simclr_spec.language.coordinates import parse
 from simclr_spec.plan import compile
 from simclr_spec.report.card import card
 from simclr_spec.report.notes import assumptions, chain, deviations
@@ -46,6 +47,12 @@ def folder(store: Store, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     folder = finetuned(store, "mine.toml")
     record_plan(store, ["mine.toml"], None, [])
     return folder
+
+
+def test_where_others_ran_last_the_command_is_that_of_this_step(folder: RunFolder) -> None:
+    record_plan(folder.store, ["mine.toml"], None, [], parse(["stage=supervised"]))
+    text = card(about(folder), folder, ["model.safetensors"], 3)
+    assert f"Command: `simclr-spec run {Path('mine.toml').resolve()} fingerprint={about(folder).fingerprint[:8]}`" in text
 
 
 def test_it_tells_how_the_network_was_made(folder: RunFolder) -> None:

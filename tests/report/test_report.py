@@ -294,6 +294,12 @@ def test_in_latex_no_title_becomes_an_argument_of_the_line_before(tmp_path: Path
     assert any(row.startswith("{*}tuned &") for row in rows)
 
 
+def test_of_a_narrowed_report_only_what_it_shows_comes_next(tmp_path: Path, store: Store) -> None:
+    table = make(write(tmp_path, SMALL), store, selector=parse(["width=1"]))
+    (command,) = next(note.items for note in table.notes if note.name == "Next")
+    assert command == f"simclr-spec run {FEW} width=1"
+
+
 def test_the_commands_that_come_next_can_be_typed(tmp_path: Path, store: Store) -> None:
     fail(store, of(compile([FEW]), stage="supervised", width=1)[0])
     table = make(write(tmp_path, SMALL), store, sets=("pretrain.encoder.stem='cifar'",))

@@ -112,6 +112,8 @@ def test_the_page_opens_a_step_with_its_file(store: Store) -> None:
     page = everything(make("table1", store, sets=OFFICIAL))["html"]
     assert f"{step.params['weights']['file']}, from https://storage" in page
     assert "SHA-256 1a2b3c4d as read" in page
+    assert "images/s" not in page, "nothing was trained"
+    assert "imagenet, digest" not in page, "and no image was seen"
 
 
 def test_released_networks_are_judged_by_the_tolerance_and_trainings_that_start_from_them_by_the_margin(store: Store) -> None:

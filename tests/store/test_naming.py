@@ -67,7 +67,7 @@ def test_what_names_nothing(store: Store, steps: tuple[Step, ...], word: str) ->
 
 def test_what_names_several_or_one_that_is_not_done(store: Store, steps: tuple[Step, ...]) -> None:
     done, left = len(steps) - 1, steps[-1]
-    with pytest.raises(UsageError, match=rf"is {done} done Steps: {steps[0].id}, .* Say more, as in seed=0$"):
+    with pytest.raises(UsageError, match=rf"is {done} done Steps: {steps[0].id}, .* Say more, as in stage=finetune seed=0$"):
         trained(FEW, store)
     for word in (left.id, left.fingerprint[:8], f"fingerprint={left.fingerprint[:8]}"):
         with pytest.raises(UsageError, match=rf"is {left.id}, not done yet: `simclr-spec run` trains what a spec asks for$"):
