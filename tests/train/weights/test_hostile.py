@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from simclr_spec.core.errors import WeightsError
+from simclr_spec.train.weights.pickles import fault
 from simclr_spec.train.weights.read import read
 from tests.data.bundle.writing import write_bundle
 from tests.train.weights.foreign import checkpoint, narrow, separius, variables, wish
@@ -90,6 +91,63 @@ def deep(depth: int) -> bytes:
     return b"\x80\x02}N" + b"\x85" * depth + b"Ns."
 
 
+def key(name: str) -> bytes:
+    return b"X" + len(name).to_bytes(4, "little") + name.encode()
+
+
+def tuples() -> bytes:
+    """Each has the one before twice, and the last is a key."""
+    twice = b"".join(b"h%ch%c\x86q%c" % (depth, depth, depth + 1) for depth in range(60))
+    return b"\x80\x02}" + b")q\0" + twice + b"Ns."
+
+
+def of_one_hash() -> bytes:
+    numbers = (number * (2**61 - 1) for number in range(1, 40_000))
+    return b"\x80\x02}(" + b"".join(b"\x8a\x0b" + number.to_bytes(11, "little") + b"N" for number in numbers) + b"u."
+
+
+def copied(first: bytes, again: bytes) -> bytes:
+    """A table or list of 50,000 in the memo, and 20,000 times what copies it."""
+    return b"\x80\x02ccollections\nOrderedDict\nq\1" + first + b"](" + again * 20_000 + b"e."
+
+
+def tables_in_tables() -> dict[str, Any]:
+    """The same in each: 60⁴ names."""
+    value: Any = torch.zeros(1)
+    for _ in range(4):
+        value = {str(number): value for number in range(60)}
+    return dict(value)
+
+
+def bare(value: object) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+def two_views() -> bytes:
+    """Of one storage of 77 numbers."""
+    numbers = torch.zeros(77)
+    return bare([numbers[:3], numbers[:5]])
+
+
+def larger(data: bytes) -> bytes:
+    """The bias of the classifier, of 10 numbers, says it had two milliards of its storage's."""
+    at = data.index(b"K\n\x85", data.index(b"fc.bias"))
+    return data[:at] + b"J" + (2 * 10**9).to_bytes(4, "little") + data[at + 2 :]
+
+
+def listing(files: int, *, large: int | None = None, place: int | None = None) -> bytes:
+    """An archive with a list of so many files; what its records at the end say of it may be something else."""
+    entry = b"PK\1\2" + bytes(24) + b"\4" + bytes(17) + b"name"
+    start, length = 30, files * len(entry)
+    end64 = b"PK\6\6" + (44).to_bytes(8, "little") + bytes(12)
+    end64 += b"".join(number.to_bytes(8, "little") for number in (files, files, length if large is None else large, start))
+    locator = b"PK\6\7" + bytes(4) + (start + length if place is None else place).to_bytes(8, "little") + b"\1\0\0\0"
+    end = b"PK\5\6" + bytes(4) + b"\xff" * 4 + min(length, 2**32 - 1).to_bytes(4, "little") + b"\xff" * 4 + b"\0\0"
+    return b"PK\3\4" + bytes(26) + entry * files + end64 + locator + end
+
+
 def overlapping() -> bytes:
     """One file under many names, each of which says it is all of it."""
     data, file = bytes(10**6), io.BytesIO()
@@ -137,6 +195,7 @@ def others() -> bytes:
 
 
 MARK = "executed"
+ONE = torch.zeros(1)
 TOUCH = Call(os.system, f"touch {MARK}")
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "a pickle that executes": (lambda: pickle.dumps(TOUCH, 2), "it would call posix.system"),
@@ -152,8 +211,55 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         "it would take more memory than its own",
     ),
     "a terabyte, before 1.6": (lambda: promising(saved(zipped=False), 10**12), "it would take more memory than its own"),
+    "more than its storage has": (
+        lambda: rezipped(saved(), data_pkl=larger(pickled(saved()))),
+        "a tensor of 2,000,000,000 numbers has 10 in it",
+    ),
+    "more than its storage has, before 1.6": (
+        lambda: larger(saved(zipped=False)),
+        "a tensor of 2,000,000,000 numbers has 10 in it",
+    ),
+    "a storage of two sizes": (
+        lambda: rezipped(two_views(), data_pkl=b"KN".join(pickled(two_views()).rsplit(b"KM", 1))),
+        "it names numbers in an odd way",
+    ),
+    "tables in tables": (lambda: bare(tables_in_tables()), "it has '0.0.0.0', '0.0.0.1', '0.0.0.2' and 57 more"),
+    "many names": (
+        lambda: bare({str(number): ONE for number in range(20_001)}),
+        "it names more than 20,000 tensors of 1,000 letters each, and no network does",
+    ),
+    "a long name": (lambda: bare({"a" * 600: {"b" * 600: ONE}}), "it names more than 20,000 tensors of 1,000 letters"),
+    "tuples in tuples": (lambda: rezipped(saved(), data_pkl=tuples()), "it names things in an odd way"),
+    "numbers of one hash": (lambda: rezipped(saved(), data_pkl=of_one_hash()), "it names things in an odd way"),
+    "a list that is copied": (
+        lambda: rezipped(saved(), data_pkl=copied(b"](" + b"](K\1Ne" * 50_000 + b"eq\2\x85q\3", b"h\1h\3R")),
+        "it would make more than a network has",
+    ),
+    "a table that is copied": (
+        lambda: rezipped(
+            saved(),
+            data_pkl=copied(b"}(" + b"".join(key(f"{k}") + b"N" for k in range(50_000)) + b"uq\2", b"h\1)Rh\2b"),
+        ),
+        "it would make more than a network has",
+    ),
+    "many operations": (lambda: rezipped(saved(), data_pkl=b"\x80\x02](" + b"N" * 10**6 + b"e."), "it would make more than"),
+    "nothing is there": (
+        lambda: rezipped(saved(), data_pkl=b"\x80\x02h\1."),
+        "it is damaged (a pickle takes what is not there)",
+    ),
+    "a tensor that is set": (
+        lambda: rezipped(saved(), data_pkl=b"\x80\x02ctorch\nFloatStorage\n}b."),
+        "it names tables in an odd way",
+    ),
+    "a storage by itself": (
+        lambda: rezipped(saved(), data_pkl=b"\x80\x02ctorch\nFloatStorage\n\x8a\x05\0\0\0\0\1\x85R."),
+        "it names tensors in an odd way",
+    ),
+    "a list of many files": (lambda: listing(1_500_000), "its list of files alone has 75 MB"),
+    "another list of files": (lambda: listing(10, place=0), "its end is damaged; fetch it again"),
+    "two lists of files": (lambda: listing(10, large=10), "its end is damaged; fetch it again"),
     "fewer than none": (lambda: promising(saved(zipped=False), 2**63 + 5), "it names numbers in an odd way"),
-    "deep tuples": (lambda: rezipped(saved(), data_pkl=deep(10**6)), "it would take more memory than its own"),
+    "deep tuples": (lambda: rezipped(saved(), data_pkl=deep(10**6)), "it would make more than a network has"),
     "compressed": (lambda: rezipped(saved(), zipfile.ZIP_DEFLATED), "it is compressed, which torch never does"),
     "a zip bomb": (
         lambda: rezipped(saved(), zipfile.ZIP_DEFLATED, data_0=bytes(10**9)),
@@ -201,7 +307,14 @@ def refused(cases: list[tuple[str, int, Path]], folder: Path) -> list[tuple[str,
     command = [sys.executable, "-m", "tests.train.weights.reading"]
     root = str(Path(__file__).parents[3])
     done = subprocess.run(
-        command, input=lines, capture_output=True, text=True, cwd=folder, env={**os.environ, "PYTHONPATH": root}, check=False
+        command,
+        input=lines,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": root},
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
@@ -277,7 +390,52 @@ def test_any_byte_may_be_another(zipped: bool, tmp_path: Path) -> None:
 def test_a_header_without_end(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes((2**40).to_bytes(8, "little") + b"{}")
-    assert said(path, "torchvision") == "FILE is no safetensors file: its header would have 1.1 TB"
+    assert said(path, "torchvision") == "FILE is no safetensors file, or damaged: its header would have 1.1 TB"
+
+
+def test_what_is_no_file_and_a_header_that_is_there(tmp_path: Path) -> None:
+    """A pipe would wait for somebody to write into it."""
+    paths = {name: tmp_path / name for name in ("pipe.pth", "pipe.safetensors", "folder.pth", "header.safetensors")}
+    for name in ("pipe.pth", "pipe.safetensors"):
+        os.mkfifo(paths[name])
+    paths["folder.pth"].mkdir()
+    tensors = {f"t{number}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for number in range(300_000)}
+    header = json.dumps(tensors, separators=(",", ":")).encode()
+    paths["header.safetensors"].write_bytes(len(header).to_bytes(8, "little") + header)
+    found = refused([("torchvision", 50, path) for path in paths.values()], tmp_path)
+    assert [said.replace(f"{tmp_path}/", "") for said, _ in found] == [
+        "cannot read pipe.pth: it is no regular file",
+        "pipe.safetensors is no safetensors file, or damaged: it is no regular file",
+        "cannot read folder.pth: it is no regular file",
+        "header.safetensors is no safetensors file, or damaged: its header would have 18 MB",
+    ]
+    assert max(grown for _, grown in found) < MOST
+    save_file({f"t{number}": torch.zeros(0) for number in range(20_001)}, tmp_path / "many.safetensors")
+    assert said(tmp_path / "many.safetensors", "torchvision") == (
+        "cannot read FILE: it names more than 20,000 tensors of 1,000 letters each, and no network does"
+    )
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before-1.6"])
+def test_what_harms_nobody(zipped: bool, tmp_path: Path) -> None:
+    """A training's own file: its optimiser, numbers, lists, parameters, one storage in two tensors, and a module's metadata."""
+    layer = torch.nn.Linear(3, 3)
+    optimiser = torch.optim.Adam(layer.parameters())
+    layer(torch.rand(2, 3)).sum().backward()
+    optimiser.step()
+    shared = torch.zeros(3, 4)
+    more = {"optimizer": optimiser.state_dict(), "model": layer.state_dict(), "parameter": layer.weight, "rates": [0.1, (1, 2)]}
+    (tmp_path / "m.pth").write_bytes(saved(zipped=zipped, epoch=10**20, views=[shared.T, shared[1:, ::2]], **more))
+    tensors = read(wish(narrow(50), layout="separius"), tmp_path / "m.pth", str)
+    assert torch.equal(tensors["classifier.bias"], small()["resnet"]["fc.bias"])
+
+
+def test_a_state_dict_of_python_2(tmp_path: Path) -> None:
+    """Its ordered tables are made of a list of pairs."""
+    data = rezipped(bare({}), data_pkl=b"\x80\x02ccollections\nOrderedDict\n](](" + key("a") + b"Nee\x85R.")
+    (tmp_path / "m.pth").write_bytes(data)
+    assert torch.load(tmp_path / "m.pth", weights_only=True) == {"a": None}
+    assert fault(tmp_path / "m.pth") == ("", True)
 
 
 # ---------------------------------------------------------------------------------------------- what is not wanted of it
