@@ -71,7 +71,7 @@ def test_what_can_be_named(prefix: Path, tmp_path: Path) -> None:
     found = find(tmp_path / "saved")
     assert found is not None
     assert same(found)
-    with pytest.raises(WeightsError, match=r"a\.index: File name too long$"):
+    with pytest.raises(WeightsError, match=r"a: File name too long$"):
         find(tmp_path / ("a" * 300))
     for other in (tmp_path, tmp_path / "no", Path(f"{prefix}.data-00000-of-00001"), Path("/"), Path()):
         assert find(other) is None

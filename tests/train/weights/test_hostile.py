@@ -438,6 +438,38 @@ def test_a_state_dict_of_python_2(tmp_path: Path) -> None:
     assert fault(tmp_path / "m.pth") == ("", True)
 
 
+TWO_BY_TWO = np.zeros((2, 2), np.float32)
+ODD = {
+    "a step that is no number": ({"global_step": np.array(np.nan, np.float32)}, "is made of float32, and no train step is"),
+    "a step without end": ({"global_step": np.array(np.inf)}, "is made of float64, and no train step is"),
+    "half a step": ({"global_step": np.array(750.5)}, "is made of float64, and no train step is"),
+    "a classifier of one number": ({"head_supervised/linear_layer/dense/kernel": np.array(1.0)}, "has no classifier"),
+    "a classifier in three dimensions": (
+        {"head_supervised/linear_layer/dense/kernel": np.zeros((64, 1, 10), np.float32)},
+        "head_supervised/linear_layer/dense/kernel in FILE is [64, 1, 10], and does not fit classifier.weight",
+    ),
+    "two classifiers": (
+        {"head_supervised/other/dense/kernel": TWO_BY_TWO},
+        "two layers where a network has one: head_supervised/linear_layer/dense and head_supervised/other/dense",
+    ),
+    "two first convolutions": ({"base_model/a/conv2d/kernel": TWO_BY_TWO}, "two layers where a network has one: base_model/"),
+    "two first BNs": ({"base_model/sync_batch_normalization/gamma": np.ones(2)}, "two layers where a network has one: base"),
+    "two layers of the head": (
+        {"head_contrastive/nl_0/other/dense/kernel": TWO_BY_TWO},
+        "two layers where a network has one: head_contrastive/",
+    ),
+    "a convolution with a gamma": ({"base_model/conv2d_99/gamma": np.ones(2)}, "is of train step 250,228, and 751 is wanted"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_checkpoints(case: str, tmp_path: Path) -> None:
+    tensors, expected = ODD[case]
+    step = {"global_step": np.array(751)} if "step" not in expected else {}
+    path = checkpoint(tmp_path / "m", variables(narrow(50)), **step | tensors)
+    assert expected in said(path, "tensorflow", train_step=751)
+
+
 # ---------------------------------------------------------------------------------------------- what is not wanted of it
 
 
