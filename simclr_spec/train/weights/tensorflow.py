@@ -36,7 +36,8 @@ _CLASSIFIERS = re.compile(r"(head_supervised/(?:.*/)?dense(?:_\d+)?)/()kernel")
 def held(path: Path, wanted: Wanted) -> Held:
     bundle = find(path)
     if bundle is None:
-        raise WeightsError(f"{shown(path)} is no checkpoint of TensorFlow: no {shown(path.name)}.index is there")
+        why = "it is a file of another kind" if path.is_file() else f"no {shown(path.name)}.index is there"
+        raise WeightsError(f"{shown(path)} is no checkpoint of TensorFlow: {why}")
     _check_step(bundle, path, wanted.weights.train_step)
     which = "ema_model/" if wanted.weights.network == "momentum" else ""
     averaged = any(name.startswith("ema_model/") for name in bundle.shapes)

@@ -253,4 +253,6 @@ def test_what_a_checkpoint_has_not(tmp_path: Path) -> None:
         "FILE holds no network of layout 'tensorflow'; it has 'dense_0/kernel', 'dense_1/kernel', 'dense_2/kernel' and 2 more, "
         "and depth=50 width=1 sk=false of base_width 2 is wanted"
     )
+    (tmp_path / "m").touch()
+    assert said(bare, "tensorflow") == "FILE is no checkpoint of TensorFlow: it is a file of another kind"
     assert said(tmp_path / "nothing", "tensorflow") == "FILE is no checkpoint of TensorFlow: no nothing.index is there"
