@@ -14,11 +14,12 @@ from pathlib import Path, PurePosixPath
 
 from simclr_spec.core.environment import environment
 from simclr_spec.core.errors import MissingDataError, WeightsError
-from simclr_spec.core.words import shown
+from simclr_spec.core.words import quoted, shown
+from simclr_spec.data.bundle.place import INDEX, prefix_of
 
 ENVIRONMENT = "SIMCLR_SPEC_WEIGHTS"
 _HINT = f"or say where they lie with --weights-root or {ENVIRONMENT}"
-_INDEX, _SHARDS = ".index", ".data-00000-of-00001"
+_SHARDS = ".data-00000-of-00001"
 _BLOCK = 2**22
 
 
@@ -48,29 +49,26 @@ def place(name: str, origin: str) -> Path:
         raise WeightsError(f"the weights '{shown(name)}' are no name below a weights root; name the root with --weights-root")
     roots = weights_roots()
     for path in (Path(root) / name for root in roots):
-        if path.is_file() or _index(path).is_file():
-            return path
-    which = "" if pure.suffix in (".pth", ".pt", ".bin", ".safetensors") else f" (files {_INDEX} and {_SHARDS})"
+        try:
+            if path.is_file() or prefix_of(path):
+                return path
+        except OSError as error:
+            sentence = f"cannot look for the weights {quoted(name)}, as the weights file names them, in {shown(path.parent)}"
+            raise WeightsError(f"{sentence}: {error.strerror}") from None
+    which = "" if pure.suffix in (".pth", ".pt", ".bin", ".safetensors") else f" (files {INDEX} and {_SHARDS})"
     sentence = f"the weights '{shown(name)}' are not there (looked in {', '.join(map(shown, roots))})"
     raise MissingDataError(f"{sentence}: fetch them from {shown(origin)}{which}, {_HINT}")
-
-
-def _index(path: Path) -> Path:
-    """Of a checkpoint with this prefix, or of the saved model in this folder."""
-    return path / f"variables/variables{_INDEX}" if path.is_dir() else path.with_name(path.name + _INDEX)
 
 
 def parts(path: Path) -> list[Path]:
     """The files that such a place consists of: one, or of a checkpoint the index and then the shards in order.
 
     Raises WeightsError, where one of several is damaged or missing."""
-    if path.is_file() and path.suffix != _INDEX:
+    if not (prefix := prefix_of(path)):
         return [path]
-    from simclr_spec.data.bundle.bundle import find
+    from simclr_spec.data.bundle.bundle import Bundle
 
-    bundle = find(path)
-    assert bundle is not None, "its index was there"
-    return bundle.files
+    return Bundle(prefix).files
 
 
 def sha256(files: Iterable[Path]) -> str:

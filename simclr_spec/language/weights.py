@@ -12,6 +12,7 @@ from typing import Any
 from simclr_spec.core.errors import Fault, SpecError, did_you_mean
 from simclr_spec.core.fields import NAME, TEXT, Schema, file_schema, listed, properties, table
 from simclr_spec.core.fields import schema as schema_of
+from simclr_spec.core.words import quoted
 from simclr_spec.language.document import Document, Path, load
 from simclr_spec.language.setting import Setting, leaves
 from simclr_spec.language.written import ASSUMED, free, tables
@@ -20,7 +21,7 @@ from simclr_spec.stages.imports import NOT_STATED, WeightsConfig
 from simclr_spec.stages.kind import ENCODER
 from simclr_spec.stages.kinds import KINDS
 
-MOST_NETWORKS = 1000
+MOST_NETWORKS, _BYTES = 1000, 255
 _EACH = ("file", "sha256", "train_step")
 """Facts of one file; the others are those of its set."""
 _OF_FILE = ("origin", "licence")
@@ -226,6 +227,9 @@ def _faults(document: Document, found: Set) -> Iterator[Fault]:
         setting = network.settings["weights.file"]
         if name.is_absolute() or ".." in name.parts:
             sentence = f"{network.file!r} is no name below a weights root: name the root with --weights-root, and the rest here"
+            yield document.fault(setting.path, sentence)
+        elif any(len(part.encode(errors="replace")) > _BYTES for part in name.parts):
+            sentence = f"{quoted(network.file)} is no name that a file can have: each part of it has at most {_BYTES} bytes"
             yield document.fault(setting.path, sentence)
         elif names.setdefault(network.file, i) != i:
             sentence = f"two networks would be the same file, {network.file!r}; name them by {{depth}}, {{width}} and {{sk}}"

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -16,7 +17,12 @@ from torch import Tensor, nn
 
 from simclr_spec.core.errors import WeightsError
 from simclr_spec.core.files import write_atomic
+from simclr_spec.core.words import shown, size
 from simclr_spec.store.layout import Attempt, RunFolder
+
+_HEADER_BYTES = 2**24
+_LINE = 200
+"""Characters of what safetensors says."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,8 @@ def checkpoints(folder: RunFolder, fingerprint: str) -> list[Checkpoint]:
     """Every attempt's readable checkpoint of this Step, the furthest first."""
     found = []
     for attempt in folder.attempts():
-        with contextlib.suppress(SafetensorError, OSError, KeyError, ValueError, TypeError):
-            with safe_open(attempt.checkpoint, framework="pt") as file:
-                metadata: Any = file.metadata()
+        with contextlib.suppress(WeightsError, KeyError, ValueError):
+            metadata = read_metadata(attempt.checkpoint)
             if metadata["fingerprint"] == fingerprint:
                 found.append(Checkpoint(attempt, int(metadata["train_step"]), float(metadata["seconds"])))
     return sorted(found, key=lambda checkpoint: checkpoint.train_step, reverse=True)
@@ -96,25 +101,44 @@ def read_weights(folder: RunFolder) -> dict[str, Tensor]:
     """The weights of a done Step."""
     if not folder.done:
         raise WeightsError(f"{folder.path} has not finished, so there are no weights to start from")
+    if not folder.weights.exists():
+        raise WeightsError(f"{folder.weights} is missing, though its Step is done: restore the file or delete the run folder")
+    return load_tensors(folder.weights)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """safetensors' reader of a file that may be anybody's. Raises WeightsError, for what is read meanwhile, too."""
     try:
-        return load_file(folder.weights)
-    except FileNotFoundError:
-        raise WeightsError(
-            f"{folder.weights} is missing, though its Step is done: restore the file or delete the run folder"
-        ) from None
-    except SafetensorError as error:
-        raise WeightsError(f"{folder.weights} does not load: {error}") from None
+        _check_header(path)
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except OSError as error:
+        raise WeightsError(f"cannot read {shown(path)}: {error.strerror or error}") from None
+    except (SafetensorError, ValueError) as error:
+        said = shown((str(error).splitlines() or [""])[0][:_LINE])
+        raise WeightsError(f"{shown(path)} is no safetensors file, or damaged: {said}") from None
+
+
+def _check_header(path: Path) -> None:
+    """Before safetensors waits for a pipe, or parses what no network needs."""
+    if not S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no regular file")
+    with path.open("rb") as file:
+        if (length := int.from_bytes(file.read(8), "little")) > _HEADER_BYTES:
+            raise ValueError(f"its header would have {size(length)}")
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """All of a file that may be anybody's. Raises WeightsError."""
+    with opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Of a file of tensors; empty where it has none. Raises WeightsError where it is none, or damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is no safetensors file, or damaged: {error}") from None
+    """Of a file of tensors that may be anybody's; empty where it has none. Raises WeightsError."""
+    with opened(path) as file:
+        return dict(file.metadata() or {})
 
 
 def head_layers(weights: Iterable[str]) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from simclr_spec.core.errors import MissingDataError, WeightsError
 from simclr_spec.data import weights
+from simclr_spec.data.bundle.bundle import find
 from tests.data.bundle.writing import write_bundle
 
 ORIGIN = "https://example.org/weights"
@@ -55,6 +56,29 @@ def test_a_checkpoint_is_several_files(tmp_path: Path, monkeypatch: pytest.Monke
     files[2].unlink()
     with pytest.raises(WeightsError, match=r"model\.ckpt-1\.data-00001-of-00002: there is no such file"):
         weights.parts(tmp_path / "r50" / "model.ckpt-1")
+
+
+def test_whoever_looks_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder of the prefix's name is nothing; a file of that name is what was named, and no checkpoint."""
+    rooted(monkeypatch, tmp_path)
+    files = write_bundle(tmp_path / "m", {"a": np.ones(2)})
+    (tmp_path / "m").mkdir()
+    found = find(weights.place("m", ORIGIN))
+    assert found is not None
+    assert found.files == weights.parts(tmp_path / "m") == files
+    (tmp_path / "m").rmdir()
+    (tmp_path / "m").touch()
+    assert weights.parts(weights.place("m", ORIGIN)) == [tmp_path / "m"]
+    assert find(tmp_path / "m") is None
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rooted(monkeypatch, tmp_path)
+    with pytest.raises(WeightsError) as error:
+        weights.place("a" * 250, ORIGIN)
+    assert str(error.value) == (
+        f"cannot look for the weights '{'a' * 55}...', as the weights file names them, in {tmp_path}: File name too long"
+    )
 
 
 @pytest.mark.parametrize(

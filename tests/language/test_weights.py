@@ -97,6 +97,11 @@ def test_a_set_may_have_other_networks_and_another_layout(tmp_path: Path) -> Non
             "8:8: '../r50_1x_sk0.pth' is no name below a weights root: name the root with --weights-root, and the rest here",
         ),
         (
+            '"r{depth}',
+            f'"a/{"é" * 128}{{depth}}',
+            f"8:8: 'a/{'é' * 53}...' is no name that a file can have: each part of it has at most 255 bytes",
+        ),
+        (
             "head_layers = 3",
             "head_layers = 3\nclasses = 10\nfrom_layer = 4",
             "11:14: from_layer 4, but the files hold 3 layers of the head (head_layers)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from simclr_spec.train.checkpoint import (
     checkpoints,
     delete_checkpoints,
     load_part,
+    load_tensors,
+    read_metadata,
     read_weights,
     write_checkpoint,
     write_tensors,
@@ -89,6 +92,26 @@ def test_deleting_leaves_nothing_of_checkpoints(folder: RunFolder) -> None:
     assert list(path.parent.iterdir()) == [other]
 
 
+def test_a_file_that_may_be_anybodys(tmp_path: Path) -> None:
+    """Nothing waits for a pipe, and no header is parsed that no network needs."""
+    (tmp_path / "header").write_bytes((95 * 10**6).to_bytes(8, "little") + b"{}")
+    os.mkfifo(tmp_path / "pipe")
+    write_tensors(tmp_path / "w", TENSORS, {"a": "b"})
+    assert read_metadata(tmp_path / "w") == {"a": "b"}
+    assert {name: tensor.tolist() for name, tensor in load_tensors(tmp_path / "w").items()} == {
+        n: t.tolist() for n, t in TENSORS.items()
+    }
+    for name, why in {
+        "header": "is no safetensors file, or damaged: its header would have 95 MB",
+        "pipe": "is no safetensors file, or damaged: it is no regular file",
+        "": "is no safetensors file, or damaged: it is no regular file",
+    }.items():
+        for reader in (read_metadata, load_tensors):
+            with pytest.raises(WeightsError) as error:
+                reader(tmp_path / name)
+            assert str(error.value) == f"{tmp_path / name} {why}"
+
+
 def test_tensors_that_share_memory_are_written_apart(tmp_path: Path) -> None:
     whole = torch.arange(8.0)
     write_tensors(tmp_path / "w", {"a": whole[:4], "b": whole[2:6], "c": whole.view(2, 4).T})
@@ -115,5 +138,5 @@ def test_weights_of_an_unfinished_or_damaged_step_are_refused(folder: RunFolder)
     with pytest.raises(WeightsError, match="is missing, though its Step is done"):
         read_weights(folder)
     attempt.weights.write_bytes(b"garbage")
-    with pytest.raises(WeightsError, match="does not load"):
+    with pytest.raises(WeightsError, match=r"weights\.safetensors is no safetensors file, or damaged: "):
         read_weights(folder)

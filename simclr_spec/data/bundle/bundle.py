@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from simclr_spec.core.errors import WeightsError, did_you_mean
 from simclr_spec.core.words import shown, size
-from simclr_spec.data.bundle import graph, index, proto
+from simclr_spec.data.bundle import graph, index, place, proto
 from simclr_spec.data.bundle.crc32c import crc32c, masked
 
 _INDEX_BYTES, _GRAPH_BYTES = 64_000_000, 8_000_000
@@ -31,11 +32,11 @@ class Bundle:
     """the index, then the shards in order"""
 
     def __init__(self, prefix: Path) -> None:
-        self.files = [Path(f"{prefix}.index")]
+        self.files = [Path(f"{prefix}{place.INDEX}")]
         with _naming(self.files[0]):
             if (found := _bytes(self.files[0])) > _INDEX_BYTES:
                 raise ValueError(f"an index of {size(found)} is none of a network")
-            shards, entries = index.read(self.files[0].read_bytes())
+            shards, entries = _read(self.files[0].read_bytes())
         for shard in range(shards):  # the first that is missing ends this, however many there should be
             self.files.append(Path(f"{prefix}.data-{shard:05d}-of-{shards:05d}"))
             with _naming(self.files[-1]):
@@ -77,14 +78,16 @@ class Bundle:
 
 
 def find(path: Path) -> Bundle | None:
-    """The checkpoint PREFIX, of which PREFIX.index is a file or is what was named, or the variables of a saved model's folder.
+    """The checkpoint that is so named; None where there is none. Raises WeightsError."""
+    with _naming(path):
+        prefix = place.prefix_of(path)
+    return Bundle(prefix) if prefix else None
 
-    None where there is none. Raises WeightsError."""
-    for prefix in (path, path.with_suffix("") if path.suffix == ".index" else path / "variables" / "variables"):
-        with _naming(file := Path(f"{prefix}.index")):
-            if file.is_file():
-                return Bundle(prefix)
-    return None
+
+@lru_cache(maxsize=2)
+def _read(data: bytes) -> tuple[int, Mapping[str, index.Entry]]:
+    """Once in a process, which looks for the files of a checkpoint and then for its tensors."""
+    return index.read(data)
 
 
 def _bytes(path: Path) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from simclr_spec.core.words import counted
 from simclr_spec.data.bundle.crc32c import crc32c, masked
 from simclr_spec.data.bundle.proto import varint
 
@@ -16,6 +17,8 @@ MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 Octets = bytes | memoryview
 FOOTER, TRAILER = 48, 5
 """Bytes."""
+_BLOCKS = 1000
+"""TensorFlow writes blocks of 256 kB, of which a network's index fills one or two."""
 _KEY, _VALUE = 1000, 10_000
 """Bytes at most; without a bound, keys of a few bytes could share megabytes."""
 
@@ -29,7 +32,9 @@ def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     _, at = _handle(view, footer)  # of filters, which nobody reads
     place, _ = _handle(view, at)
     last, end = None, 0
-    for _, value in _items(_block(view, place, footer)):
+    for number, (_, value) in enumerate(_items(_block(view, place, footer))):
+        if number == _BLOCKS:
+            raise ValueError(f"an index of more than {counted(_BLOCKS, 'block')} is none of a network")
         place, _ = _handle(value, 0)
         if place[0] < end:
             raise ValueError("its blocks overlap; fetch it again")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from simclr_spec.core.errors import WeightsError
 from simclr_spec.store.layout import RunFolder
+from simclr_spec.train.checkpoint import load_tensors
 from simclr_spec.train.model.about import KEY, read_about
 from simclr_spec.train.model.network import Network
 
@@ -33,6 +31,6 @@ def read_file(path: Path) -> Network:
     if about is None:
         raise WeightsError(f"{path} does not say which network its tensors are of: it has no metadata {KEY!r}")
     try:
-        return Network(about, load_file(path), path)
-    except (SafetensorError, TypeError, ValueError, RuntimeError, LookupError, ArithmeticError):
+        return Network(about, load_tensors(path), path)
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError):
         raise WeightsError(f"{path} holds no network: nothing can have the sizes that its metadata {KEY!r} tells") from None

@@ -7,46 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from simclr_spec.core.errors import WeightsError
-from simclr_spec.core.words import shown, size
+from simclr_spec.core.words import counted, shown
+from simclr_spec.train import checkpoint
 from simclr_spec.train.weights.held import Shape, Tensors
 from simclr_spec.train.weights.pickles import fault
 
-_HEADER_BYTES = 2**24
-_DEPTH = 4
-"""Tables in tables."""
+_DEPTH, _NAMES, _LETTERS = 4, 20_000, 1000
+"""Tables in tables, tensors, and letters of a name: far more than a network has."""
 
 
 def opened(path: Path) -> Tensors:
     """Raises WeightsError where it is no such file, is damaged, or has anything in it that is not tensors."""
-    try:
-        with path.open("rb") as file:
-            begins = file.read(8)
-    except OSError as error:
-        raise WeightsError(f"cannot read {shown(path)}: {error.strerror}") from None
-    return _Safetensors(path, begins) if path.suffix == ".safetensors" else _Torch(path)
+    return _Safetensors(path) if path.suffix == ".safetensors" else _Torch(path)
 
 
 class _Safetensors:
-    def __init__(self, path: Path, begins: bytes) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        if (length := int.from_bytes(begins, "little")) > _HEADER_BYTES:
-            raise WeightsError(f"{shown(path)} is no safetensors file: its header would have {size(length)}")
-        try:
-            with safe_open(path, framework="pt") as file:
-                self.shapes: Mapping[str, Shape] = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{shown(path)} is no safetensors file, or damaged: {_first(error)}") from None
+        with checkpoint.opened(path) as file:
+            names = file.keys()
+            _check_names(path, len(names), max(map(len, names), default=0))
+            self.shapes: Mapping[str, Shape] = {name: tuple(file.get_slice(name).get_shape()) for name in names}
 
     def read(self, name: str) -> Any:
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                return file.get_tensor(name)
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{shown(self.path)} is damaged: {_first(error)}") from None
+        with checkpoint.opened(self.path) as file:
+            return file.get_tensor(name)
 
 
 class _Torch:
@@ -56,25 +44,37 @@ class _Torch:
         try:
             why, in_zip = fault(path)
             found = None if why else torch.load(path, map_location="cpu", weights_only=True, mmap=in_zip)
+        except OSError as error:
+            why = error.strerror or _first(error)
         except Exception as error:  # torch's readers raise whatever they come upon
             why = f"it is damaged, or no file of torch ({_first(error)}); fetch it again"
         if why:
             raise WeightsError(f"cannot read {shown(path)}: {why}")
-        self._tensors = dict(_flat(found))
+        self._tensors: dict[str, Tensor] = {}
+        for name, tensor in _flat(found, set()):
+            self._tensors[name] = tensor
+            _check_names(path, len(self._tensors), len(name))
         self.shapes: Mapping[str, Shape] = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
 
     def read(self, name: str) -> Any:
         return self._tensors[name]
 
 
-def _flat(value: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Tensors by their names, joined by dots where tables lie in tables."""
+def _check_names(path: Path, names: int, letters: int) -> None:
+    if names > _NAMES or letters > _LETTERS:
+        most = f"{counted(_NAMES, 'tensor')} of {counted(_LETTERS, 'letter')} each"
+        raise WeightsError(f"cannot read {shown(path)}: it names more than {most}, and no network does")
+
+
+def _flat(value: Any, seen: set[int], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Tensors by their names, joined by dots where tables lie in tables; of a table that lies in several, by the first."""
     if isinstance(value, Tensor):
         yield prefix, value.detach()
-    elif isinstance(value, Mapping) and depth < _DEPTH:
+    elif isinstance(value, Mapping) and depth < _DEPTH and id(value) not in seen:
+        seen.add(id(value))
         for key, inside in value.items():
             if isinstance(key, str):
-                yield from _flat(inside, f"{prefix}.{key}" if prefix else key, depth + 1)
+                yield from _flat(inside, seen, f"{prefix}.{key}" if prefix else key, depth + 1)
 
 
 def _first(error: Exception) -> str:

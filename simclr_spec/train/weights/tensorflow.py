@@ -21,41 +21,46 @@ AXES = {4: (3, 2, 0, 1), 2: (1, 0)}
 _STEP = "global_step"
 _AVERAGES = " {} ema_model/ (the moving averages)"
 _BN = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-_ENCODER = re.compile(r"((?:base_model|resnet)/(?:.*/)?(conv2d|(?:sync_)?batch_normalization)(?:_(\d{1,9}))?)/(?:kernel|gamma)")
-_HEAD = re.compile(
-    r"((?:head_contrastive|projection_head)/(?:.*/)?nl_(\d)/(?:.*/)?(dense|(?:sync_)?batch_normalization)(?:_\d+)?)/(?:kernel|gamma)"
+_NORM = "(?:sync_)?batch_normalization"
+_CONVS, _NORMS = (
+    re.compile(rf"((?:base_model|resnet)/(?:.*/)?{layer}(?:_(\d{{1,9}}))?)/{leaf}")
+    for layer, leaf in (("conv2d", "kernel"), (_NORM, "gamma"))
 )
-_CLASSIFIER = re.compile(r"(head_supervised/(?:.*/)?dense(?:_\d+)?)/kernel")
+_DENSES, _HEAD_NORMS = (
+    re.compile(rf"((?:head_contrastive|projection_head)/(?:.*/)?nl_(\d)/(?:.*/)?{layer}(?:_\d+)?)/{leaf}")
+    for layer, leaf in (("dense", "kernel"), (_NORM, "gamma"))
+)
+_CLASSIFIERS = re.compile(r"(head_supervised/(?:.*/)?dense(?:_\d+)?)/()kernel")
 
 
 def held(path: Path, wanted: Wanted) -> Held:
     bundle = find(path)
     if bundle is None:
-        raise WeightsError(f"{shown(path)} is no checkpoint of TensorFlow: no {shown(path.name)}.index is there")
+        why = "it is a file of another kind" if path.is_file() else f"no {shown(path.name)}.index is there"
+        raise WeightsError(f"{shown(path)} is no checkpoint of TensorFlow: {why}")
     _check_step(bundle, path, wanted.weights.train_step)
     which = "ema_model/" if wanted.weights.network == "momentum" else ""
     averaged = any(name.startswith("ema_model/") for name in bundle.shapes)
     known = [name.removeprefix(which) for name in bundle.shapes if name.startswith(which)]
-    convs, norms = _in_order(known, "conv2d"), _in_order(known, "batch_normalization")
+    convs, norms, denses, head_norms = (_numbered(path, known, kind) for kind in (_CONVS, _NORMS, _DENSES, _HEAD_NORMS))
     order = list(convolutions(wanted.network))
-    names = {f"{ours}.weight": f"{theirs}/kernel" for (ours, _), theirs in zip(order, convs, strict=False)}
-    for ours, theirs in zip((norm for _, norm in order if norm), norms, strict=False):
+    names = {f"{ours}.weight": f"{theirs}/kernel" for (ours, _), theirs in zip(order, convs.values(), strict=False)}
+    for ours, theirs in zip((norm for _, norm in order if norm), norms.values(), strict=False):
         names |= _norm(ours, theirs)
-    layers = [match.groups() for match in map(_HEAD.fullmatch, known) if match]
-    for theirs, number, part in layers:
-        layer = f"head.layers.{number}"
-        names |= {f"{layer}.dense.weight": f"{theirs}/kernel"} if part == "dense" else _norm(f"{layer}.norm", theirs)
+    names |= {f"head.layers.{number}.dense.weight": f"{theirs}/kernel" for number, theirs in denses.items()}
+    for number, theirs in head_norms.items():
+        names |= _norm(f"head.layers.{number}.norm", theirs)
     names = {ours: which + theirs for ours, theirs in names.items()}
-    kernels = [turned(bundle.shapes[f"{which}{name}/kernel"], AXES) for name in convs]
+    kernels = [turned(bundle.shapes[f"{which}{name}/kernel"], AXES) for name in convs.values()]
     classes = None
-    for match in filter(None, map(_CLASSIFIER.fullmatch, bundle.shapes)):
-        names |= {"classifier.weight": f"{match[1]}/kernel", "classifier.bias": f"{match[1]}/bias"}
-        classes = (*bundle.shapes[match[0]], 0)[-2]
+    for theirs in _numbered(path, bundle.shapes, _CLASSIFIERS).values():
+        names |= {"classifier.weight": f"{theirs}/kernel", "classifier.bias": f"{theirs}/bias"}
+        classes = (None, *bundle.shapes[f"{theirs}/kernel"])[-1]
     return Held(
         tensors=bundle,
         kernels=[shape for shape in kernels if len(shape) == len(AXES[4])],
         names=names,
-        layers=len({number for _, number, part in layers if part == "dense"}),
+        layers=len(denses),
         classes=classes,
         axes=AXES,
         about=_AVERAGES.format("in") if which else _AVERAGES.format("outside of") if averaged else "",
@@ -66,14 +71,21 @@ def _check_step(bundle: Bundle, path: Path, declared: int | None) -> None:
     """A checkpoint says at which train step it was written; a saved model does not."""
     if declared is None or bundle.shapes.get(_STEP) != ():
         return
-    if (found := int(bundle.read(_STEP))) != declared:
-        raise WeightsError(f"{shown(path)} is of train step {found:,}, and {declared:,} is wanted (train_step)")
+    found = bundle.read(_STEP)
+    if found.dtype.kind not in "iu":
+        raise WeightsError(f"{_STEP} in {shown(path)} is made of {found.dtype}, and no train step is")
+    if found != declared:
+        raise WeightsError(f"{shown(path)} is of train step {int(found):,}, and {declared:,} is wanted (train_step)")
 
 
-def _in_order(names: Iterable[str], layer: str) -> list[str]:
-    """The encoder's layers of that class."""
-    found = [match for match in map(_ENCODER.fullmatch, names) if match and match[2].endswith(layer)]
-    return [match[1] for match in sorted(found, key=lambda match: int(match[3] or 0))]
+def _numbered(path: Path, names: Iterable[str], kind: re.Pattern[str]) -> dict[int, str]:
+    """Layers of a kind by their numbers, in this order."""
+    found: dict[int, str] = {}
+    for layer, number in (match.groups() for match in map(kind.fullmatch, names) if match):
+        if found.setdefault(int(number or 0), layer) != layer:
+            other = shown(found[int(number or 0)])
+            raise WeightsError(f"{shown(path)} has two layers where a network has one: {other} and {shown(layer)}")
+    return dict(sorted(found.items()))
 
 
 def _norm(ours: str, theirs: str) -> dict[str, str]:

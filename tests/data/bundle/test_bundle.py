@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from simclr_spec.core.errors import WeightsError
+from simclr_spec.data.bundle import index
 from simclr_spec.data.bundle.bundle import Bundle, find
 from simclr_spec.data.bundle.crc32c import crc32c
 from simclr_spec.data.bundle.table import FOOTER
@@ -71,10 +72,26 @@ def test_what_can_be_named(prefix: Path, tmp_path: Path) -> None:
     found = find(tmp_path / "saved")
     assert found is not None
     assert same(found)
-    with pytest.raises(WeightsError, match=r"a\.index: File name too long$"):
+    with pytest.raises(WeightsError, match=r"a: File name too long$"):
         find(tmp_path / ("a" * 300))
     for other in (tmp_path, tmp_path / "no", Path(f"{prefix}.data-00000-of-00001"), Path("/"), Path()):
         assert find(other) is None
+
+
+def test_an_index_is_parsed_once(prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks for its files and then for its tensors; another index is another one, whatever its name."""
+    real, parsed = index.read, list[bytes]()
+
+    def read(data: bytes) -> tuple[int, dict[str, index.Entry]]:
+        parsed.append(data)
+        return real(data)
+
+    monkeypatch.setattr(index, "read", read)
+    write_bundle(prefix, TENSORS | {"one": np.ones(1)})
+    assert [set(Bundle(prefix).shapes) for _ in range(3)] == [{*TENSORS, "one"}] * 3
+    assert len(parsed) == 1
+    write_bundle(prefix, TENSORS | {"two": np.ones(1)})
+    assert set(Bundle(prefix).shapes) == {*TENSORS, "two"}
 
 
 def test_bfloat16_is_widened(tmp_path: Path) -> None:

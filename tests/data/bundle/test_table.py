@@ -76,6 +76,14 @@ def test_hostile_ones(case: str) -> None:
         list(table.entries(data))
 
 
+def test_many_blocks() -> None:
+    """Each costs a checksum."""
+    items = [(b"%04d" % number, b"") for number in range(1001)]
+    assert list(table.entries(written(items[:-1], 1))) == items[:-1]
+    with pytest.raises(ValueError, match=r"^an index of more than 1,000 blocks is none of a network$"):
+        list(table.entries(written(items, 1)))
+
+
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=3))
 def test_any_blocks_of_right_checksums(blocks: list[bytes]) -> None:
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import io
 import json
@@ -10,8 +9,6 @@ import os
 import pickle
 import subprocess
 import sys
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,179 +17,17 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
-from torch import Tensor
 
 from simclr_spec.core.errors import WeightsError
+from simclr_spec.train.weights.pickles import fault
 from simclr_spec.train.weights.read import read
 from tests.data.bundle.writing import write_bundle
-from tests.train.weights.foreign import checkpoint, narrow, separius, variables, wish
+from tests.train.weights.foreign import checkpoint, narrow, variables, wish
+from tests.train.weights.hostile import HOSTILE, MARK, TOUCH, bare, key, rezipped, saved, small
 
 MEGABYTE = 10**6
 MOST = 150 * MEGABYTE
 """That a process may grow by, for a file of a few hundred kilobytes; torch's first use of what it has not loaded is in it."""
-Write = Callable[[Path], object]
-
-
-def small() -> dict[str, dict[str, Tensor]]:
-    return separius(variables(narrow(50)))
-
-
-class Call:
-    """Unpickled, it calls a function."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self.call = function, arguments
-
-    def __reduce__(self) -> Any:
-        return self.call
-
-
-def saved(*more: Any, zipped: bool = True, **tables: Any) -> bytes:
-    """What torch.save writes of a network, and of what else it is given."""
-    file, held = io.BytesIO(), dict[Any, Any](small() | tables)
-    held.update(enumerate(more))
-    torch.save(held, file, _use_new_zipfile_serialization=zipped)
-    return file.getvalue()
-
-
-def rezipped(data: bytes, how: int = zipfile.ZIP_STORED, **changed: bytes) -> bytes:
-    """The same archive with other content in some files; `_` in a name is `/`."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(file, "w", how) as new:
-        for entry in old.infolist():
-            inside = entry.filename.partition("/")[2]
-            new.writestr(entry.filename, changed.get(inside.replace("/", "_").replace(".", "_"), old.read(entry)))
-    return file.getvalue()
-
-
-def pickled(data: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl")))
-
-
-def promising(data: bytes, numbers: int) -> bytes:
-    """The first tensor of the network, of 7 x 7 x 3 x 2 = 294 numbers, says it had so many."""
-    count = b"M" + (294).to_bytes(2, "little")
-    assert count in data
-    return data.replace(count, b"\x8a\x08" + numbers.to_bytes(8, "little"), 1)
-
-
-def doubled(times: int) -> Any:
-    """Each call makes twice as much of what the one before made."""
-    value: Any = b"0" * 1000
-    for _ in range(times):
-        value = Call(codecs.encode, value, "hex")
-    return value
-
-
-def deep(depth: int) -> bytes:
-    """Tuples in tuples, as the key of a table: whoever asks for its hash descends."""
-    return b"\x80\x02}N" + b"\x85" * depth + b"Ns."
-
-
-def overlapping() -> bytes:
-    """One file under many names, each of which says it is all of it."""
-    data, file = bytes(10**6), io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("archive/data.pkl", pickled(saved()))
-        archive.writestr("archive/data/0", data)
-        first = archive.getinfo("archive/data/0")
-        for number in range(1, 3000):
-            again = zipfile.ZipInfo(f"archive/data/{number}")
-            again.header_offset, again.CRC = first.header_offset, first.CRC
-            again.file_size = again.compress_size = first.file_size
-            archive.filelist.append(again)
-    return file.getvalue()
-
-
-def changed(name: str, value: Callable[[Tensor], Tensor]) -> bytes:
-    tables = small()
-    part, _, tensor = name.partition(".")
-    tables[part][tensor] = value(tables[part][tensor])
-    file = io.BytesIO()
-    torch.save(tables, file)
-    return file.getvalue()
-
-
-def giant(_: Tensor) -> Tensor:
-    return torch.zeros(1).expand(10**6, 10**6)
-
-
-def whole_module() -> bytes:
-    file = io.BytesIO()
-    torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2)), file)
-    return file.getvalue()
-
-
-def script() -> bytes:
-    file = io.BytesIO()
-    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.rand(1, 2)), file)  # type: ignore[no-untyped-call]
-    return file.getvalue()
-
-
-def others() -> bytes:
-    file = io.BytesIO()
-    torch.save(torchvision.models.squeezenet1_1(weights=None).state_dict(), file)
-    return file.getvalue()
-
-
-MARK = "executed"
-TOUCH = Call(os.system, f"touch {MARK}")
-HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
-    "a pickle that executes": (lambda: pickle.dumps(TOUCH, 2), "it would call posix.system"),
-    "in newer words": (lambda: pickle.dumps(TOUCH, 4), "it has something else than tensors in it"),
-    "beside tensors": (lambda: saved(TOUCH), "it would call posix.system"),
-    "beside tensors, before 1.6": (lambda: saved(TOUCH, zipped=False), "it would call posix.system"),
-    "among tensors": (lambda: saved(head={"layers.0.weight": TOUCH}), "it would call posix.system"),
-    "eval": (lambda: saved(Call(eval, f"open('{MARK}', 'w')")), "it would call __builtin__.eval"),
-    "a terabyte of bytes": (lambda: saved(Call(bytearray, 10**12)), "it would call __builtin__.bytearray"),
-    "bytes that double": (lambda: saved(doubled(40)), "it would call _codecs.encode"),
-    "a terabyte of numbers": (
-        lambda: rezipped(saved(), data_pkl=promising(pickled(saved()), 10**12)),
-        "it would take more memory than its own",
-    ),
-    "a terabyte, before 1.6": (lambda: promising(saved(zipped=False), 10**12), "it would take more memory than its own"),
-    "fewer than none": (lambda: promising(saved(zipped=False), 2**63 + 5), "it names numbers in an odd way"),
-    "deep tuples": (lambda: rezipped(saved(), data_pkl=deep(10**6)), "it would take more memory than its own"),
-    "compressed": (lambda: rezipped(saved(), zipfile.ZIP_DEFLATED), "it is compressed, which torch never does"),
-    "a zip bomb": (
-        lambda: rezipped(saved(), zipfile.ZIP_DEFLATED, data_0=bytes(10**9)),
-        "it is compressed, which torch never does",
-    ),
-    "a bomb of one block": (overlapping, "what it holds is larger than itself"),
-    "a large pickle": (lambda: rezipped(saved(), data_pkl=bytes(10**7)), "its data.pkl of 10 MB names more than a network has"),
-    "a tensor without end": (
-        lambda: changed("resnet.net.0.0.weight", giant),
-        "holds a network of 52 convolutions that is not known here",
-    ),
-    "a vector without end": (
-        lambda: changed("resnet.net.0.1.0.weight", lambda _: torch.zeros(1).expand(10**12)),
-        "resnet.net.0.1.0.weight in {} is [1000000000000], and does not fit encoder.stem.0.norm.weight, which is [2]",
-    ),
-    "not a number": (
-        lambda: changed("resnet.net.4.blocks.2.net.4.weight", lambda t: t * torch.nan),
-        "resnet.net.4.blocks.2.net.4.weight in {} has numbers that are not finite",
-    ),
-    "infinite in float32": (
-        lambda: changed("head.layers.0.weight", lambda t: t.double() * 1e300),
-        "head.layers.0.weight in {} has numbers that are not finite",
-    ),
-    "a negative variance": (
-        lambda: changed("head.layers.1.running_var", lambda t: t - 10),
-        "head.layers.1.running_var in {} has negative numbers, which no variance is",
-    ),
-    "whole numbers": (lambda: changed("resnet.fc.weight", Tensor.long), "resnet.fc.weight in {} is made of int64"),
-    "a beta": (
-        lambda: changed("head.layers.7.bias", lambda t: t + 1),
-        "head.layers.7.bias in {} is not zero, and the network here has no head.layers.2.norm.bias",
-    ),
-    "a module": (whole_module, "it would call torch.nn.modules.container.Sequential"),
-    "a program": (script, "it is a TorchScript archive, which holds a program"),
-    "another network": (others, "holds no network of layout 'separius'; it has 'features.0.weight', 'features.0.bias', "),
-    "a list": (lambda: rezipped(saved(), data_pkl=b"\x80\x02]q\x00."), "holds no network of layout 'separius'; it has nothing"),
-    "a page": (lambda: b"<!DOCTYPE html><p>404", "it begins with b'<!DO'"),
-    "nothing": (lambda: b"", "it begins with b''"),
-}
 
 
 def refused(cases: list[tuple[str, int, Path]], folder: Path) -> list[tuple[str, int]]:
@@ -201,7 +36,14 @@ def refused(cases: list[tuple[str, int, Path]], folder: Path) -> list[tuple[str,
     command = [sys.executable, "-m", "tests.train.weights.reading"]
     root = str(Path(__file__).parents[3])
     done = subprocess.run(
-        command, input=lines, capture_output=True, text=True, cwd=folder, env={**os.environ, "PYTHONPATH": root}, check=False
+        command,
+        input=lines,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": root},
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
@@ -277,7 +119,89 @@ def test_any_byte_may_be_another(zipped: bool, tmp_path: Path) -> None:
 def test_a_header_without_end(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes((2**40).to_bytes(8, "little") + b"{}")
-    assert said(path, "torchvision") == "FILE is no safetensors file: its header would have 1.1 TB"
+    assert said(path, "torchvision") == "FILE is no safetensors file, or damaged: its header would have 1.1 TB"
+
+
+def test_what_is_no_file_and_a_header_that_is_there(tmp_path: Path) -> None:
+    """A pipe would wait for somebody to write into it."""
+    paths = {name: tmp_path / name for name in ("pipe.pth", "pipe.safetensors", "folder.pth", "header.safetensors")}
+    for name in ("pipe.pth", "pipe.safetensors"):
+        os.mkfifo(paths[name])
+    paths["folder.pth"].mkdir()
+    tensors = {f"t{number}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for number in range(300_000)}
+    header = json.dumps(tensors, separators=(",", ":")).encode()
+    paths["header.safetensors"].write_bytes(len(header).to_bytes(8, "little") + header)
+    found = refused([("torchvision", 50, path) for path in paths.values()], tmp_path)
+    assert [said.replace(f"{tmp_path}/", "") for said, _ in found] == [
+        "cannot read pipe.pth: it is no regular file",
+        "pipe.safetensors is no safetensors file, or damaged: it is no regular file",
+        "cannot read folder.pth: it is no regular file",
+        "header.safetensors is no safetensors file, or damaged: its header would have 18 MB",
+    ]
+    assert max(grown for _, grown in found) < MOST
+    save_file({f"t{number}": torch.zeros(0) for number in range(20_001)}, tmp_path / "many.safetensors")
+    assert said(tmp_path / "many.safetensors", "torchvision") == (
+        "cannot read FILE: it names more than 20,000 tensors of 1,000 letters each, and no network does"
+    )
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before-1.6"])
+def test_what_harms_nobody(zipped: bool, tmp_path: Path) -> None:
+    """A training's own file: its optimiser, numbers, lists, parameters, one storage in two tensors, and a module's metadata."""
+    layer = torch.nn.Linear(3, 3)
+    optimiser = torch.optim.Adam(layer.parameters())
+    layer(torch.rand(2, 3)).sum().backward()
+    optimiser.step()
+    shared = torch.zeros(3, 4)
+    more = {"optimizer": optimiser.state_dict(), "model": layer.state_dict(), "parameter": layer.weight, "rates": [0.1, (1, 2)]}
+    (tmp_path / "m.pth").write_bytes(saved(zipped=zipped, epoch=10**20, views=[shared.T, shared[1:, ::2]], **more))
+    tensors = read(wish(narrow(50), layout="separius"), tmp_path / "m.pth", str)
+    assert torch.equal(tensors["classifier.bias"], small()["resnet"]["fc.bias"])
+
+
+def test_a_state_dict_of_python_2(tmp_path: Path) -> None:
+    """Its ordered tables are made of a list of pairs."""
+    data = rezipped(bare({}), data_pkl=b"\x80\x02ccollections\nOrderedDict\n](](" + key("a") + b"Nee\x85R.")
+    (tmp_path / "m.pth").write_bytes(data)
+    assert torch.load(tmp_path / "m.pth", weights_only=True) == {"a": None}
+    assert fault(tmp_path / "m.pth") == ("", True)
+
+
+TWO_BY_TWO = np.zeros((2, 2), np.float32)
+ODD: dict[str, tuple[dict[str, Any], str]] = {
+    "a step that is no number": ({"global_step": np.array(np.nan, np.float32)}, "is made of float32, and no train step is"),
+    "a step without end": ({"global_step": np.array(np.inf)}, "is made of float64, and no train step is"),
+    "half a step": ({"global_step": np.array(750.5)}, "is made of float64, and no train step is"),
+    "a classifier of one number": ({"head_supervised/linear_layer/dense/kernel": np.array(1.0)}, "has no classifier"),
+    "a classifier in three dimensions": (
+        {"head_supervised/linear_layer/dense/kernel": np.zeros((64, 1, 10), np.float32)},
+        "head_supervised/linear_layer/dense/kernel in FILE is [64, 1, 10], and does not fit classifier.weight",
+    ),
+    "two classifiers": (
+        {"head_supervised/other/dense/kernel": TWO_BY_TWO},
+        "two layers where a network has one: head_supervised/linear_layer/dense and head_supervised/other/dense",
+    ),
+    "two first convolutions": ({"base_model/a/conv2d/kernel": TWO_BY_TWO}, "two layers where a network has one: base_model/"),
+    "two first BNs": ({"base_model/sync_batch_normalization/gamma": np.ones(2)}, "two layers where a network has one: base"),
+    "two layers of the head": (
+        {"head_contrastive/nl_0/other/dense/kernel": TWO_BY_TWO},
+        "two layers where a network has one: head_contrastive/",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_checkpoints(case: str, tmp_path: Path) -> None:
+    tensors, expected = ODD[case]
+    step: dict[str, Any] = {"global_step": np.array(751)}
+    path = checkpoint(tmp_path / "m", variables(narrow(50)), **step | tensors)
+    assert expected in said(path, "tensorflow", train_step=751)
+
+
+def test_names_that_no_layer_has_are_left_aside(tmp_path: Path) -> None:
+    more: dict[str, Any] = {"base_model/conv2d_99/gamma": np.ones(2)}
+    path = checkpoint(tmp_path / "m", variables(narrow(50)), **more)
+    assert read(wish(narrow(50), train_step=250228), path, str)
 
 
 # ---------------------------------------------------------------------------------------------- what is not wanted of it
@@ -329,4 +253,6 @@ def test_what_a_checkpoint_has_not(tmp_path: Path) -> None:
         "FILE holds no network of layout 'tensorflow'; it has 'dense_0/kernel', 'dense_1/kernel', 'dense_2/kernel' and 2 more, "
         "and depth=50 width=1 sk=false of base_width 2 is wanted"
     )
+    (tmp_path / "m").touch()
+    assert said(bare, "tensorflow") == "FILE is no checkpoint of TensorFlow: it is a file of another kind"
     assert said(tmp_path / "nothing", "tensorflow") == "FILE is no checkpoint of TensorFlow: no nothing.index is there"
