@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from simclr_spec.core.errors import WeightsError
+from simclr_spec.core.words import shown
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.model.about import KEY, read_about
 from simclr_spec.train.model.network import Network
@@ -31,8 +32,8 @@ def read_file(path: Path) -> Network:
     """Of a file of safetensors that says which network it is of. Raises WeightsError."""
     about = read_about(path)
     if about is None:
-        raise WeightsError(f"{path} does not say which network its tensors are of: it has no metadata {KEY!r}")
+        raise WeightsError(f"{shown(path)} does not say which network its tensors are of: it has no metadata {KEY!r}")
     try:
         return Network(about, load_file(path), path)
     except (SafetensorError, TypeError, ValueError, RuntimeError, LookupError, ArithmeticError):
-        raise WeightsError(f"{path} holds no network: nothing can have the sizes that its metadata {KEY!r} tells") from None
+        raise WeightsError(f"{shown(path)} holds no network: nothing can have the sizes that its metadata {KEY!r} tells") from None
