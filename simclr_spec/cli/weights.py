@@ -53,7 +53,8 @@ def export(step: str, store: str, output: str | None, form: str, licence: str | 
     place = Path(output or Path("out", "export", f"{about.label}-{about.fingerprint[:8]}"))
     written = export(network, place, form)
     folder = RunFolder(found) if found.is_dir() else None
-    write_output(str(place / CARD), card(network.about, folder, [path.name for path in written], network.class_count))
+    text = card(network.about, folder, [path.name for path in written], network.class_count, network.layers)
+    write_output(str(place / CARD), text)
     click.echo(f"written: {', '.join(map(str, [*written, place / CARD]))}")
 
 

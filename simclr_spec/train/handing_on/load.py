@@ -36,4 +36,6 @@ def read_file(path: Path) -> Network:
     try:
         return Network(about, load_file(path), path)
     except (SafetensorError, TypeError, ValueError, RuntimeError, LookupError, ArithmeticError):
-        raise WeightsError(f"{shown(path)} holds no network: nothing can have the sizes that its metadata {KEY!r} tells") from None
+        raise WeightsError(
+            f"{shown(path)} holds no network: nothing can have the sizes that its metadata {KEY!r} tells"
+        ) from None

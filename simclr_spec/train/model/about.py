@@ -25,7 +25,7 @@ FORMAT: Literal[1] = 1
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What there is to know of a network besides its tensors. Kind, fingerprint and label are safe in a path and on a terminal."""
+    """What there is to know of a network besides its tensors. Kind, fingerprint and label can stand in a path."""
 
     format: Literal[1] = FORMAT
     kind: str = described("of the Step that it is of", pattern=r"^[a-z0-9_]{1,40}\Z")
@@ -34,7 +34,9 @@ class About:
     encoder: EncoderConfig
     head: HeadConfig | None = None
     """as it was in pretraining, however much of it is kept"""
-    from_layer: int | None = described("layer of the head on which a classifier sits; none = its input", default=None, minimum=0)
+    from_layer: int | None = described(
+        "layer of the head on which a classifier sits; none = its input", default=None, minimum=0
+    )
     dataset: str
     """its name"""
     image_size: int = described("side of its images, in pixels", SIDE)

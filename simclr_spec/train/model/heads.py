@@ -16,7 +16,8 @@ class ProjectionHead(nn.Module):
     """(B, features) -> [h, output of layer 0, ..., z]; element k is where fine-tuning from layer k starts.
 
     Dense layers have no bias. Hidden layers are features x config.width wide, with BN and ReLU; the last is config.out_dim
-    wide, with BN (whose beta is there if config.last_beta) and no ReLU. `kept`: so many layers, from the head's input, are there.
+    wide, with BN (whose beta is there if config.last_beta) and no ReLU. `kept`: how many layers, from the
+    head's input, are there.
     """
 
     def __init__(self, features: int, config: HeadConfig, bn: EncoderConfig, kept: int | None = None) -> None:

@@ -42,11 +42,11 @@ class Network(nn.Module):
             features = self.encoder.features
             self.head = ProjectionHead(features, about.head, about.encoder, kept) if about.head and kept else None
             self.classifier = None if kernel is None else Classifier(self._below(source), kernel.shape[:1].numel())
+        found = fitting(self.state_dict(), weights, source)
+        tensors = {name: sound(tensor, name, f"{name} in {shown(source)}") for name, tensor in found}
         if self.classes and len(self.classes) != self.class_count:
             named, told = counted(len(self.classes), "class"), self.class_count or 0
             raise WeightsError(f"{shown(source)} names {named}, and its network tells {told:,} apart")
-        found = fitting(self.state_dict(), weights, source)
-        tensors = {name: sound(tensor, name, f"{name} in {shown(source)}") for name, tensor in found}
         self.load_state_dict(tensors, assign=True)
 
     def _below(self, source: Path) -> int:
@@ -73,7 +73,7 @@ class Network(nn.Module):
 
     @property
     def image_size(self) -> int:
-        """Side of the images that it was trained on, in pixels."""
+        """Side of the images of its Step, in pixels."""
         return self.about.image_size
 
     @property
