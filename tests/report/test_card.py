@@ -59,7 +59,7 @@ def test_it_tells_how_the_network_was_made(folder: RunFolder) -> None:
         for _, items in note.groups:
             assert " · ".join(items) in plain
     for part in (
-        "ResNet-18, 1× wide on 2 channels, stem `cifar`: the encoder, 1 layer of its projection head, a classifier of 3 classes on",
+        "ResNet-18, 1× wide on 2 channels, stem `cifar`: the encoder, 1 layer of its projection head, a classifier of 3 ",
         f"Command: `simclr-spec run {Path('mine.toml').resolve()}`",
         "Spec: Tiny folder. Recipe: `simclrv2`.",
         f"`{about(folder).fingerprint}`",
