@@ -95,7 +95,7 @@ def predict(step: str, images: str, store: str, output: str | None, classes: str
 @step_argument
 @images_argument
 @click.option("-o", "--output", metavar="FILE", required=True, help="A file that ends in .npz or .parquet.")
-@click.option("--layer", type=click.IntRange(0), default=0, show_default=True, help="Of the kept head; 0 = the encoder's.")
+@click.option("--layer", type=click.IntRange(0), default=0, show_default=True, help="Of the head; 0 = the encoder's.")
 def embed(step: str, images: str, store: str, output: str, layer: int) -> None:
     """Features of every image below FOLDER, float32, with the files' names.
 
