@@ -53,7 +53,8 @@ def export(step: str, store: str, output: str | None, form: str, licence: str | 
     place = Path(output or Path("out", "export", f"{about.label}-{about.fingerprint[:8]}"))
     written = export(network, place, form)
     folder = RunFolder(found) if found.is_dir() else None
-    write_output(str(place / CARD), card(network.about, folder, [path.name for path in written], network.class_count))
+    text = card(network.about, folder, [path.name for path in written], network.class_count, network.layers)
+    write_output(str(place / CARD), text)
     click.echo(f"written: {', '.join(map(str, [*written, place / CARD]))}")
 
 
@@ -94,7 +95,7 @@ def predict(step: str, images: str, store: str, output: str | None, classes: str
 @step_argument
 @images_argument
 @click.option("-o", "--output", metavar="FILE", required=True, help="A file that ends in .npz or .parquet.")
-@click.option("--layer", type=click.IntRange(0), default=0, show_default=True, help="Of the kept head; 0 = the encoder's.")
+@click.option("--layer", type=click.IntRange(0), default=0, show_default=True, help="Of the head; 0 = the encoder's.")
 def embed(step: str, images: str, store: str, output: str, layer: int) -> None:
     """Features of every image below FOLDER, float32, with the files' names.
 

@@ -34,6 +34,7 @@ def contradictions(stage: Stage, config: StageConfig, settings: Settings) -> Ite
         yield from _batch(stage, config, settings)
     yield from _tests(stage, settings)
     yield from _head(KINDS[stage.kind].layer_of_head, settings)
+    yield from _held(settings)
     yield from _ranges(settings)
 
 
@@ -143,6 +144,14 @@ def _head(name: str, settings: Settings) -> Iterator[Fault]:
         use = "use 0" if layers.value == 1 else f"use 0 to {layers.value - 1}"
         sentence = f"{name} {layer.value}, but the head has {counted(layers.value, 'layer')} ({layers.origin})"
         yield fault_at(layer, f"{sentence}; {use}")
+
+
+def _held(settings: Settings) -> Iterator[Fault]:
+    """Of weights that were trained elsewhere."""
+    held, layers = settings.get("weights.head_layers"), settings.get("head.layers")
+    if held and layers and held.value > layers.value:
+        sentence = f"head_layers {held.value}, but the head has {counted(layers.value, 'layer')} ({layers.origin})"
+        yield fault_at(held, f"{sentence}; the weights file says how many under [head]: layers = {held.value}")
 
 
 def _ranges(settings: Settings) -> Iterator[Fault]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from simclr_spec.language.setting import Setting
 from simclr_spec.plan.step import Plan, Step
+from simclr_spec.stages.kinds import KINDS
 
 SCALE_OF_THE_EXPERIMENT = ("dataset.", "encoder.", "epochs", "train_steps", "test_images")
 """Fields whose change leaves the paper's scale: no number of the paper stands beside ours then."""
@@ -68,9 +69,9 @@ def _distinct(steps: Iterable[Step]) -> Iterator[tuple[tuple[str, ...], str, Set
     """(stages, name, setting) of every value that may depart; what Steps share is looked at once."""
     shared: set[Hashable] = set()
     for step in steps:
-        alike = (step.stages, *step.shared.values(), *step.own)
+        alike, unseen = (step.stages, *step.shared.values(), *step.own), KINDS[step.kind].from_file  # which looks at no images
         for name, setting in (step.own if alike in shared else step.origins).items():
-            if setting.is_deviation or setting.is_assumption:
+            if (setting.is_deviation or setting.is_assumption) and not (unseen and name.startswith("dataset.")):
                 yield step.stages, name, setting
         shared.add(alike)
 

@@ -13,12 +13,14 @@ from typing import Any
 import simclr_spec
 from simclr_spec.core.errors import SimclrSpecError
 from simclr_spec.core.files import read_json
-from simclr_spec.core.words import counted, number, plain, shown
+from simclr_spec.core.words import counted, fixed, number, plain, shown
 from simclr_spec.plan import Plan, compile
 from simclr_spec.report.notes import Note, assumptions, chain, deviations
+from simclr_spec.report.text import decimals
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.history import RecordedPlan, all_plans, located
 from simclr_spec.store.layout import RunFolder
+from simclr_spec.store.weights import SHA256
 from simclr_spec.train.model.about import About
 
 MOST = 20
@@ -26,23 +28,26 @@ MOST = 20
 LOAD = """```python
 import simclr_spec
 network = simclr_spec.load("{}")
-outputs = network(network.preprocess("photo.jpg")[None])
+outputs = network({})
 ```"""
 
 
-def card(about: About, folder: RunFolder | None, files: Sequence[str], class_count: int | None) -> str:
-    """`folder`: of its Step; None of a network that came as an exported file. `files`: what stands beside the card."""
-    made = parents_first(folder) if folder else []
+def card(about: About, folder: RunFolder | None, files: Sequence[str], class_count: int | None, layers: int) -> str:
+    """`folder`: of its Step; None of a network that came as an exported file. `files`: what stands beside the card.
+
+    `layers`: of its projection head."""
+    made, measured = (parents_first(folder), _measured(folder)) if folder else ([], "")
+    images = 'network.preprocess("photo.jpg")[None]' if about.preprocessing else "images"
     parts = [
         f"# {_code(about.label)}",
-        _what(about, class_count),
+        _what(about, class_count, layers),
         "## How to load it",
-        LOAD.format(next(file for file in files if file.endswith(".safetensors"))),
+        LOAD.format(next(file for file in files if file.endswith(".safetensors")), images),
         _outputs(about, class_count, files),
         "## What it sees",
         _sight(about),
         *(["## How it was made", *_made(about, folder, made)] if folder else []),
-        *(["## How good it is", _measured(folder)] if folder else []),
+        *(["## How good it is", measured] if measured else []),
         "## Licence",
         _licence(about),
         "## Versions",
@@ -58,12 +63,14 @@ def parents_first(folder: RunFolder) -> list[RunFolder]:
     return [*dict.fromkeys(above), folder]
 
 
-def _what(about: About, class_count: int | None) -> str:
+def _what(about: About, class_count: int | None, layers: int) -> str:
     encoder = about.encoder
     name = f"ResNet-{encoder.depth}{' with selective kernels' * encoder.sk}, {encoder.width}× wide on {encoder.base_width}"
-    kept = f"layer {about.from_layer} of its projection head" if about.from_layer else "its output"
-    ends = "and its projection head" if class_count is None else f"and a classifier of {class_count:,} classes on {kept}"
-    return f"{name} channels, stem {_code(encoder.stem)}: the encoder {ends}. Made by {_code(about.kind)} (SimCLRv2)."
+    parts = ["the encoder"] + ([f"{counted(layers, 'layer')} of its projection head"] if layers else [])
+    if class_count is not None:
+        below = f"layer {about.from_layer} of the head" if about.from_layer else "the encoder's output"
+        parts.append(f"a classifier of {class_count:,} classes on {below}")
+    return f"{name} channels, stem {_code(encoder.stem)}: {', '.join(parts)}. From a Step of kind {_code(about.kind)}."
 
 
 def _outputs(about: About, class_count: int | None, files: Sequence[str]) -> str:
@@ -72,21 +79,24 @@ def _outputs(about: About, class_count: int | None, files: Sequence[str]) -> str
     same = f" {' and '.join(map(_code, others))} maps the same to the same." if others else ""
     more = f" and {len(about.classes) - MOST:,} more: `network.classes`" if len(about.classes) > MOST else ""
     named = f"\n\nClasses: {', '.join(map(_code, about.classes[:MOST]))}{more}" if about.classes else ""
-    return f"It maps (B, 3, {about.image_size}, {about.image_size}) to {gives}.{same}{named}"
+    side = about.image_size if about.preprocessing else "S"
+    return f"It maps (B, 3, {side}, {side}) to {gives}.{same}{named}"
 
 
 def _sight(about: About) -> str:
-    size = f"Images of {about.image_size} × {about.image_size} pixels, "
     if (seen := about.preprocessing) is None:
-        return size + "RGB in [0, 1]."
+        return "Images (B, 3, S, S), RGB in [0, 1]. It was neither trained nor tested here, so nothing says how it sees others."
     crop = f"the central {number(seen.test_crop, 4)} of the shorter side" if about.image_size > 32 else "the whole"
     how = f"{crop}, bicubic ({_code(seen.resize)}), orientation {_code(seen.orientation)}"
+    size = f"Images of {about.image_size} × {about.image_size} pixels, "
     return f"{size}{_text(seen.inputs)}; {how}. `network.preprocess` does it."
 
 
 def _made(about: About, folder: RunFolder, made: Sequence[RunFolder]) -> Iterator[str]:
-    rows = [_row("Step", "data", "digest of the images", "labels"), _row(*["---"] * 4)]
-    yield "\n".join([*rows, *(_row(*_data(step)) for step in made)])
+    read, rows = [*map(_read, made)], [_row("Step", "data", "digest of the images", "labels"), _row(*["---"] * 4)]
+    yield from filter(None, read)
+    if not all(read):
+        yield "\n".join([*rows, *(_row(*_data(step)) for step, file in zip(made, read, strict=True) if not file)])
     plans = all_plans(folder.store)
     found = _planned(about.fingerprint, folder, plans)
     if found is None:
@@ -119,6 +129,21 @@ def _noted(note: Note) -> str:
     return f"**{note.name}**" + ("\n\n" + "\n".join(lines) if lines else f": {_text(note.text)}")
 
 
+def _read(folder: RunFolder) -> str:
+    """Of a Step whose network was trained elsewhere: the file that it is from."""
+    step = read_json(folder.step, "kind", "label", "fingerprint", "params")
+    if step is None or not KINDS[step["kind"]].from_file:
+        return ""
+    held = step["params"]["weights"]
+    sha256 = (read_json(folder.result) or {}).get(SHA256, plain(None))
+    file = f"{_code(held['file'])} from {_text(held['origin'])}, licence {_text(held['licence'])}"
+    return f"{_name(step)} is a network that was trained elsewhere: {file}, SHA-256 {_code(sha256)}."
+
+
+def _name(step: Mapping[str, Any]) -> str:
+    return _code(f"{step['kind']} {step['label']}-{step['fingerprint'][:8]}")
+
+
 def _data(folder: RunFolder) -> Iterator[str]:
     step = read_json(folder.step, "kind", "label", "fingerprint", "params")
     if step is None:
@@ -126,18 +151,24 @@ def _data(folder: RunFolder) -> Iterator[str]:
         return
     config = KINDS[step["kind"]].build(step["params"])
     dataset, labels = config.dataset, config.labels_read
-    yield _code(f"{step['kind']} {step['label']}-{step['fingerprint'][:8]}")
-    yield f"{_code(dataset.name)}, {counted(dataset.train_images, 'training image')}"
+    trained = counted(dataset.train_images, "training image") if KINDS[step["kind"]].trains else "its test images alone"
+    yield _name(step)
+    yield f"{_code(dataset.name)}, {trained}"
     yield _code(dataset.digest or (read_json(folder.result) or {}).get("data_digest") or plain(None))
     yield plain(None) if labels is None else f"{labels.count(dataset.train_images, dataset.classes or 0):,}"
 
 
 def _measured(folder: RunFolder) -> str:
+    """Empty where nothing was tested."""
     result = read_json(folder.result, "metrics")
-    images = result.get("test_list", {}).get("images")
-    tested = f"On {counted(images, 'test image')}; shares are percent." if images else "It was tested on no images."
-    rows = [_row(_text(name), number(value)) for name, value in result["metrics"].items()]
-    return "\n".join([tested, "", _row("metric", "value"), _row("---", "---:"), *rows])
+    if (tested := result.get("test_list")) is None:
+        return ""
+    lines = [f"On {counted(tested['images'], 'test image')}.", "", _row("metric", "value"), _row("---", "---:")]
+    return "\n".join([*lines, *(_row(_text(name), _value(name, value)) for name, value in result["metrics"].items())])
+
+
+def _value(name: str, value: float) -> str:
+    return fixed(value, decimals(name)) + ("" if "loss" in name else " %")
 
 
 def _licence(about: About) -> str:

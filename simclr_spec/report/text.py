@@ -41,8 +41,13 @@ def _counted(value: float) -> str:
 
 
 def places(cell: Cell) -> int:
-    """Percentages have one, losses three; counts of the paper are whole."""
-    return 0 if cell.planned else 3 if "loss" in cell.metric else 1
+    """Counts of the paper are whole."""
+    return 0 if cell.planned else decimals(cell.metric)
+
+
+def decimals(metric: str) -> int:
+    """Percentages have one, losses three."""
+    return 3 if "loss" in metric else 1
 
 
 def without_number(cell: Cell) -> Counter[str]:

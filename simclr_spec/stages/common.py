@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from simclr_spec.core.fields import POSITIVE, SHARE, described
+from simclr_spec.core.fields import POSITIVE, SHARE, Schema, described
 from simclr_spec.data.registry import LOADERS, LoaderName
 from simclr_spec.data.splits import Counts, Splits
 from simclr_spec.stages import schedule
 from simclr_spec.stages.network import BLOCKS
 from simclr_spec.stages.schedule import DECAYS, SCALINGS, Schedule
+
+SIDE: Schema = {"minimum": 1, "maximum": 4096}
+"""of images"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class DatasetConfig:
     )
     train_images: int = described("images in the training split", minimum=1)
     test_images: int | None = described("images in the evaluation split; none where there are no classes", minimum=1)
-    image_size: int = described("side of the square network input, in pixels", minimum=1)
+    image_size: int = described("side of the square network input, in pixels", SIDE)
 
     @property
     def splits(self) -> Splits:

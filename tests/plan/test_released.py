@@ -141,6 +141,17 @@ def test_what_cannot_be_replaced_is_told_with_its_place(text: str, change: str, 
     assert told.removeprefix(f"{tmp_path}/").startswith(fault)
 
 
+def test_a_head_that_is_larger_than_itself_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN.replace("head_layers = 3", "head_layers = 4"), encoding="utf-8")
+    (told,) = _told(spec(tmp_path, READING.replace('"simclrv2"\nset = "pretrained"', '"own.toml"')))
+    assert f"{tmp_path}/own.toml:7:15: head_layers 4, but the head has 3 layers (specs/recipes/simclrv2.toml:" in told
+
+
+def test_images_that_an_import_does_not_look_at_are_no_departure_of_it(tmp_path: Path) -> None:
+    steps = compile([spec(tmp_path, READING)], scale="digits").steps
+    assert {one.stages for one in deviations(steps) if one.name == "dataset.name"} == {("tuned",)}
+
+
 def test_an_arm_of_a_comparison_is_trained_and_the_other_may_be_read(tmp_path: Path) -> None:
     """Else both would be the same network, and the comparison would say nothing."""
     (told,) = _told("study_memory", OFFICIAL)

@@ -26,7 +26,7 @@ def finetuned(store: Store, spec: str) -> RunFolder:
     """Both Steps of it, done."""
     plan = compile([spec])
     for step in plan.steps:
-        folder = finish(store, step, {"top1": 61.25, "top5": 99.0})
+        folder = finish(store, step, {"top1": 61.25, "top5": 99.0, "loss": 0.12345})
         parents = {fingerprint: plan.by_fingerprint[fingerprint].id for fingerprint in step.needs.values()}
         store.prepare(step.id, step.written(parents))
         write_json(
@@ -56,7 +56,7 @@ def test_where_others_ran_last_the_command_is_that_of_this_step(folder: RunFolde
 
 
 def test_it_tells_how_the_network_was_made(folder: RunFolder) -> None:
-    text = card(about(folder), folder, ["model.safetensors"], 3)
+    text = card(about(folder), folder, ["model.safetensors"], 3, 1)
     plan = compile(["mine.toml"])
     steps = chain(plan, [step for step in plan.steps if folder.path.name.endswith(step.fingerprint[:8])])
     assert [step.stage for step in steps] == ["pretrain", "finetune"]
@@ -66,13 +66,14 @@ def test_it_tells_how_the_network_was_made(folder: RunFolder) -> None:
         for _, items in note.groups:
             assert " · ".join(items) in plain
     for part in (
-        "ResNet-18, 1× wide on 2 channels, stem `cifar`: the encoder and a classifier of 3 classes on layer",
+        "ResNet-18, 1× wide on 2 channels, stem `cifar`: the encoder, 1 layer of its projection head, a classifier of 3 ",
         f"Command: `simclr-spec run {Path('mine.toml').resolve()}`",
         "Spec: Tiny folder. Recipe: `simclrv2`.",
         f"`{about(folder).fingerprint}`",
         "| `tinyset`, 12 training images | `5ee4` | 6 |",
-        "On 6 test images",
-        "| top1 | 61.25 |",
+        "On 6 test images.",
+        "| top1 | 61.2 % |",
+        "| loss | 0.123 |",
         "Classes: `ant`, `bee`, `cat`",
         "Not stated.",
         "- torch `2.11.0`",
@@ -82,12 +83,12 @@ def test_it_tells_how_the_network_was_made(folder: RunFolder) -> None:
 
 def test_without_its_plan_it_says_so(folder: RunFolder) -> None:
     Path("mine.toml").write_text(tiny.SPEC.replace("labels_per_class = 2", "labels_per_class = 1"))
-    changed = card(about(folder), folder, ["model.safetensors"], 3)
+    changed = card(about(folder), folder, ["model.safetensors"], 3, 1)
     assert "cannot be told, since the specs that were run have changed since, or are elsewhere" in changed
     Path("mine.toml").unlink()
-    assert card(about(folder), folder, ["model.safetensors"], 3) == changed
+    assert card(about(folder), folder, ["model.safetensors"], 3, 1) == changed
     folder.store.all_plans.unlink()
-    assert "cannot be told, since no plan is recorded in its store" in card(about(folder), folder, ["model.safetensors"], 3)
+    assert "cannot be told, since no plan is recorded in its store" in card(about(folder), folder, ["model.safetensors"], 3, 1)
 
 
 def test_nothing_that_a_spec_says_is_more_than_text(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +98,7 @@ def test_nothing_that_a_spec_says_is_more_than_text(store: Store, monkeypatch: p
     folder = finetuned(store, "mine.toml")
     record_plan(store, ["mine.toml"], None, [])
     known = About.of_step(read_json(folder.step), classes=(EVIL, "``", "c"), licence=(EVIL,), origin=(EVIL,))
-    text = card(known, folder, ["model.safetensors"], 3)
+    text = card(known, folder, ["model.safetensors"], 3, 1)
     assert "\x1b" not in text
     outside = re.sub(r"(?s)```python.*?```", "", text)
     outside = re.sub(r"(`+) ?.*?[^`]\1(?!`)", "", outside)
@@ -115,7 +116,7 @@ def test_nothing_that_a_spec_says_is_more_than_text(store: Store, monkeypatch: p
 
 
 def test_of_an_exported_file_it_says_what_the_file_says(folder: RunFolder) -> None:
-    text = card(about(folder), None, ["model.safetensors", "model.pt"], 3)
+    text = card(about(folder), None, ["model.safetensors", "model.pt"], 3, 1)
     assert "How it was made" not in text
     assert "`model.pt` maps the same to the same." in text
 
@@ -123,5 +124,5 @@ def test_of_an_exported_file_it_says_what_the_file_says(folder: RunFolder) -> No
 def test_a_parent_that_is_gone_is_told(folder: RunFolder) -> None:
     parent = folder.store.folder(read_json(folder.step)["needs"]["from"]["folder"])
     shutil.rmtree(parent.path)
-    text = card(about(folder), folder, ["model.safetensors"], 3)
+    text = card(about(folder), folder, ["model.safetensors"], 3, 1)
     assert f"| `{parent.path.name}` | no longer in its store | no longer in its store | no longer in its store |" in text

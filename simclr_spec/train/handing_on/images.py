@@ -39,7 +39,7 @@ class Folder:
 
     def through(self, network: Network, run: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
         """(B, D) float32 of batch after batch, as evaluations form them. Raises DataError with all that cannot be read."""
-        asked, size, device = network.sight, network.image_size, _device()
+        asked, size, device = network.sight(), network.image_size, _device()
         network.to(device)
         paths = [f"{self.path}/{file}" for file in self.files]
         images, batch = photos.Files(paths, device, asked.orientation), evaluate.batch_of(size)
@@ -82,7 +82,7 @@ def _names(network: Network, count: int, given: Sequence[str]) -> Sequence[str]:
         raise UsageError(f"{network.about.label} knows the names of its classes: leave out --classes")
     if given and len(given) != count:
         raise UsageError(f"--classes names {len(given):,} classes, and the network tells {count:,} apart")
-    return given or network.classes or [str(place) for place in range(count)]
+    return given or [*map(shown, network.classes)] or [str(place) for place in range(count)]
 
 
 def embed(network: Network, folder: Folder, layer: int) -> NDArray[np.float32]:

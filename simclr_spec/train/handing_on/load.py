@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from simclr_spec.core.errors import WeightsError
+from simclr_spec.core.words import shown
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.checkpoint import load_tensors
 from simclr_spec.train.model.about import KEY, read_about
@@ -17,7 +18,7 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     A torch.nn.Module in eval mode, on the CPU, in float32: (B, 3, S, S) in [0, 1] -> logits (B, classes), or features (B, D)
     where there is no classifier. `classes` has their names, perhaps none; `image_size` is S; `preprocess(image or path)` gives
-    (3, S, S) as an evaluation sees it; `features(x, layer=0)` (B, D) of the encoder, or of a kept layer of the projection head.
+    (3, S, S) as an evaluation sees it; `features(x, layer=0)` (B, D) of the encoder, or of a layer of the projection head that is there.
     Raises WeightsError where the file is none of these, is damaged, or its tensors do not fit.
     """
     place = Path(path)
@@ -29,8 +30,10 @@ def read_file(path: Path) -> Network:
     """Of a file of safetensors that says which network it is of. Raises WeightsError."""
     about = read_about(path)
     if about is None:
-        raise WeightsError(f"{path} does not say which network its tensors are of: it has no metadata {KEY!r}")
+        raise WeightsError(f"{shown(path)} does not say which network its tensors are of: it has no metadata {KEY!r}")
     try:
         return Network(about, load_tensors(path), path)
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError):
-        raise WeightsError(f"{path} holds no network: nothing can have the sizes that its metadata {KEY!r} tells") from None
+        raise WeightsError(
+            f"{shown(path)} holds no network: nothing can have the sizes that its metadata {KEY!r} tells"
+        ) from None

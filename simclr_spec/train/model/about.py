@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from simclr_spec.core.errors import WeightsError
-from simclr_spec.core.fields import build, schema
-from simclr_spec.stages.common import EncoderConfig, EvaluationConfig, HeadConfig
+from simclr_spec.core.fields import build, described, schema
+from simclr_spec.core.words import shown
+from simclr_spec.stages.common import SIDE, EncoderConfig, EvaluationConfig, HeadConfig
 from simclr_spec.stages.kinds import KINDS
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.checkpoint import read_metadata
@@ -24,21 +25,21 @@ FORMAT: Literal[1] = 1
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What there is to know of a network besides its tensors."""
+    """What there is to know of a network besides its tensors. Kind, fingerprint and label can stand in a path."""
 
     format: Literal[1] = FORMAT
-    kind: str
-    """of the Step that it is of"""
-    fingerprint: str
-    label: str
+    kind: str = described("of the Step that it is of", pattern=r"^[a-z0-9_]{1,40}\Z")
+    fingerprint: str = described("of this Step", pattern=r"^[0-9a-f]{64}\Z")
+    label: str = described("of this Step", pattern=r"^(?!\.)[A-Za-z0-9._-]{1,120}\Z")
     encoder: EncoderConfig
     head: HeadConfig | None = None
     """as it was in pretraining, however much of it is kept"""
-    from_layer: int | None = None
-    """layer of the head on which a classifier sits, where the Step says so"""
+    from_layer: int | None = described(
+        "layer of the head on which a classifier sits; none = its input", default=None, minimum=0
+    )
     dataset: str
     """its name"""
-    image_size: int
+    image_size: int = described("side of its images, in pixels", SIDE)
     preprocessing: EvaluationConfig | None = None
     """None where the Step sees no images"""
     classes: tuple[str, ...] = ()
@@ -96,13 +97,13 @@ def _parsed(text: str, path: Path) -> About:
     try:
         value = json.loads(text, parse_constant=_no_number)
         if isinstance(value, dict) and isinstance(value.get("format"), int) and value["format"] > FORMAT:
-            raise WeightsError(f"{path} was written by a later version of simclr-spec (format {value['format']})")
+            raise WeightsError(f"{shown(path)} was written by a later version of simclr-spec (format {value['format']})")
         if Draft4Validator(_schema()).is_valid(value):
             found: About = build(About, value)
             return found
     except (ValueError, RecursionError):
         pass
-    raise WeightsError(f"{path} does not say which network its tensors are of: its metadata {KEY!r} is damaged")
+    raise WeightsError(f"{shown(path)} does not say which network its tensors are of: its metadata {KEY!r} is damaged")
 
 
 def _no_number(name: str) -> float:

@@ -16,18 +16,18 @@ class ProjectionHead(nn.Module):
     """(B, features) -> [h, output of layer 0, ..., z]; element k is where fine-tuning from layer k starts.
 
     Dense layers have no bias. Hidden layers are features x config.width wide, with BN and ReLU; the last is config.out_dim
-    wide, with BN (whose beta is there if config.last_beta) and no ReLU. Deleting the upper end of `layers` leaves a head that
-    ends there, as if only so many had been `kept`.
+    wide, with BN (whose beta is there if config.last_beta) and no ReLU. `kept`: how many layers, from the
+    head's input, are there.
     """
 
     def __init__(self, features: int, config: HeadConfig, bn: EncoderConfig, kept: int | None = None) -> None:
         super().__init__()
         hidden = features * config.width
-        widths = [features, *[hidden] * (config.layers - 1)]
-        layers = [_Layer(inputs, hidden, bn) for inputs in widths[:-1]]
-        last = _Layer(widths[-1], config.out_dim, bn, relu=False, beta=config.last_beta)
+        self.widths = [features, *[hidden] * (config.layers - 1), config.out_dim]
+        """of its input and of each layer's output, those that are not kept included"""
+        layers = [_Layer(inputs, hidden, bn) for inputs in self.widths[:-2]]
+        last = _Layer(self.widths[-2], config.out_dim, bn, relu=False, beta=config.last_beta)
         self.layers = nn.ModuleList([*layers, last][:kept])
-        self.features = [*widths, config.out_dim][len(self.layers)]
 
     def forward(self, h: Tensor) -> list[Tensor]:
         outputs = [h]

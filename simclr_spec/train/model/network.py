@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from simclr_spec.core.errors import UsageError, WeightsError
 from simclr_spec.core.files import read_json
-from simclr_spec.core.words import counted
+from simclr_spec.core.words import counted, shown
 from simclr_spec.stages.common import EvaluationConfig
 from simclr_spec.store.layout import RunFolder
 from simclr_spec.train.checkpoint import fitting, head_layers, read_weights
@@ -20,6 +20,7 @@ from simclr_spec.train.data import photos
 from simclr_spec.train.model.about import About, read_about
 from simclr_spec.train.model.encoder import Encoder
 from simclr_spec.train.model.heads import Classifier, ProjectionHead
+from simclr_spec.train.tensors import sound
 from simclr_spec.train.views.augment import evaluation_view
 
 if TYPE_CHECKING:
@@ -32,20 +33,28 @@ class Network(nn.Module):
     """(B, 3, S, S) in [0, 1] -> logits (B, classes); without a classifier the encoder's features (B, D)."""
 
     def __init__(self, about: About, weights: Mapping[str, Tensor], source: Path) -> None:
-        """Raises WeightsError, naming the `source`, where a tensor is missing, of another shape or type, or not finite."""
+        """Raises WeightsError, naming the `source`, where it holds no such network, or tensors that none has."""
         super().__init__()
         self.about = about
-        kernel = weights.get("classifier.weight")
+        kernel, kept = weights.get("classifier.weight"), head_layers(weights)
         with torch.device("meta"):  # takes no memory, whatever a file says of itself
             self.encoder = Encoder(about.encoder)
-            self.head = _kept(about, weights, self.encoder.features)
-            width = self.encoder.features if self.head is None else self.head.features
-            self.classifier = None if kernel is None else Classifier(width, kernel.shape[:1].numel())
-        found = dict(fitting(self.state_dict(), weights, source))
-        for name, tensor in found.items():
-            if tensor.dtype != torch.float32 or not tensor.isfinite().all():
-                raise WeightsError(f"{name} in {source} is not made of finite float32 numbers")
-        self.load_state_dict({name: tensor.clone() for name, tensor in found.items()}, assign=True)
+            features = self.encoder.features
+            self.head = ProjectionHead(features, about.head, about.encoder, kept) if about.head and kept else None
+            self.classifier = None if kernel is None else Classifier(self._below(source), kernel.shape[:1].numel())
+        found = fitting(self.state_dict(), weights, source)
+        tensors = {name: sound(tensor, name, f"{name} in {shown(source)}") for name, tensor in found}
+        if self.classes and len(self.classes) != self.class_count:
+            named, told = counted(len(self.classes), "class"), self.class_count or 0
+            raise WeightsError(f"{shown(source)} names {named}, and its network tells {told:,} apart")
+        self.load_state_dict(tensors, assign=True)
+
+    def _below(self, source: Path) -> int:
+        """Width of what its classifier sits on."""
+        if self.top > self.layers:
+            there = f"{counted(self.layers, 'layer')} of it"
+            raise WeightsError(f"{shown(source)} has a classifier on layer {self.top} of a projection head, and {there}")
+        return self.encoder.features if self.head is None else self.head.widths[self.top]
 
     @classmethod
     def of_folder(cls: type[Self], folder: RunFolder) -> Self:
@@ -64,7 +73,7 @@ class Network(nn.Module):
 
     @property
     def image_size(self) -> int:
-        """Side of the images that it was trained on, in pixels."""
+        """Side of the images of its Step, in pixels."""
         return self.about.image_size
 
     @property
@@ -73,16 +82,23 @@ class Network(nn.Module):
         return 0 if self.head is None else len(self.head.layers)
 
     @property
+    def top(self) -> int:
+        """Layer of the projection head on which its classifier sits, if it has one; 0 = the encoder's output."""
+        return self.about.from_layer or 0
+
     def sight(self) -> EvaluationConfig:
         """How it sees images. Raises UsageError where nothing says so."""
         if self.about.preprocessing is None:
-            raise UsageError(f"nothing says how {self.about.label} sees images: give it tensors (B, 3, S, S) in [0, 1]")
+            raise UsageError(
+                f"nothing says how {self.about.label} sees images, since it was neither trained nor tested here: take a Step "
+                "that tests it or starts from it, or give the network tensors (B, 3, S, S) in [0, 1]"
+            )
         return self.about.preprocessing
 
     def forward(self, x: Tensor) -> Tensor:
         if self.classifier is None:
             return self.features(x)
-        logits: Tensor = self.classifier(self.features(x, self.layers))
+        logits: Tensor = self.classifier(self.features(x, self.top))
         return logits
 
     def features(self, x: Tensor, layer: int = 0) -> Tensor:
@@ -96,18 +112,9 @@ class Network(nn.Module):
 
     def preprocess(self, image: Image.Image | str | os.PathLike[str]) -> Tensor:
         """An opened image, or the path of one -> (3, S, S) in [0, 1], as an evaluation sees it. Raises DataError."""
-        asked = self.sight
+        asked = self.sight()
         read: Any = photos.decoded if isinstance(image, (str, os.PathLike)) else photos.of_picture
         return evaluation_view(read(image, asked.orientation)[None], asked, self.image_size)[0]
-
-
-def _kept(about: About, weights: Mapping[str, Tensor], features: int) -> ProjectionHead | None:
-    """As many layers as there are, or as stand below the classifier."""
-    sits = about.from_layer if "classifier.weight" in weights else None
-    count = head_layers(weights) if sits is None else sits
-    if about.head is None or not count:
-        return None
-    return ProjectionHead(features, about.head, about.encoder, count)
 
 
 def handed_on(folder: RunFolder) -> tuple[About, dict[str, Tensor]]:

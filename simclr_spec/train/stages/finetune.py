@@ -24,13 +24,12 @@ class Finetune(LabelledStage[FinetuneConfig]):
 
     def __init__(self, config: FinetuneConfig, parents: Mapping[str, RunFolder]) -> None:
         super().__init__(config, parents)
-        self.encoder = Encoder(config.encoder)
-        self.head = ProjectionHead(self.encoder.features, config.head, config.encoder)
-        width = self.encoder.features * (config.head.width if config.from_layer else 1)
-        self.classifier = Classifier(width, config.dataset.classes, zero=True)
         weights, source = read_weights(parents["from"]), parents["from"].path
+        there = max(head_layers(weights), config.from_layer)  # whoever trained them may have kept none above
+        self.encoder = Encoder(config.encoder)
+        self.head = ProjectionHead(self.encoder.features, config.head, config.encoder, there)
+        self.classifier = Classifier(self.head.widths[config.from_layer], config.dataset.classes, zero=True)
         load_part(self.encoder, weights, "encoder", source)
-        del self.head.layers[max(head_layers(weights), config.from_layer) :]  # whoever trained them may have kept none above
         load_part(self.head, weights, "head", source)
         self.head.layers[config.from_layer :].requires_grad_(False)
 

@@ -22,14 +22,12 @@ class LinearEval(LabelledStage[LinearEvalConfig]):
         super().__init__(config, parents)
         self.loaded = ("encoder", "head") if config.encoder_bn == "eval" else ()
         self.encoder = Encoder(config.encoder)
-        self.head = ProjectionHead(self.encoder.features, config.head, config.encoder)
+        self.head = ProjectionHead(self.encoder.features, config.head, config.encoder, config.from_layer)
         weights, source = read_weights(parents["from"]), parents["from"].path
         load_part(self.encoder, weights, "encoder", source)
-        del self.head.layers[config.from_layer :]
         load_part(self.head, weights, "head", source)
         self.requires_grad_(False)
-        width = self.encoder.features * (config.head.width if config.from_layer else 1)
-        self.classifier = Classifier(width, config.dataset.classes, zero=True)
+        self.classifier = Classifier(self.head.widths[config.from_layer], config.dataset.classes, zero=True)
         self.train()
 
     def train(self, mode: bool = True) -> LinearEval:

@@ -35,7 +35,7 @@ class Pretrain(Stage[PretrainConfig]):
         super().__init__(config, parents)
         self.encoder = Encoder(config.encoder)
         self.head = ProjectionHead(self.encoder.features, config.head, config.encoder)
-        width = self.encoder.features * (config.head.width if config.linear_layer else 1)
+        width = self.head.widths[config.linear_layer]
         self.classifier = Classifier(width, config.dataset.classes) if config.linear_head else None
         self.memory = Memory(self.encoder, self.head, config.memory, config.head.out_dim) if config.memory.enabled else None
         if config.linear_head:

@@ -74,10 +74,9 @@ class Wanted:
         """Of all its tensors, by our names."""
         features, held = self.network.features, self.weights
         with torch.device("meta"):
-            head, below = (
-                ProjectionHead(features, self.head, self.encoder, kept) for kept in (held.head_layers, held.from_layer)
-            )
-            classifier = {} if held.classes is None else {"classifier": Classifier(below.features, held.classes)}
+            head = ProjectionHead(features, self.head, self.encoder, held.head_layers)
+            width = head.widths[held.from_layer]
+            classifier = {} if held.classes is None else {"classifier": Classifier(width, held.classes)}
         return {name: tuple(tensor.shape) for name, tensor in named(encoder=self.network, head=head, **classifier).items()}
 
 

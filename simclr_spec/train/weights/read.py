@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from math import isfinite
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +15,7 @@ from simclr_spec.language.coordinates import as_selector
 from simclr_spec.stages.common import EncoderConfig
 from simclr_spec.stages.kind import ENCODER
 from simclr_spec.stages.network import BLOCKS, BOTTLENECKS
+from simclr_spec.train.tensors import sound
 from simclr_spec.train.weights import own, separius, tensorflow, torchvision
 from simclr_spec.train.weights.held import Held, Wanted
 
@@ -110,17 +110,8 @@ def _lacking_here(wanted: Wanted, held: Held) -> Iterator[tuple[str, str]]:
 def _numbers(held: Held, theirs: str, shape: tuple[int, ...], path: Path) -> Tensor:
     found = held.tensors.read(theirs)
     tensor: Tensor = found if isinstance(found, Tensor) else torch.from_numpy(found)
-    name = f"{shown(theirs)} in {shown(path)}"
-    if not tensor.is_floating_point():
-        raise WeightsError(f"{name} is made of {str(tensor.dtype).removeprefix('torch.')}, and no network is")
     axes = held.axes.get(tensor.dim(), range(tensor.dim()))
-    tensor = tensor.permute(*axes).reshape(shape).to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-    least, most = map(float, tensor.aminmax())
-    if not (isfinite(least) and isfinite(most)):
-        raise WeightsError(f"{name} has numbers that are not finite: it is damaged, or its training failed")
-    if theirs.endswith(("variance", "running_var")) and least < 0:
-        raise WeightsError(f"{name} has negative numbers, which no variance is: it is damaged")
-    return tensor
+    return sound(tensor.permute(*axes).reshape(shape), theirs, f"{shown(theirs)} in {shown(path)}")
 
 
 def _some(names: list[str]) -> str:

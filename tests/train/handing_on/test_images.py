@@ -121,6 +121,8 @@ def test_names_of_classes_are_the_networks_or_given(trained: Trained, digits: Pa
     known = predicted(network, digits)[1][1]
     with pytest.raises(UsageError, match="finetune knows the names of its classes: leave out --classes"):
         predicted(network, digits, *names)
+    object.__setattr__(network.about, "classes", tuple(f"\x1b[2J{name}" for name in names))
+    assert predicted(network, digits)[1][1] == f"\\x1b[2J{names[int(known)]}", "nothing that a terminal would obey"
     object.__setattr__(network.about, "classes", ())
     assert predicted(network, digits)[1][1] == known, "numbers, which are what digits are called"
     assert predicted(network, digits, *names)[1][1] == names[int(known)]

@@ -51,8 +51,8 @@ def test_what_is_loaded_gives_what_was_evaluated(trained: Trained, name: str) ->
     pretrained = STEPS[name][0] == "pretrain"
     assert network.classes == (() if pretrained else DIGITS)
     assert network.image_size == 8
-    kept = network.layers
-    assert kept == 3 if pretrained else kept == STEPS[name][2].get("from_layer", 0)
+    whole = pretrained or name in ("linear_eval", "linear_eval_on_the_head")  # which leave what they start from as it is
+    assert network.layers == (3 if whole else STEPS[name][2].get("from_layer", 0))
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
@@ -73,8 +73,8 @@ def test_features_are_those_of_the_encoder_and_of_the_kept_layers(trained: Train
         assert torch.equal(network.features(x), features[0])
         assert network.classifier is not None
         assert torch.equal(network.classifier(features[2]), network(x))
-    with pytest.raises(UsageError, match=r"^there is no layer 3: 2 layers of the projection head are kept here$"):
-        network.features(x, 3)
+    with pytest.raises(UsageError, match=r"^there is no layer 4: 3 layers of the projection head are kept here$"):
+        network.features(x, 4)
 
 
 def test_old_weights_which_say_nothing_of_themselves_will_do(trained: Trained, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_step_that_leaves_no_weights_has_looked_at_its_parents_network(trained
     network = simclr_spec.load(finished(store, "supervised", {}, {"from": parent}, augment__resize="antialias").path)
     with torch.no_grad():
         assert torch.equal(network(digits().float() / 255), trained.outputs["finetune"])
-    assert (network.about.kind, network.sight.resize, network.classes) == ("supervised", "antialias", DIGITS)
+    assert (network.about.kind, network.sight().resize, network.classes) == ("supervised", "antialias", DIGITS)
 
 
 def test_preprocess_is_what_an_evaluation_sees(trained: Trained, tmp_path: Path) -> None:
@@ -184,7 +184,18 @@ def nested(about: Any, **values: Any) -> Any:
             "holds no network: nothing can have the sizes that its metadata 'simclr_spec' tells",
         ),
         (lambda about: nested(about, depth=34), "has no tensor encoder.group1.2.layers.0.conv.weight"),
-        (lambda about: about | {"from_layer": 2}, "has no tensor head.layers.1.dense.weight"),
+        (lambda about: about | {"from_layer": 2}, "has a classifier on layer 2 of a projection head, and 1 layer of it"),
+        (lambda about: about | {"from_layer": -1}, "its metadata 'simclr_spec' is damaged"),
+        (lambda about: about | {"classes": ["a", "b"]}, "names 2 classes, and its network tells 10 apart"),
+        *(
+            (lambda about, lie=lie: about | lie, "its metadata 'simclr_spec' is damaged")
+            for lie in [
+                *({"label": label} for label in ("../x", "/tmp/x", "a/b", "..", ".x", "x\n", "\x1b[2Jx", "", "x" * 121)),
+                *({"fingerprint": letters} for letters in ("/../../x", "0" * 63, "0" * 65, "0" * 64 + "\n", "A" * 64)),
+                *({"kind": kind} for kind in ("", "\x1b[31m", "a b", "tune\n")),
+                *({"image_size": size} for size in (0, -1, 8.5, 4097, 10**9)),
+            ]
+        ),
         (lambda about: about | {"head": about["head"] | {"layers": 10**9}}, "its metadata 'simclr_spec' is damaged"),
     ],
 )
@@ -203,8 +214,10 @@ def test_metadata_that_lie(trained: Trained, tmp_path: Path, change: Any, senten
         ({"classifier.bias": None}, "has no tensor classifier.bias"),
         ({"classifier.weight": torch.zeros(10, 3)}, "classifier.weight is [10, 3] in"),
         ({"classifier.weight": torch.tensor(1.0)}, "classifier.weight is [] in"),
-        ({"classifier.bias": torch.zeros(10, dtype=torch.int64)}, "is not made of finite float32 numbers"),
-        ({"classifier.bias": torch.full((10,), torch.nan)}, "is not made of finite float32 numbers"),
+        ({"classifier.bias": torch.zeros(10, dtype=torch.int64)}, "is made of int64, and no network is"),
+        ({"classifier.bias": torch.full((10,), torch.nan)}, "has numbers that are not finite"),
+        ({"classifier.bias": torch.full((10,), 1e300, dtype=torch.float64)}, "has numbers that are not finite"),
+        ({"encoder.stem.0.norm.running_var": torch.full((2,), -1e-9)}, "has negative numbers, which no variance is"),
     ],
 )
 def test_tensors_that_do_not_fit(trained: Trained, tmp_path: Path, tensors: dict[str, Any], sentence: str) -> None:
