@@ -51,7 +51,7 @@ def folder(store: Store, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 
 def test_where_others_ran_last_the_command_is_that_of_this_step(folder: RunFolder) -> None:
     record_plan(folder.store, ["mine.toml"], None, [], parse(["stage=supervised"]))
-    text = card(about(folder), folder, ["model.safetensors"], 3)
+    text = card(about(folder), folder, ["model.safetensors"], 3, 1)
     assert f"Command: `simclr-spec run {Path('mine.toml').resolve()} fingerprint={about(folder).fingerprint[:8]}`" in text
 
 
