@@ -20,7 +20,7 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     A torch.nn.Module in eval mode, on the CPU, in float32: (B, 3, S, S) in [0, 1] -> logits (B, classes), or features (B, D)
     where there is no classifier. `classes` has their names, perhaps none; `image_size` is S; `preprocess(image or path)` gives
-    (3, S, S) as an evaluation sees it; `features(x, layer=0)` (B, D) of the encoder, or of a layer of the projection head.
+    (3, S, S) as an evaluation sees it; `features(x, layer=0)` (B, D) of the encoder, or of one of the head's layers there.
     Raises WeightsError where the file is none of these, is damaged, or its tensors do not fit.
     """
     place = Path(path)
