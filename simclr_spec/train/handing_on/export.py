@@ -20,6 +20,7 @@ from simclr_spec.core.words import number, shown
 from simclr_spec.train.checkpoint import write_tensors
 from simclr_spec.train.handing_on.load import read_file
 from simclr_spec.train.model.network import Network
+from simclr_spec.train.random import uniform
 
 MODEL, CARD = "model.safetensors", "README.md"
 TOLERANCE = 1e-4
@@ -106,7 +107,7 @@ _WRITERS: dict[str, Callable[[Network, Path], Run]] = {"torchscript": _torchscri
 def _images(network: Network, count: int) -> Tensor:
     """Random ones."""
     size = network.image_size
-    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(count))
+    return uniform(count, index=torch.arange(count), draws=3 * size**2).view(count, 3, size, size)
 
 
 @torch.no_grad()
