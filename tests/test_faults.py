@@ -89,7 +89,6 @@ def test_seeded_faults_are_found_at_their_token_with_the_right_suggestion(tmp_pa
 IMPOSSIBLE = {
     ("dataset", "misreference"): "a data set names no other file",
     ("machine", "misreference"): "a machine names no other file",
-    ("weights", "misreference"): "nor does a file of weights",
 }
 
 

@@ -46,7 +46,7 @@ def _read(job: Job, config: ImportConfig) -> Outcome:
 
 def _provenance(config: ImportConfig, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Origins and licences: of the weights file, and those that a file of our own brings of what it was trained from."""
-    own = read_about(path) if config.weights.layout == "simclr-spec" else None
+    own = read_about(path) if path.suffix == ".safetensors" else None
     found = []
     for said, brought in ((config.weights.origin, own and own.origin), (config.weights.licence, own and own.licence)):
         found.append(tuple(dict.fromkeys([*(brought or ()), *([] if brought and said == NOT_STATED else [said])])))
