@@ -89,7 +89,7 @@ def test_it_sees_images_as_the_step_that_tests_it(imported: Path, here: Path) ->
         code, said = typed(*words)
         assert code == 2
         assert re.fullmatch(
-            r"nothing says how r18-1x-digits sees images, .*: take a Step that tests it or starts from it, or .*\n", said
+            r"nothing says how r18-1x sees images, .*: take a Step that tests it or starts from it, or .*\n", said
         )
     assert run("predict", audit, "images").stdout.count("\n") == 2
     assert typed("embed", audit, "images", "-o", "f.npz", "--layer", "3") == (0, "f.npz: 16 features of 1 image\n")

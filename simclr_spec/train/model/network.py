@@ -104,7 +104,8 @@ class Network(nn.Module):
     def features(self, x: Tensor, layer: int = 0) -> Tensor:
         """(B, 3, S, S) -> (B, D): of the encoder, or of that layer of its head. Raises UsageError where there is none."""
         if not 0 <= layer <= self.layers:
-            raise UsageError(f"there is no layer {layer}: {counted(self.layers, 'layer')} of the projection head are kept here")
+            there = f"layers 0 to {self.layers}" if self.layers else "layer 0, the encoder's output, alone"
+            raise UsageError(f"there is no layer {layer}: this network has {there}")
         h: Tensor = self.encoder(x)
         for part in () if self.head is None else self.head.layers[:layer]:
             h = part(h)

@@ -73,7 +73,7 @@ def test_features_are_those_of_the_encoder_and_of_the_kept_layers(trained: Train
         assert torch.equal(network.features(x), features[0])
         assert network.classifier is not None
         assert torch.equal(network.classifier(features[2]), network(x))
-    with pytest.raises(UsageError, match=r"^there is no layer 4: 3 layers of the projection head are kept here$"):
+    with pytest.raises(UsageError, match=r"^there is no layer 4: this network has layers 0 to 3$"):
         network.features(x, 4)
 
 
