@@ -79,7 +79,7 @@ def test_features_are_those_of_the_network(trained: Trained, digits: Path, tmp_p
         assert np.array_equal(arrays["features"], found)
         assert arrays["files"].tolist() == folder.files
     assert embed(network, folder, 3).shape == (360, 16)
-    with pytest.raises(UsageError, match="there is no layer 4: 3 layers"):
+    with pytest.raises(UsageError, match="there is no layer 4: this network has layers 0 to 3"):
         embed(network, folder, 4)
 
 
