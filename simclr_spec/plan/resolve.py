@@ -87,11 +87,12 @@ class Resolver:
 
     @property
     def may_rehearse(self) -> bool:
-        """Whether a scale may bring other images: no spec, no --set and no file of a person's own names any."""
+        """Whether a scale is all it takes: no spec, no --set and no file of a person's own names any images, nor weights."""
         named = [self.spec.dataset, *(stage.dataset for stage in self.spec.stages.values())]
         typed = any(override.field == "dataset" for override in self.overrides)
         own = any(layer.dataset is not None and is_path(layer.dataset) for layer in self._layers)
-        return not (any(named) or typed or own)
+        read = any(KINDS[stage.kind].from_file for stage in self.spec.stages.values())
+        return not (any(named) or typed or own or read)
 
     def _named(self, kind: Literal["recipe", "scale"], name: str) -> Overlay:
         """The recipe or scale that the spec names; a wrong name is the spec's fault."""
